@@ -1,0 +1,5 @@
+"""Hooks: the second view, checkpoints that load anywhere, checks, summary."""
+from .loss_warmup_hook import LossWarmupHook
+from .ssdp_hook import SSDPHook
+
+__all__ = ['LossWarmupHook', 'SSDPHook']

@@ -1,0 +1,4 @@
+"""Heads."""
+from .csd_head import CSDHead
+
+__all__ = ['CSDHead']

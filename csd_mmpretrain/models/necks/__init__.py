@@ -1,0 +1,4 @@
+"""Necks."""
+from .ssdp_neck import SSDPNeck
+
+__all__ = ['SSDPNeck']

@@ -1,0 +1,62 @@
+"""The memory of DDL: a ring of past features and their labels."""
+import torch
+from torch import nn
+
+
+class FeatureQueue(nn.Module):
+    """First in, first out memory of features and labels.
+
+    Everything is a persistent buffer, so the queue is saved with the
+    checkpoint, restored by a resume and moved with the model.
+
+    Args:
+        length (int): How many features it holds (the paper's iota).
+        dim (int): Channels of a feature.
+
+    Attributes:
+        features (Tensor): (length, dim), float32.
+        labels (Tensor): (length, ), int64; -1 marks an empty place.
+        ptr (Tensor): int64 scalar, the place that is written next.
+
+    Raises:
+        ValueError: If ``length`` or ``dim`` is not positive.
+
+    Example:
+        >>> import torch
+        >>> queue = FeatureQueue(length=4, dim=2)
+        >>> queue.enqueue(torch.ones(6, 2), torch.arange(6))
+        >>> queue.labels
+        tensor([4, 5, 2, 3])
+    """
+
+    def __init__(self, length: int, dim: int) -> None:
+        super().__init__()
+        for name, value in (('queue_len', length), ('feat_dim', dim)):
+            if value <= 0:
+                raise ValueError(
+                    f'`{name}` must be a positive integer, but got {value}. '
+                    'One epoch of training images is a good queue length.')
+        self.length = length
+        self.register_buffer('features', torch.zeros(length, dim))
+        self.register_buffer('labels', torch.full((length, ), -1))
+        self.register_buffer('ptr', torch.zeros((), dtype=torch.long))
+
+    @torch.no_grad()
+    def enqueue(self, features: torch.Tensor, labels: torch.Tensor) -> None:
+        """Write a batch over the oldest places.
+
+        Of a batch longer than the queue, the last ``length`` entries stay.
+        The pointer stays on the device, so nothing waits for it.
+
+        Args:
+            features (Tensor): (n, dim), any floating dtype, any n.
+            labels (Tensor): (n, ), int64.
+        """
+        n = len(labels)
+        kept = min(n, self.length)
+        offsets = torch.arange(n - kept, n, device=labels.device)
+        places = (self.ptr + offsets) % self.length
+        self.features.index_copy_(0, places,
+                                  features[n - kept:].to(self.features))
+        self.labels.index_copy_(0, places, labels[n - kept:])
+        self.ptr.add_(n).remainder_(self.length)

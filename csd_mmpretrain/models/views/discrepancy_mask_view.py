@@ -1,0 +1,244 @@
+"""The second view of SSDP: the image under its discrepancy mask."""
+from typing import Optional, Tuple, Union
+
+import torch
+import torch.nn.functional as F
+from mmpretrain.registry import MODELS
+
+MODES = ('keep', 'erase', 'crop', 'soft')
+Threshold = Union[str, float, Tuple[str, float]]
+
+
+def discrepancy_mask(
+    pattern: torch.Tensor,
+    size: Tuple[int, int],
+    threshold: Threshold = 'mean',
+    area: Tuple[float, float] = (0.1, 0.9)
+) -> torch.Tensor:
+    r"""Binarise pattern maps to masks of image size.
+
+    P is upsampled bilinearly and :math:`M = 1` where :math:`P \ge t`. Where
+    that keeps less or more than ``area``, the cells of the map are ranked
+    instead (ties by position) and as many are kept as the bound allows.
+
+    Args:
+        pattern (Tensor): (B, h, w), floating, more than one position.
+        size (tuple[int, int]): Height and width of the mask.
+        threshold (str | float | tuple): t of each image: ``'mean'``, the mean
+            of its upsampled map; a number in (0, 1), on the map scaled to
+            [0, 1]; ``('quantile', q)``, the q-quantile of the map. Defaults
+            to ``'mean'``.
+        area (tuple[float, float]): Bounds of the kept share of the image.
+            Defaults to (0.1, 0.9).
+
+    Returns:
+        Tensor: (B, H, W), bool.
+
+    Raises:
+        ValueError: If the map has one position only, or cells so large that
+            no number of them meets ``area``.
+
+    Source: Eq. 1 of the paper (a binarisation); threshold, bounds and
+    ranking are choices.
+
+    Example:
+        >>> import torch
+        >>> discrepancy_mask(torch.rand(2, 7, 7), (224, 224)).shape
+        torch.Size([2, 224, 224])
+    """
+    _check_grid(pattern, size, area)
+    pattern = pattern.float()
+    upsampled = _upsample(pattern, size)
+    if threshold == 'mean':
+        level = upsampled.mean(dim=(1, 2))
+    elif isinstance(threshold, (int, float)):
+        low, high = upsampled.amin(dim=(1, 2)), upsampled.amax(dim=(1, 2))
+        level = low + threshold * (high - low)
+    else:
+        level = pattern.flatten(1).quantile(threshold[1], dim=1)
+    mask = upsampled >= level[:, None, None]
+    kept = mask.float().mean(dim=(1, 2))
+    inside = (kept >= area[0]) & (kept <= area[1])
+    return torch.where(inside[:, None, None], mask,
+                       _ranked_mask(pattern, size, kept, area))
+
+
+def _upsample(pattern: torch.Tensor, size: Tuple[int, int]) -> torch.Tensor:
+    return F.interpolate(
+        pattern[:, None], size, mode='bilinear', align_corners=False)[:, 0]
+
+
+def _cell_index(size: int, cells: int, device: torch.device) -> torch.Tensor:
+    """Map each of ``size`` pixels to one of ``cells`` cells."""
+    return torch.arange(size, device=device) * cells // size
+
+
+def _check_grid(pattern: torch.Tensor, size: Tuple[int, int],
+                area: Tuple[float, float]) -> None:
+    (h, w), (height, width) = pattern.shape[1:], size
+    if h * w < 2:
+        raise ValueError(
+            f'The pattern map is {h} x {w}, so it cannot tell one part of '
+            'the image from another. Use a larger image or a backbone with '
+            'a smaller stride.')
+    largest = -(-height // h) * -(-width // w) / (height * width)
+    if largest > area[1] - area[0]:
+        raise ValueError(
+            f'One cell of the {h} x {w} pattern map covers {largest:.0%} of '
+            f'the image, more than area={tuple(area)} leaves free. Widen '
+            '`area` of DiscrepancyMaskView or use a larger image.')
+
+
+def _ranked_mask(pattern: torch.Tensor, size: Tuple[int, int],
+                 kept: torch.Tensor, area: Tuple[float,
+                                                 float]) -> torch.Tensor:
+    """Keep the best cells, up to the bound of ``area`` that was crossed."""
+    (h, w), (height, width) = pattern.shape[1:], size
+    rows = _cell_index(height, h, pattern.device)
+    cols = _cell_index(width, w, pattern.device)
+    share = (rows.bincount(minlength=h)[:, None] *
+             cols.bincount(minlength=w)).flatten() / (
+                 height * width)
+
+    order = pattern.flatten(1).argsort(dim=1, descending=True, stable=True)
+    covered = share[order].cumsum(dim=1)
+    before = covered - share[order]
+    fill = before < area[0]
+    trim = covered <= area[1]
+    chosen = torch.where((kept > area[1])[:, None], trim, fill)
+    cells = torch.zeros_like(chosen).scatter_(1, order, chosen)
+    return cells.view(-1, h, w)[:, rows][:, :, cols]
+
+
+def _unit_range(x: torch.Tensor) -> torch.Tensor:
+    """Scale each map to [0, 1]; a constant map becomes 1 everywhere."""
+    low, high = x.amin(dim=(1, 2), keepdim=True), x.amax(
+        dim=(1, 2), keepdim=True)
+    return torch.where(high > low, (x - low) / (high - low), 1.0)
+
+
+def _bounding_box(mask: torch.Tensor) -> torch.Tensor:
+    """Return (top, bottom, left, right) of each mask, in [0, 1]: (B, 4)."""
+    edges = []
+    for occupied in (mask.any(dim=2), mask.any(dim=1)):
+        n = occupied.size(1)
+        occupied = occupied.float()
+        edges += [
+            occupied.argmax(dim=1) / n, 1 - occupied.flip(1).argmax(dim=1) / n
+        ]
+    return torch.stack(edges, dim=1)
+
+
+def _crop_resize(images: torch.Tensor, box: torch.Tensor) -> torch.Tensor:
+    top, bottom, left, right = box.unbind(1)
+    zero = torch.zeros_like(top)
+    theta = torch.stack([
+        torch.stack([right - left, zero, right + left - 1], dim=1),
+        torch.stack([zero, bottom - top, bottom + top - 1], dim=1)
+    ],
+                        dim=1)
+    grid = F.affine_grid(theta, images.shape, align_corners=False)
+    return F.grid_sample(
+        images, grid.to(images), padding_mode='border', align_corners=False)
+
+
+@MODELS.register_module()
+class DiscrepancyMaskView:
+    """Make the second view I' from the image and its discrepancy mask M.
+
+    Dropped pixels become 0, the mean colour after normalisation.
+
+    Args:
+        mode (str): ``'keep'``: I * M; ``'erase'``: I * (1 - M); ``'crop'``:
+            the bounding box of M resized to the full frame; ``'soft'``: I
+            times P scaled to [0, 1]. Defaults to ``'keep'``.
+        threshold (str | float | tuple): See :func:`discrepancy_mask`.
+            Defaults to ``'mean'``.
+        area (tuple[float, float]): Bounds of the share of the image that M
+            keeps; ``'soft'`` has no mask and ignores it. Defaults to
+            (0.1, 0.9).
+
+    Raises:
+        ValueError: For an unknown mode or threshold, or unusable bounds.
+
+    Source: SSDP of the paper; the modes are choices.
+
+    Example:
+        ::
+
+            default_hooks = dict(ssdp=dict(
+                type='SSDPHook',
+                view=dict(type='DiscrepancyMaskView', mode='erase')))
+    """
+
+    needs_pattern_map = True
+
+    def __init__(
+        self,
+        mode: str = 'keep',
+        threshold: Threshold = 'mean',
+        area: Tuple[float, float] = (0.1, 0.9)
+    ) -> None:
+        if mode not in MODES:
+            raise ValueError(f'DiscrepancyMaskView: unknown mode={mode!r}; '
+                             f'choose one of {", ".join(MODES)}.')
+        level = threshold
+        if isinstance(threshold, (tuple, list)) and len(threshold) == 2:
+            level = threshold[1] if threshold[0] == 'quantile' else None
+        if level != 'mean' and not (isinstance(level, float)
+                                    and 0 < level < 1):
+            raise ValueError(
+                f'DiscrepancyMaskView: unknown threshold={threshold!r}; use '
+                '\'mean\', a number between 0 and 1 (on the map scaled to '
+                '[0, 1]) or (\'quantile\', number between 0 and 1).')
+        if not (len(area) == 2 and 0 < area[0] < area[1] < 1):
+            raise ValueError(
+                f'DiscrepancyMaskView: area={tuple(area)} must be two '
+                'numbers with 0 < low < high < 1.')
+        self.mode = mode
+        self.threshold = threshold
+        self.area = tuple(area)
+
+    def mask(self, pattern: torch.Tensor, size: Tuple[int,
+                                                      int]) -> torch.Tensor:
+        """Binarise pattern maps with this view's threshold and bounds.
+
+        Args:
+            pattern (Tensor): (B, h, w).
+            size (tuple[int, int]): Height and width of the mask.
+
+        Returns:
+            Tensor: (B, H, W), bool.
+        """
+        return discrepancy_mask(pattern, size, self.threshold, self.area)
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        images: torch.Tensor,
+        pattern: torch.Tensor,
+        labels: Optional[torch.Tensor] = None
+    ) -> Tuple[torch.Tensor, torch.Tensor]:
+        """Make the second view of a batch.
+
+        Args:
+            images (Tensor): (B, 3, H, W), normalised.
+            pattern (Tensor): (B, h, w), the images' pattern maps.
+            labels (Tensor, optional): Not used by this view.
+
+        Returns:
+            tuple[Tensor, Tensor]: The second view, like ``images``, and the
+            share of each image that it keeps, (B, ) float32.
+        """
+        size = images.shape[-2:]
+        if self.mode == 'soft':
+            weights = _unit_range(_upsample(pattern.float(), size))
+            return images * weights[:, None].to(images), weights.mean((1, 2))
+        mask = self.mask(pattern, size)
+        if self.mode == 'crop':
+            box = _bounding_box(mask)
+            kept = (box[:, 1] - box[:, 0]) * (box[:, 3] - box[:, 2])
+            return _crop_resize(images, box), kept
+        if self.mode == 'erase':
+            mask = ~mask
+        return images * mask[:, None], mask.float().mean(dim=(1, 2))
