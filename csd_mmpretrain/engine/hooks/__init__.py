@@ -1,5 +1,6 @@
 """Hooks: the second view, checkpoints that load anywhere, checks, summary."""
+from .channels_last_hook import ChannelsLastHook
 from .loss_warmup_hook import LossWarmupHook
 from .ssdp_hook import SSDPHook
 
-__all__ = ['LossWarmupHook', 'SSDPHook']
+__all__ = ['ChannelsLastHook', 'LossWarmupHook', 'SSDPHook']
