@@ -1,0 +1,34 @@
+"""Runtime shared by all configs: hooks, environment, logging and seed."""
+default_scope = 'mmpretrain'
+custom_imports = dict(imports=['csd_mmpretrain'], allow_failed_imports=False)
+
+default_hooks = dict(
+    timer=dict(type='IterTimerHook'),
+    logger=dict(type='LoggerHook', interval=20),
+    param_scheduler=dict(type='ParamSchedulerHook'),
+    checkpoint=dict(
+        type='CheckpointHook',
+        interval=1,
+        max_keep_ckpts=2,
+        save_best='accuracy/top1',
+        rule='greater'),
+    sampler_seed=dict(type='DistSamplerSeedHook'),
+    visualization=dict(type='VisualizationHook', enable=False),
+    dataset_check=dict(type='DatasetCheckHook'),
+    plain_checkpoint=dict(type='PlainCheckpointHook'),
+    run_summary=dict(type='RunSummaryHook'))
+
+env_cfg = dict(
+    cudnn_benchmark=True,
+    mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
+    dist_cfg=dict(backend='nccl'))
+
+vis_backends = [dict(type='LocalVisBackend')]
+visualizer = dict(type='UniversalVisualizer', vis_backends=vis_backends)
+
+log_level = 'INFO'
+load_from = None
+resume = False
+
+# One seed for every run, so that two runs differ only in what was changed.
+randomness = dict(seed=0, deterministic=False)

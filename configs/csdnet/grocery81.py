@@ -1,0 +1,9 @@
+"""CSDNet on Grocery81: real photos, small enough for a CPU."""
+_base_ = [
+    '../_base_/models/csdnet_mobilenet-v2_224.py',
+    '../_base_/datasets/grocery81_bs24_224.py',
+    '../_base_/schedules/adamw_bs24_12e.py',
+]
+
+model = dict(
+    head=dict(cls_head=dict(num_classes=81), ddl=dict(queue_len=648)))

@@ -1,0 +1,8 @@
+"""CSDNet on SoyAgeing, stage R5."""
+_base_ = './soyageing_r1.py'
+
+dataset = dict(data_root='{{$CSD_DATA_ROOT:data}}/R5', stage='R5')
+
+train_dataloader = dict(dataset=dataset)
+val_dataloader = dict(dataset=dataset)
+test_dataloader = dict(dataset=dataset)

@@ -1,0 +1,9 @@
+"""CSDNet on Stanford Dogs."""
+_base_ = [
+    '../_base_/models/csdnet_swin-base_448.py',
+    '../_base_/datasets/stanford_dogs_bs12_448.py',
+    '../_base_/schedules/adamw_bs12_40e.py',
+]
+
+model = dict(
+    head=dict(cls_head=dict(num_classes=120), ddl=dict(queue_len=12000)))
