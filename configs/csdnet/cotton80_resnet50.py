@@ -15,3 +15,5 @@ model = dict(
 
 # CNNs take a larger step than transformers: base lr 4e-3 (choice).
 optim_wrapper = dict(optimizer=dict(lr=4e-3 * 12 / 512))
+
+default_hooks = dict(channels_last=dict(type='ChannelsLastHook'))

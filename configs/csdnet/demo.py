@@ -22,6 +22,8 @@ model = dict(
         cls_head=dict(num_classes=20, in_channels=128),
         ddl=dict(feat_dim=128, queue_len=160)))
 
+default_hooks = dict(channels_last=dict(type='ChannelsLastHook'))
+
 max_epochs = 30
 optim_wrapper = dict(
     optimizer=dict(lr=1e-3),

@@ -7,3 +7,5 @@ _base_ = [
 
 model = dict(
     head=dict(cls_head=dict(num_classes=81), ddl=dict(queue_len=648)))
+
+default_hooks = dict(channels_last=dict(type='ChannelsLastHook'))

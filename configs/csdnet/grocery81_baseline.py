@@ -7,3 +7,5 @@ _base_ = [
 ]
 
 model = dict(head=dict(num_classes=81))
+
+default_hooks = dict(channels_last=dict(type='ChannelsLastHook'))

@@ -12,7 +12,7 @@ train_pipeline = [
         crop_ratio_range=(0.67, 1.0),
         aspect_ratio_range=(3 / 4, 4 / 3),
         backend='pillow'),
-    dict(type='ColorJitter', brightness=0.3),
+    dict(type='ColorJitter', brightness=0.3, backend='cv2'),
     dict(  # by an angle drawn evenly from -15 to 15 degrees
         type='Rotate',
         magnitude_range=(0, 15),

@@ -1,0 +1,305 @@
+"""Tests of the configs: they parse, agree with the data, and build models."""
+import os
+from copy import deepcopy
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from mmengine.config import Config
+from mmengine.dataset import Compose
+from mmengine.optim import LinearLR, build_optim_wrapper
+from mmengine.registry import init_default_scope
+from mmpretrain.apis.model import ModelHub
+from mmpretrain.registry import DATASETS, MODELS
+
+REPO = Path(__file__).resolve().parents[1]
+CONFIGS = REPO / 'configs' / 'csdnet'
+SHARED = Path(os.environ.get('CSD_SHARED', REPO.parent / 'shared'))
+NAMES = sorted(path.stem for path in CONFIGS.glob('*.py'))
+CSDNET_KEYS = {'model.neck', 'model.head', 'default_hooks.ssdp'}
+
+# Training images of each config's dataset, and the list they stand in.
+TRAIN_SIZES = dict(
+    cotton80=(240, 'COTTON'),
+    soylocal=(600, 'soybean200'),
+    soyglobal=(5814, 'soybean2000'),
+    soygene=(12763, 'soybean_gene'),
+    soyageing_r1=(990, 'R1'),
+    soyageing_r3=(990, 'R3'),
+    soyageing_r4=(990, 'R4'),
+    soyageing_r5=(990, 'R5'),
+    soyageing_r6=(990, 'R6'),
+    cub=(5994, None),
+    stanford_cars=(8144, None),
+    fgvc_aircraft=(6667, None),
+    nabirds=(23929, None),
+    stanford_dogs=(12000, None),
+    grocery81=(648, None))
+
+# The backbones made shallow but not narrow, so that channels still tell.
+SHALLOW = {
+    'SwinTransformer':
+    dict(
+        arch=dict(
+            embed_dims=128, depths=[1, 1, 1, 1], num_heads=[4, 8, 16, 32])),
+    'VisionTransformer':
+    dict(
+        arch=dict(
+            embed_dims=768,
+            num_layers=1,
+            num_heads=12,
+            feedforward_channels=768)),
+    'DeiT3':
+    dict(
+        arch=dict(
+            embed_dims=768,
+            num_layers=1,
+            num_heads=12,
+            feedforward_channels=768)),
+    'ConvNeXt':
+    dict(arch=dict(depths=[1, 1, 1, 1], channels=[128, 256, 512, 1024])),
+    'TIMMBackbone':
+    dict(pretrained=False, depth=1),
+}
+
+
+@lru_cache(maxsize=None)
+def load(name):
+    return Config.fromfile(CONFIGS / f'{name}.py')
+
+
+def flatten(config, prefix='', depth=2):
+    """Map 'a.b' to its value, ``depth`` levels down."""
+    flat = {}
+    for key, value in config.items():
+        if isinstance(value, dict) and value and depth > 1:
+            flat.update(flatten(value, f'{prefix}{key}.', depth - 1))
+        else:
+            flat[prefix + key] = value
+    return flat
+
+
+def cls_head(config):
+    return config.model.head.get('cls_head', config.model.head)
+
+
+def shallow_model(name):
+    """The config's classifier, without weights and at 224 px."""
+    config = deepcopy(load(name))
+    init_default_scope('mmpretrain')
+    backbone = config.model.backbone
+    backbone.pop('init_cfg', None)
+    if 'img_size' in backbone:
+        backbone.img_size = 224
+    backbone.update(SHALLOW.get(backbone.type, {}))
+    config.model.data_preprocessor = dict(
+        type='ClsDataPreprocessor', **config.data_preprocessor)
+    return MODELS.build(config.model)
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_config_obeys_the_data_root(name, monkeypatch, tmp_path):
+    root = tmp_path / 'my data'
+    monkeypatch.setenv('CSD_DATA_ROOT', str(root))
+    config = Config.fromfile(CONFIGS / f'{name}.py')
+    for loader in ('train', 'val', 'test'):
+        dataset = config[f'{loader}_dataloader'].dataset
+        assert dataset.data_root.startswith(f'{root}/')
+        assert dataset.get('classes', str(root)).startswith(str(root))
+
+    monkeypatch.delenv('CSD_DATA_ROOT')
+    config = Config.fromfile(CONFIGS / f'{name}.py')
+    assert config.train_dataloader.dataset.data_root.startswith('data/')
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_dumped_config_is_the_same(name, tmp_path):
+    load(name).dump(tmp_path / 'dumped.py')
+    dumped = Config.fromfile(tmp_path / 'dumped.py')
+    assert dumped.to_dict() == load(name).to_dict()
+
+
+def test_basenames_are_unique():
+    names = [path.name for path in (REPO / 'configs').rglob('*.py')]
+    assert sorted(names) == sorted(set(names))
+
+
+def test_no_config_leans_on_installed_configs():
+    for path in (REPO / 'configs').rglob('*.py'):
+        assert '::' not in path.read_text(), path
+
+
+def test_metafile_lists_the_configs():
+    metafile = yaml.safe_load((CONFIGS / 'metafile.yml').read_text())
+    models = metafile['Models']
+    assert sorted(Path(model['Config']).stem for model in models) == NAMES
+    for model in models:
+        path = REPO / model['Config']
+        assert path.exists() and path.parent == CONFIGS
+        assert model['Name'] == f'csdnet_{path.stem}'
+        assert not {'Weights', 'Results'} & set(model)
+    readme = (CONFIGS / 'README.md').read_text()
+    for name in NAMES:
+        assert f'({name}.py)' in readme
+
+
+def test_model_index_loads(monkeypatch):
+    monkeypatch.setattr(ModelHub, '_models_dict', {})
+    ModelHub.register_model_index(
+        REPO / 'model-index.yml', config_prefix=REPO)
+    assert len(ModelHub._models_dict) == len(NAMES)
+    assert ModelHub.get('csdnet_cotton80').config.model.head.type == 'CSDHead'
+
+
+@pytest.mark.parametrize('name', TRAIN_SIZES)
+def test_queue_holds_one_epoch(name):
+    size, folder = TRAIN_SIZES[name]
+    config = load(name)
+    assert config.model.head.ddl.queue_len == size
+    listed = SHARED / 'annotations' / str(folder) / 'anno' / 'train.txt'
+    if listed.exists():
+        assert len(listed.read_text().splitlines()) == size
+        data_root = config.train_dataloader.dataset.data_root
+        assert data_root == f'data/{folder}'
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_number_of_classes_agrees(name):
+    config = load(name)
+    num_classes = cls_head(config).num_classes
+    assert config.data_preprocessor.num_classes == num_classes
+    for loader in ('train', 'val', 'test'):
+        dataset = config[f'{loader}_dataloader'].dataset
+        named = DATASETS.get(dataset.type).METAINFO.get('classes')
+        count = len(named) if named else dataset.get('num_classes')
+        assert count in (num_classes, None)
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_train_and_test_images_differ(name):
+    config = load(name)
+
+    def source(loader):
+        dataset = config[loader].dataset
+        return dataset.get('split'), dataset.get('ann_file')
+
+    assert source('train_dataloader') != source('test_dataloader')
+    assert source('val_dataloader') == source('test_dataloader')
+
+
+@pytest.mark.parametrize('name', ['cotton80', 'grocery81'])
+def test_csdnet_adds_only_its_parts(name):
+    ours, baseline = load(name), load(f'{name}_baseline')
+    flat, flat_baseline = flatten(ours), flatten(baseline)
+    changed = {
+        key
+        for key in flat.keys() | flat_baseline.keys()
+        if flat.get(key) != flat_baseline.get(key)
+    }
+    assert {'.'.join(key.split('.')[:2]) for key in changed} == CSDNET_KEYS
+    assert ours.model.head.cls_head == baseline.model.head
+
+
+def test_ablation_adds_one_part_at_a_time():
+    full = load('cotton80')
+    for name, missing in (('ssdp-ddl', ['ssdt']), ('ssdp', ['ddl', 'ssdt'])):
+        expected = deepcopy(full)
+        for part in missing:
+            expected.model.head[part] = None
+        assert load(f'cotton80_{name}').to_dict() == expected.to_dict()
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_learning_rate_follows_the_batch(name):
+    config = load(name)
+    batch = config.train_dataloader.batch_size
+    assert config.auto_scale_lr.base_batch_size == batch
+    if batch == 12:
+        base = dict(
+            soygene=2e-3, cotton80_resnet50=4e-3,
+            cotton80_mobilenet_v2=4e-3).get(name.replace('-v2', '_v2'), 1e-3)
+        lr = config.optim_wrapper.optimizer.lr
+        assert lr == pytest.approx(base * batch / 512)
+
+
+def test_head_learns_five_times_as_fast():
+    model = shallow_model('cotton80')
+    wrapper = build_optim_wrapper(model, load('cotton80').optim_wrapper)
+    names = {id(param): name for name, param in model.named_parameters()}
+    lr = load('cotton80').optim_wrapper.optimizer.lr
+    for group in wrapper.optimizer.param_groups:
+        name = names[id(group['params'][0])]
+        factor = 5 if name.startswith('head.') else 1
+        assert group['lr'] == pytest.approx(factor * lr), name
+        if 'relative_position_bias' in name or '.norm' in name:
+            assert group['weight_decay'] == 0, name
+
+
+@pytest.mark.parametrize('name', ['cotton80', 'cub'])
+def test_schedule_warms_up_and_decays(name):
+    config = load(name)
+    optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
+    schedulers = [
+        LinearLR.build_iter_from_epoch(
+            optimizer, epoch_length=3, **{
+                key: value
+                for key, value in scheduler.items()
+                if key not in ('type', 'convert_to_iter_based')
+            }) for scheduler in config.param_scheduler
+    ]
+    rates = []
+    for _ in range(config.train_cfg.max_epochs * 3):
+        rates.append(optimizer.param_groups[0]['lr'])
+        optimizer.step()
+        for scheduler in schedulers:
+            scheduler.step()
+    assert rates[0] == pytest.approx(0.001)
+    assert rates[20 * 3] == pytest.approx(max(rates)) == pytest.approx(1)
+    assert rates[-1] == pytest.approx(0.01, abs=0.02)
+    rise, fall = np.diff(rates[:60]), np.diff(rates[61:])
+    assert np.ptp(rise) < 1e-6 < rise.min()
+    assert np.ptp(fall) < 1e-6 and fall.max() < -1e-6
+
+
+@pytest.mark.parametrize('name', ['cotton80', 'grocery81', 'demo'])
+def test_pipelines_give_images_of_one_size(name, tmp_path):
+    config = load(name)
+    init_default_scope('mmpretrain')
+    image = np.random.RandomState(0).randint(
+        0, 256, (300, 520, 3), dtype=np.uint8)
+    sizes = set()
+    for loader in ('train', 'test'):
+        pipeline = config[f'{loader}_dataloader'].dataset.pipeline
+        packed = Compose(pipeline[1:])(
+            dict(img=image, img_shape=image.shape[:2], gt_label=0))
+        assert packed['inputs'].dtype == torch.uint8
+        sizes.add(tuple(packed['inputs'].shape))
+    assert len(sizes) == 1
+
+
+@pytest.mark.parametrize('name', [
+    name for name in NAMES
+    if name.startswith(('cotton80', 'grocery81', 'demo'))
+])
+def test_model_builds_and_predicts(name):
+    model = shallow_model(name).eval()
+    with torch.no_grad():
+        scores = model(torch.randn(2, 3, 224, 224), mode='tensor')
+    assert scores.shape == (2, cls_head(load(name)).num_classes)
+
+
+@pytest.mark.skipif(
+    not (SHARED / 'data' / 'grocery81').exists(), reason='needs Grocery81')
+def test_grocery81_has_its_images(monkeypatch):
+    monkeypatch.setenv('CSD_DATA_ROOT', str(SHARED / 'data'))
+    config = Config.fromfile(CONFIGS / 'grocery81.py')
+    init_default_scope('mmpretrain')
+    for loader, size in (('train', 648), ('test', 810)):
+        dataset = DATASETS.build(config[f'{loader}_dataloader'].dataset)
+        assert len(dataset) == size
+        assert len(dataset.CLASSES) == 81
+        assert dataset.CLASSES[0] == 'Golden-Delicious'
+        assert set(dataset.get_gt_labels()) == set(range(81))
