@@ -1,0 +1,11 @@
+"""Datasets of fine and ultra-fine-grained classes."""
+from .nabirds import NABirds
+from .stanford_dogs import StanfordDogs
+from .synthetic_leaves import SyntheticLeaves
+from .ultra_fgvc import (Cotton80, SoyAgeing, SoyGene, SoyGlobal, SoyLocal,
+                         UltraFGVCDataset)
+
+__all__ = [
+    'Cotton80', 'NABirds', 'SoyAgeing', 'SoyGene', 'SoyGlobal', 'SoyLocal',
+    'StanfordDogs', 'SyntheticLeaves', 'UltraFGVCDataset'
+]
