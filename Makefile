@@ -1,0 +1,64 @@
+# Everything here runs in the environment VENV, which `make setup` prepares.
+PYTHON ?= python3
+VENV ?= .venv
+TORCH ?= torch torchvision
+STACK ?= openmmlab
+PYTEST_ARGS ?=
+
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.csd_mmpretrain
+DEMO := work_dirs/demo
+
+.PHONY: help setup demo test lint clean
+
+help:
+	@echo 'make setup  prepare the environment (repeated: nothing to do)'
+	@echo 'make demo   train on drawn leaves, test, draw the masks'
+	@echo 'make test   run the tests'
+	@echo 'make lint   check the style'
+	@echo 'make clean  remove what the other targets made'
+	@echo
+	@echo 'VENV=DIR        the environment, made where missing ($(VENV))'
+	@echo 'PYTHON=PROGRAM  Python 3.9 to 3.12 that makes it ($(PYTHON))'
+	@echo 'STACK=NAME      openmmlab, or onedl for the maintained forks'
+	@echo 'TORCH="..."     the pair, such as "torch==2.4.1 torchvision==0.19.1"'
+	@echo 'PYTEST_ARGS=... more options of pytest, such as "-k queue"'
+
+setup: $(STAMP)
+
+$(STAMP): setup.py pyproject.toml Makefile
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { \
+	  $(PYTHON) -c 'import sys; v = "%d.%d" % sys.version_info[:2]; \
+	    sys.exit(0 if v in ("3.9", "3.10", "3.11", "3.12") else \
+	    "$(PYTHON) is Python " + v + ", but 3.9 to 3.12 is needed: " \
+	    "name one, as in make setup PYTHON=python3.12")' && \
+	  $(PYTHON) -m venv --clear $(VENV); }
+	$(BIN)/python -m pip install 'setuptools>=70.1'
+	$(BIN)/python -m pip install --no-build-isolation --no-deps -e .
+	$(BIN)/python -m pip install $(TORCH) \
+	  'csd_mmpretrain[$(STACK),timm,datasets,vis,dev]'
+	$(BIN)/python -c 'import csd_mmpretrain'
+	@touch $@
+
+demo: setup
+	$(BIN)/python tools/train.py configs/csdnet/demo.py --work-dir $(DEMO)
+	$(BIN)/python tools/test.py configs/csdnet/demo.py \
+	  "$$(cat $(DEMO)/last_checkpoint)" --work-dir $(DEMO)/test \
+	  --out $(DEMO)/test.json --out-item metrics
+	$(BIN)/python tools/visualization/vis_ssdp.py configs/csdnet/demo.py \
+	  "$$(cat $(DEMO)/last_checkpoint)" --split test --num 6 \
+	  --out $(DEMO)/masks.png
+	@$(BIN)/python -c 'import json; \
+	  score = json.load(open("$(DEMO)/test.json"))["accuracy/top1"]; \
+	  print(f"\nTest accuracy: {score:.1f} %\nMasks: $(DEMO)/masks.png")'
+
+test: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 $(PYTEST_ARGS)
+
+lint: setup
+	$(BIN)/python -m ruff check .
+
+clean:
+	rm -rf .venv build dist *.egg-info csd_mmpretrain/.mim $(DEMO)
+	rm -rf .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

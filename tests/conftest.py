@@ -1,0 +1,48 @@
+"""Fixtures shared by the tests."""
+import os
+import sys
+from pathlib import Path
+
+REPO = Path(__file__).resolve().parents[1]
+# The checkout comes first, here and in the programs that tests start.
+sys.path.insert(0, str(REPO))
+os.environ['PYTHONPATH'] = os.pathsep.join(
+    [str(REPO), *filter(None, [os.environ.get('PYTHONPATH')])])
+os.environ.setdefault('OMP_NUM_THREADS', '1')
+
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
+import torch  # noqa: E402
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def seed():
+    """Every test draws the same numbers, in any order of the tests."""
+    np.random.seed(0)
+    torch.manual_seed(0)
+
+
+@pytest.fixture(scope='session')
+def repo_root():
+    """The checkout."""
+    return REPO
+
+
+@pytest.fixture(scope='session')
+def shared_dir(repo_root):
+    """Real lists, photos and weights beside the checkout, where there are."""
+    path = Path(os.environ.get('CSD_SHARED', repo_root.parent / 'shared'))
+    if not path.is_dir():
+        pytest.skip(f'{path} is not there (CSD_SHARED names another folder)')
+    return path
+
+
+@pytest.fixture(scope='session')
+def grocery_root(shared_dir):
+    """The real photos of grocery81."""
+    path = shared_dir / 'data' / 'grocery81'
+    if not path.is_dir():
+        pytest.skip(f'{path} is not there')
+    return path
