@@ -96,15 +96,13 @@ def _ranked_mask(pattern: torch.Tensor, size: Tuple[int, int],
     (h, w), (height, width) = pattern.shape[1:], size
     rows = _cell_index(height, h, pattern.device)
     cols = _cell_index(width, w, pattern.device)
-    share = (rows.bincount(minlength=h)[:, None] *
-             cols.bincount(minlength=w)).flatten() / (
-                 height * width)
+    pixels = (rows.bincount(minlength=h)[:, None] *
+              cols.bincount(minlength=w)).flatten()
 
     order = pattern.flatten(1).argsort(dim=1, descending=True, stable=True)
-    covered = share[order].cumsum(dim=1)
-    before = covered - share[order]
-    fill = before < area[0]
-    trim = covered <= area[1]
+    covered = pixels[order].cumsum(dim=1)
+    fill = covered - pixels[order] < area[0] * height * width
+    trim = covered <= area[1] * height * width
     chosen = torch.where((kept > area[1])[:, None], trim, fill)
     cells = torch.zeros_like(chosen).scatter_(1, order, chosen)
     return cells.view(-1, h, w)[:, rows][:, :, cols]

@@ -1,0 +1,136 @@
+"""Tests of DDLQueueLoss against loops over anchors and keys."""
+import pytest
+import torch
+import torch.nn.functional as F
+
+from csd_mmpretrain.models.losses import DDLQueueLoss
+
+
+def slow_loss(anchors, anchor_labels, keys, key_labels, itself, margin,
+              negatives):
+    """L_qc of PAPER, one pair at a time."""
+    total = 0.
+    for i, anchor in enumerate(anchors):
+        pos, neg = [], []
+        for j, key in enumerate(keys):
+            if j == itself[i]:
+                continue
+            cos = torch.dot(anchor, key)
+            if anchor_labels[i] == key_labels[j]:
+                pos.append(1 - cos)
+            elif negatives == 'all' or cos > margin:
+                neg.append((cos - margin).clamp(min=0))
+        for terms in (pos, neg):
+            if terms:
+                total = total + sum(terms) / len(terms)
+    return total / len(anchors)
+
+
+@pytest.mark.parametrize('num_views', [1, 2])
+@pytest.mark.parametrize('queue_len', [1, 3, 16, 40])
+@pytest.mark.parametrize('negatives', ['all', 'violating'])
+@pytest.mark.parametrize('enqueue', ['raw', 'both'])
+def test_value_gradient_and_queue_equal_the_loop(num_views, queue_len,
+                                                 negatives, enqueue):
+    torch.manual_seed(queue_len)
+    loss = DDLQueueLoss(
+        4, queue_len, margin=0.2, negatives=negatives, enqueue=enqueue,
+        loss_weight=0.7)
+    memory = []
+    for batch in (1, 5, 17, 2):
+        views = torch.randn(num_views, batch, 4, requires_grad=True)
+        labels = torch.randint(0, 4, (batch, ))
+        out = loss(views, labels)
+        out['loss_qc'].backward()
+
+        slow_views = views.detach().clone().requires_grad_()
+        anchors = F.normalize(slow_views, dim=-1).flatten(0, 1)
+        anchor_labels = labels.repeat(num_views)
+        memory = memory[-queue_len:]
+        keys = [k for k, _ in memory] + list(anchors.detach())
+        key_labels = [y for _, y in memory] + anchor_labels.tolist()
+        itself = [len(memory) + i for i in range(len(anchors))]
+        expected = 0.7 * slow_loss(anchors, anchor_labels, keys, key_labels,
+                                   itself, 0.2, negatives)
+        # Adds nothing, and gives an anchor without partners a gradient of 0.
+        expected = expected + 0 * slow_views.sum()
+        expected.backward()
+        torch.testing.assert_close(
+            out['loss_qc'], expected, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(
+            views.grad, slow_views.grad, atol=1e-5, rtol=1e-4)
+        positives = [
+            sum(y == int(label) for _, y in memory) for label in anchor_labels
+        ]
+        torch.testing.assert_close(
+            out['ddl_positives'],
+            torch.tensor(sum(positives) / len(positives)))
+        remembered = len(anchors) if enqueue == 'both' else batch
+        memory += list(
+            zip(anchors.detach()[:remembered],
+                anchor_labels[:remembered].tolist()))
+
+
+def test_empty_queue_says_so_and_contrasts_inside_the_batch():
+    loss = DDLQueueLoss(8, 32)
+    out = loss(torch.randn(2, 4, 8), torch.tensor([0, 1, 1, 2]))
+    assert out['ddl_positives'] == 0 and out['loss_qc'] > 0
+    out = loss(torch.randn(2, 4, 8), torch.tensor([0, 1, 1, 2]))
+    assert out['ddl_positives'] == 6 / 4
+
+
+def test_queue_survives_a_checkpoint():
+    first, second = DDLQueueLoss(4, 6), DDLQueueLoss(4, 6)
+    for _ in range(3):
+        first(torch.randn(2, 4, 4), torch.tensor([0, 0, 1, 2]))
+    second.load_state_dict(first.state_dict())
+    views, labels = torch.randn(2, 4, 4), torch.tensor([0, 1, 1, 2])
+    assert first(views, labels)['loss_qc'] == second(views, labels)['loss_qc']
+
+
+def test_backward_after_the_queue_was_written():
+    loss = DDLQueueLoss(4, 6)
+    views = torch.randn(2, 3, 4, requires_grad=True)
+    outs = [loss(views, torch.tensor([0, 0, 1])) for _ in range(3)]
+    sum(out['loss_qc'] for out in outs).backward()
+    assert views.grad.isfinite().all() and views.grad.abs().sum() > 0
+
+
+def test_projector_learns_and_sets_the_queue_width():
+    loss = DDLQueueLoss(8, 6, projector=3)
+    assert loss.queue.features.shape == (6, 3)
+    loss(torch.randn(2, 4, 8), torch.tensor([0, 0, 1, 2]))['loss_qc'].backward()
+    assert loss.projector[0].weight.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize('fill', [0., 1., 6e4])
+def test_equal_and_huge_features_stay_finite(fill):
+    views = torch.full((2, 4, 8), fill, requires_grad=True)
+    out = DDLQueueLoss(8, 4)(views, torch.tensor([0, 0, 1, 2]))
+    out['loss_qc'].backward()
+    assert out['loss_qc'].isfinite() and views.grad.isfinite().all()
+
+
+def test_computes_in_float32_under_autocast():
+    loss = DDLQueueLoss(8, 4, projector=4)
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        out = loss(torch.randn(2, 4, 8).bfloat16(), torch.tensor([0, 0, 1, 2]))
+    assert out['loss_qc'].dtype == torch.float32
+
+
+@pytest.mark.parametrize('option, message', [
+    (dict(queue_len=0), 'queue_len.*0'),
+    (dict(queue_len=-1), 'queue_len.*-1'),
+    (dict(margin=1.2), 'margin=1.2'),
+    (dict(margin=-1.01), 'margin=-1.01'),
+    (dict(negatives='hard'), 'negatives=\'hard\''),
+    (dict(enqueue='aug'), 'enqueue=\'aug\''),
+])
+def test_bad_options_are_named(option, message):
+    with pytest.raises(ValueError, match=message):
+        DDLQueueLoss(8, **option)
+
+
+def test_channels_must_match():
+    with pytest.raises(ValueError, match='feat_dim=8.*6 channels'):
+        DDLQueueLoss(8)(torch.rand(2, 3, 6), torch.tensor([0, 0, 1]))
