@@ -1,0 +1,55 @@
+"""Checks of what a run has built, before it trains."""
+from mmengine.dist import get_world_size
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.optim import OptimWrapper, OptimWrapperDict
+from mmengine.runner import Runner
+from mmpretrain.registry import HOOKS
+
+from ..pretrained import check_match, fetch, local_path, pretrained_parts
+
+
+@HOOKS.register_module()
+class SetupCheckHook(Hook):
+    """Stop a training that would start from the wrong place.
+
+    It downloads the pretrained weights and checks that they are for this
+    model, and that several processes share one model. It works with any
+    tool, as it belongs to the config.
+
+    Raises:
+        FileNotFoundError: If weights are missing or do not download.
+        ValueError: If not one tensor of the weights fits the model, or if the
+            model of several processes has no wrapper, so that each process
+            would train one of its own.
+
+    Source: choice.
+
+    Example:
+        ::
+
+            default_hooks = dict(setup_check=dict(type='SetupCheckHook'))
+    """
+
+    def before_run(self, runner: Runner) -> None:
+        """Check the model of a training.
+
+        Args:
+            runner (Runner): The runner.
+        """
+        if not isinstance(runner.optim_wrapper,
+                          (OptimWrapper, OptimWrapperDict)):
+            return  # a test, which loads a checkpoint afterwards
+        wrapped = is_model_wrapper(runner.model)
+        if get_world_size() > 1 and not wrapped:
+            raise ValueError(
+                f'{get_world_size()} processes train, but the model has no '
+                'wrapper that keeps them equal (launcher=\'none\'). Start '
+                'with tools/dist_train.sh, or give the tool `--launcher`.')
+        model = runner.model.module if wrapped else runner.model
+        if runner.rank != 0:
+            return
+        for name, module, cfg in pretrained_parts(model):
+            fetch(cfg['checkpoint'])
+            if local_path(cfg['checkpoint']) is not None:
+                check_match(name, module, cfg)

@@ -1,0 +1,114 @@
+"""From a config to a runner, in one process or in several."""
+import datetime
+import os
+import subprocess
+from contextlib import contextmanager
+from typing import Dict, Iterator
+
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.dist import is_distributed
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+from torch import distributed
+
+
+@contextmanager
+def launched_runner(cfg: Config) -> Iterator[Runner]:
+    """Build the runner of a config, and end its process group afterwards.
+
+    Args:
+        cfg (Config): The whole config, its ``launcher`` included.
+
+    Yields:
+        Runner: Ready to train or test.
+
+    Raises:
+        ValueError: If there are several processes without a launcher, or a
+            launcher without its processes.
+
+    Example:
+        ::
+
+            with launched_runner(cfg) as runner:
+                runner.train()
+    """
+    start_processes(cfg)
+    try:
+        yield (RUNNERS.build(cfg)
+               if 'runner_type' in cfg else Runner.from_cfg(cfg))
+    finally:
+        if distributed.is_initialized():
+            distributed.destroy_process_group()
+
+
+def start_processes(cfg: Config) -> None:
+    """Join the other processes of the launcher where mmengine cannot.
+
+    With a GPU mmengine does it. Without one it would ask for one, so the
+    group (gloo) is formed here, and the model's wrapper is told to stay on
+    the CPU.
+
+    Args:
+        cfg (Config): The whole config; ``model_wrapper_cfg`` may be changed.
+
+    Raises:
+        ValueError: If there are several processes without a launcher, whose
+            models would drift apart, or a launcher without its processes.
+    """
+    launcher = cfg.get('launcher', 'none')
+    if launcher == 'none':
+        processes = os.environ.get('WORLD_SIZE', '1')
+        if processes != '1' or is_distributed():
+            raise ValueError(
+                f'There are {processes} processes (WORLD_SIZE), but '
+                '--launcher is none, so each would train a model of its own. '
+                'Add `--launcher pytorch`, or start with '
+                'tools/dist_train.sh; for one process, unset WORLD_SIZE.')
+        return
+    ranks = _ranks(launcher)
+    if get_device() != 'cpu' or is_distributed():
+        return
+    os.environ.update(ranks)
+    options = dict(backend='gloo')
+    timeout = cfg.get('env_cfg', {}).get('dist_cfg', {}).get('timeout')
+    if timeout is not None:
+        options['timeout'] = datetime.timedelta(seconds=timeout)
+    distributed.init_process_group(**options)
+    wrapper = dict(
+        type='MMDistributedDataParallel',
+        broadcast_buffers=False,
+        find_unused_parameters=cfg.get('find_unused_parameters', False))
+    wrapper.update(cfg.get('model_wrapper_cfg') or {})
+    wrapper['device_ids'] = None
+    cfg.model_wrapper_cfg = wrapper
+
+
+def _ranks(launcher: str) -> Dict[str, str]:
+    """Give what the launcher says of this process the names torch reads."""
+    names = {
+        'slurm': ('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_LOCALID'),
+        'mpi': ('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_SIZE',
+                'OMPI_COMM_WORLD_LOCAL_RANK')
+    }.get(launcher, ('RANK', 'WORLD_SIZE', 'LOCAL_RANK'))
+    missing = [name for name in names if name not in os.environ]
+    if missing:
+        raise ValueError(
+            f'--launcher {launcher}: the environment has no '
+            f'{", ".join(missing)}. Start the tool with tools/dist_train.sh, '
+            'tools/slurm_train.sh, torchrun, srun or mpirun.')
+    ranks = {
+        ours: os.environ[theirs]
+        for ours, theirs in zip(('RANK', 'WORLD_SIZE', 'LOCAL_RANK'), names)
+    }
+    ranks['MASTER_PORT'] = os.environ.get('MASTER_PORT', '29500')
+    ranks['MASTER_ADDR'] = os.environ.get('MASTER_ADDR') or _first_host()
+    return ranks
+
+
+def _first_host() -> str:
+    nodes = os.environ.get('SLURM_NODELIST')
+    if nodes is None:
+        return '127.0.0.1'
+    return subprocess.check_output(['scontrol', 'show', 'hostname', nodes],
+                                   text=True).split()[0]
