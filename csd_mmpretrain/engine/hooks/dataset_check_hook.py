@@ -1,0 +1,167 @@
+"""A hook that looks through the data before the first step."""
+from collections import Counter
+from typing import Any, Iterable, List, Optional
+
+from mmengine.dist import broadcast_object_list, is_main_process
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+from mmpretrain.registry import HOOKS
+from torch.utils.data import Dataset
+
+from csd_mmpretrain.datasets.image_files import find_broken_images
+from csd_mmpretrain.datasets.samples import Sample, list_samples
+
+SHOWN = 5
+
+
+@HOOKS.register_module()
+class DatasetCheckHook(Hook):
+    """Stop before the first step if images are broken or labels misfit.
+
+    Before training (training and validation data), validation and test, each
+    dataset is looked through once: every image file exists and is whole (by
+    its first and last bytes; 12,000 files take about a second), every label
+    is one of the model's classes. A training set in which no class has two
+    images gets a warning, because the contrastive loss then finds no other
+    image of an anchor's class.
+
+    It works with any mmpretrain dataset and wrapper. Files behind another
+    backend than the local disk are not looked at. In distributed runs rank 0
+    looks, and all ranks stop.
+
+    Args:
+        enabled (bool): Whether to check at all, for very large datasets on
+            slow disks. Defaults to True.
+
+    Raises:
+        FileNotFoundError: If image files are missing.
+        ValueError: If image files are broken in other ways, or a label is
+            outside the classes.
+
+    Example:
+        >>> default_hooks = dict(dataset_check=dict(type='DatasetCheckHook'))
+    """
+
+    def __init__(self, enabled: bool = True):
+        self.enabled = enabled
+        self._checked: List[Dataset] = []
+
+    def before_train(self, runner: Runner) -> None:
+        """Check the training data, and the validation data if there is."""
+        self._check(runner, 'training', runner.train_dataloader.dataset)
+        if runner.val_loop is not None:
+            self.before_val(runner)
+
+    def before_val(self, runner: Runner) -> None:
+        """Check the validation data."""
+        self._check(runner, 'validation', runner.val_dataloader.dataset)
+
+    def before_test(self, runner: Runner) -> None:
+        """Check the test data."""
+        self._check(runner, 'test', runner.test_dataloader.dataset)
+
+    def _check(self, runner: Runner, purpose: str, dataset: Dataset) -> None:
+        """Check one dataset, unless it was checked before."""
+        if not self.enabled or any(dataset is seen for seen in self._checked):
+            return
+        self._checked.append(dataset)
+        error: List[Optional[Exception]] = [None]
+        if is_main_process():
+            samples = list_samples(dataset)
+            title = f'{type(dataset).__name__} ({purpose} data)'
+            try:
+                check_files(title, samples)
+                check_labels(title, samples, _num_classes(runner, dataset))
+            except (FileNotFoundError, ValueError) as found:
+                error = [found]
+            if purpose == 'training':
+                _warn_of_single_images(runner, title, samples)
+        broadcast_object_list(error)
+        if error[0] is not None:
+            raise error[0]
+
+
+def check_files(title: str, samples: Iterable[Sample]) -> None:
+    """Raise an error that lists broken image files.
+
+    Args:
+        title (str): What to call the dataset.
+        samples (Iterable[Sample]): Its samples.
+
+    Raises:
+        FileNotFoundError: If all broken files are missing ones.
+        ValueError: If some are there, but broken.
+    """
+    paths = list(dict.fromkeys(s.path for s in samples if s.path))
+    broken = find_broken_images(paths)
+    if not broken:
+        return
+    lines = [f'  {path}: {fault}' for path, fault in broken[:SHOWN]]
+    if len(broken) > SHOWN:
+        lines.append(f'  ... and {len(broken) - SHOWN} more')
+    kind = FileNotFoundError if all(
+        fault == 'missing' for _, fault in broken) else ValueError
+    raise kind(
+        f'{title}: {len(broken)} of {len(paths)} image files are missing or '
+        'broken, expected all to be whole:\n' + '\n'.join(lines) +
+        '\nUnpack or copy the dataset again, check data_root (or '
+        'CSD_DATA_ROOT), or take these files out of the list.')
+
+
+def check_labels(title: str, samples: Iterable[Sample],
+                 num_classes: Optional[int]) -> None:
+    """Raise an error for the first label that is none of the classes.
+
+    Args:
+        title (str): What to call the dataset.
+        samples (Iterable[Sample]): Its samples.
+        num_classes (int | None): Number of classes; None checks nothing.
+
+    Raises:
+        ValueError: If a label is outside 0..``num_classes`` - 1.
+    """
+    if num_classes is None:
+        return
+    for index, sample in enumerate(samples):
+        for label in _whole_numbers(sample.label):
+            if not 0 <= label < num_classes:
+                raise ValueError(
+                    f'{title}: label {label} of '
+                    f"'{sample.path or f'sample {index}'}' is outside "
+                    f'0..{num_classes - 1}. Set num_classes of the '
+                    "model's head to the dataset's number of classes, or "
+                    'mend the annotation.')
+
+
+def _whole_numbers(label: Any) -> List[int]:
+    """The labels of a sample, of one or of several classes."""
+    if hasattr(label, 'tolist'):
+        label = label.tolist()
+    labels = label if isinstance(label, (list, tuple, set)) else [label]
+    return [value for value in labels if isinstance(value, int)]
+
+
+def _num_classes(runner: Runner, dataset: Dataset) -> Optional[int]:
+    """Number of classes by the model's head, or else by the dataset."""
+    model = runner.model
+    model = model.module if is_model_wrapper(model) else model
+    head = getattr(model, 'head', None)
+    for module in head.modules() if hasattr(head, 'modules') else ():
+        if isinstance(getattr(module, 'num_classes', None), int):
+            return module.num_classes
+    classes = getattr(dataset, 'metainfo', {}).get('classes')
+    return len(classes) if classes else None
+
+
+def _warn_of_single_images(runner: Runner, title: str,
+                           samples: Iterable[Sample]) -> None:
+    """Warn if no class has two images."""
+    counts = Counter(
+        label[0] for label in map(_whole_numbers, (s.label for s in samples))
+        if len(label) == 1)
+    if counts and max(counts.values()) < 2:
+        runner.logger.warning(
+            f'{title}: no class has two images, so a contrastive loss finds '
+            'no positives but the second view of the same image. Give at '
+            'least some classes two images or more.')
