@@ -1,6 +1,18 @@
 """Hooks: the second view, checkpoints that load anywhere, checks, summary."""
 from .channels_last_hook import ChannelsLastHook
+from .dataset_check_hook import DatasetCheckHook
 from .loss_warmup_hook import LossWarmupHook
+from .plain_checkpoint_hook import PlainCheckpointHook
+from .run_summary_hook import RunSummaryHook
+from .setup_check_hook import SetupCheckHook
 from .ssdp_hook import SSDPHook
 
-__all__ = ['ChannelsLastHook', 'LossWarmupHook', 'SSDPHook']
+__all__ = [
+    'ChannelsLastHook',
+    'DatasetCheckHook',
+    'LossWarmupHook',
+    'PlainCheckpointHook',
+    'RunSummaryHook',
+    'SSDPHook',
+    'SetupCheckHook',
+]
