@@ -14,6 +14,7 @@ default_hooks = dict(
         rule='greater'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='VisualizationHook', enable=False),
+    setup_check=dict(type='SetupCheckHook'),
     dataset_check=dict(type='DatasetCheckHook'),
     plain_checkpoint=dict(type='PlainCheckpointHook'),
     run_summary=dict(type='RunSummaryHook'))
