@@ -1,8 +1,8 @@
 """CSDNet on Grocery81: real photos, small enough for a CPU."""
 _base_ = [
     '../_base_/models/csdnet_mobilenet-v2_224.py',
-    '../_base_/datasets/grocery81_bs24_224.py',
-    '../_base_/schedules/adamw_bs24_12e.py',
+    '../_base_/datasets/grocery81_bs16_224.py',
+    '../_base_/schedules/adamw_bs16_10e.py',
 ]
 
 model = dict(

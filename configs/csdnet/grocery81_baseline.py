@@ -1,8 +1,8 @@
 """The plain classifier on Grocery81: what CSDNet is compared with."""
 _base_ = [
     '../_base_/models/mobilenet-v2_224.py',
-    '../_base_/datasets/grocery81_bs24_224.py',
-    '../_base_/schedules/adamw_bs24_12e.py',
+    '../_base_/datasets/grocery81_bs16_224.py',
+    '../_base_/schedules/adamw_bs16_10e.py',
     '../_base_/default_runtime.py',
 ]
 

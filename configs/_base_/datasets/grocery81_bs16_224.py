@@ -32,7 +32,7 @@ test_pipeline = [
 ]
 
 train_dataloader = dict(
-    batch_size=24,
+    batch_size=16,
     num_workers=2,
     persistent_workers=True,
     pin_memory=False,
@@ -41,7 +41,7 @@ train_dataloader = dict(
     sampler=dict(type='DefaultSampler', shuffle=True))
 
 val_dataloader = dict(
-    batch_size=24,
+    batch_size=32,
     num_workers=2,
     persistent_workers=True,
     pin_memory=False,

@@ -1,15 +1,15 @@
 """A short schedule for a CPU: AdamW, one warm-up epoch, then a cosine."""
-max_epochs = 12
+max_epochs = 10
 
 optim_wrapper = dict(
     type='OptimWrapper',
-    optimizer=dict(type='AdamW', lr=5e-4, weight_decay=0.05),
+    optimizer=dict(type='AdamW', lr=3e-4, weight_decay=0.05),
     paramwise_cfg=dict(
         norm_decay_mult=0.0,
         bias_decay_mult=0.0,
         custom_keys={'head.': dict(lr_mult=5.0)}),
     clip_grad=dict(max_norm=5.0))
-auto_scale_lr = dict(base_batch_size=24)
+auto_scale_lr = dict(base_batch_size=16)
 
 param_scheduler = [
     dict(
@@ -22,6 +22,6 @@ param_scheduler = [
         convert_to_iter_based=True),
 ]
 
-train_cfg = dict(by_epoch=True, max_epochs=max_epochs, val_interval=3)
+train_cfg = dict(by_epoch=True, max_epochs=max_epochs, val_interval=5)
 val_cfg = dict()
 test_cfg = dict()
