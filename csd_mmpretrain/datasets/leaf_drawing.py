@@ -113,10 +113,10 @@ def draw_leaf(cultivar: Cultivar, size: int,
     light = rng.uniform(0, 2 * np.pi)
     shade = _shade(blade, veins, relief, light, rng)
 
-    hue = rng.uniform(0.20, 0.36)
-    green = _bgr(hue, rng.uniform(0.45, 0.75), rng.uniform(0.38, 0.66))
+    hue = rng.uniform(0.23, 0.33)
+    green = _bgr(hue, rng.uniform(0.5, 0.7), rng.uniform(0.38, 0.56))
     pale = 0.45 * green + 0.55 * _bgr(hue - 0.05, 0.35, 0.85)
-    mottle = _noise(canvas, 6, rng)[..., None] * rng.uniform(0.02, 0.12)
+    mottle = _noise(canvas, 6, rng)[..., None] * rng.uniform(0.02, 0.08)
     yellow = _bgr(0.15, 0.65, 0.75)
     leaf = green + (yellow - green) * np.clip(mottle * 3, 0, 0.5)
     leaf = leaf * (1 - 0.75 * veins[..., None]) \
@@ -155,8 +155,8 @@ def _noise(canvas: int, cells: int, rng: np.random.Generator) -> np.ndarray:
 def _background(canvas: int, rng: np.random.Generator) -> np.ndarray:
     """Paper, cloth or soil: a dull colour with smooth and fine noise."""
     colour = _bgr(
-        rng.uniform(0.03, 0.15) if rng.random() < 0.7 else rng.random(),
-        rng.uniform(0.05, 0.35), rng.uniform(0.25, 0.9))
+        rng.uniform(0.04, 0.14), rng.uniform(0.03, 0.18),
+        rng.uniform(0.62, 0.92))
     texture = 0.05 * _noise(canvas, 4, rng) + 0.03 * _noise(canvas, 40, rng)
     texture += rng.uniform(0.0, 0.05) * _noise(canvas, canvas // 4, rng)
     return colour * (1 + texture[..., None])
@@ -168,10 +168,10 @@ def _draw_pose(canvas: int, rng: np.random.Generator
 
     The leaf's stalk ends at (0, 0), its tip lies at (0, 1).
     """
-    angle = rng.uniform(-0.6, 0.6)
+    angle = rng.uniform(-0.35, 0.35)
     scale = canvas * rng.uniform(0.50, 0.62)
     stretch = rng.uniform(0.9, 1.1)
-    shear, bend = rng.normal(0, 0.06), rng.normal(0, 0.08)
+    shear, bend = rng.normal(0, 0.04), rng.normal(0, 0.05)
     centre = canvas * (0.5 + rng.uniform(-0.04, 0.04, 2))
     phase, wave = rng.uniform(0, 2 * np.pi, 2), rng.normal(0, 0.012, 2)
     turn = np.array([[np.cos(angle), -np.sin(angle)],
