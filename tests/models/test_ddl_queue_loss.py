@@ -134,3 +134,45 @@ def test_bad_options_are_named(option, message):
 def test_channels_must_match():
     with pytest.raises(ValueError, match='feat_dim=8.*6 channels'):
         DDLQueueLoss(8)(torch.rand(2, 3, 6), torch.tensor([0, 0, 1]))
+
+
+def train_two_steps(rank, sizes, folder):
+    """Two steps of one rank, its share of the global batch in rank order."""
+    world = len(sizes)
+    if world > 1:
+        torch.distributed.init_process_group(
+            'gloo', f'file://{folder}/rendezvous', rank=rank, world_size=world)
+    generator = torch.Generator().manual_seed(0)
+    loss = DDLQueueLoss(4, 9, margin=0.1)
+    total, start = sum(sizes), sum(sizes[:rank])
+    share = slice(start, start + sizes[rank])
+    grads, values = [], []
+    for _ in range(2):
+        views = torch.randn(2, total, 4, generator=generator)
+        labels = torch.randint(0, 3, (total, ), generator=generator)
+        mine = views[:, share].clone().requires_grad_()
+        out = loss(mine, labels[share])['loss_qc']
+        out.backward()
+        grads.append(mine.grad / world)
+        values.append(out.detach() / world)
+    torch.save(
+        dict(grads=grads, values=values, queue=loss.queue.state_dict()),
+        f'{folder}/{world}_{rank}.pth')
+
+
+def test_ranks_with_uneven_batches_equal_one_process(tmp_path):
+    sizes = (3, 1, 5)
+    torch.multiprocessing.spawn(
+        train_two_steps, (sizes, str(tmp_path)), nprocs=3)
+    train_two_steps(0, (sum(sizes), ), str(tmp_path))
+    one = torch.load(tmp_path / '1_0.pth')
+    ranks = [torch.load(tmp_path / f'3_{rank}.pth') for rank in range(3)]
+    for step in range(2):
+        torch.testing.assert_close(
+            sum(rank['values'][step] for rank in ranks), one['values'][step])
+        torch.testing.assert_close(
+            torch.cat([rank['grads'][step] for rank in ranks], dim=1),
+            one['grads'][step])
+    for rank in ranks:
+        for name, value in one['queue'].items():
+            assert torch.equal(rank['queue'][name], value)

@@ -68,9 +68,12 @@ def _upsample(pattern: torch.Tensor, size: Tuple[int, int]) -> torch.Tensor:
         pattern[:, None], size, mode='bilinear', align_corners=False)[:, 0]
 
 
-def _cell_index(size: int, cells: int, device: torch.device) -> torch.Tensor:
-    """Map each of ``size`` pixels to one of ``cells`` cells."""
-    return torch.arange(size, device=device) * cells // size
+def _cells(size: int, cells: int,
+           device: torch.device) -> Tuple[torch.Tensor, torch.Tensor]:
+    """Spread ``size`` pixels over cells: each pixel's cell, cells' pixels."""
+    index = torch.arange(size, device=device) * cells // size
+    first = (torch.arange(cells + 1, device=device) * size + cells - 1)
+    return index, (first // cells).diff()
 
 
 def _check_grid(pattern: torch.Tensor, size: Tuple[int, int],
@@ -94,10 +97,9 @@ def _ranked_mask(pattern: torch.Tensor, size: Tuple[int, int],
                                                  float]) -> torch.Tensor:
     """Keep the best cells, up to the bound of ``area`` that was crossed."""
     (h, w), (height, width) = pattern.shape[1:], size
-    rows = _cell_index(height, h, pattern.device)
-    cols = _cell_index(width, w, pattern.device)
-    pixels = (rows.bincount(minlength=h)[:, None] *
-              cols.bincount(minlength=w)).flatten()
+    rows, in_row = _cells(height, h, pattern.device)
+    cols, in_col = _cells(width, w, pattern.device)
+    pixels = (in_row[:, None] * in_col).flatten()
 
     order = pattern.flatten(1).argsort(dim=1, descending=True, stable=True)
     covered = pixels[order].cumsum(dim=1)
