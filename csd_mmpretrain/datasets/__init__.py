@@ -2,8 +2,14 @@
 from .nabirds_dataset import NABirds
 from .stanford_dogs_dataset import StanfordDogs
 from .synthetic_leaves import SyntheticLeaves
-from .ultra_fgvc import (Cotton80, SoyAgeing, SoyGene, SoyGlobal, SoyLocal,
-                         UltraFGVCDataset)
+from .ultra_fgvc import (
+                         Cotton80,
+                         SoyAgeing,
+                         SoyGene,
+                         SoyGlobal,
+                         SoyLocal,
+                         UltraFGVCDataset,
+)
 
 __all__ = [
     'Cotton80', 'NABirds', 'SoyAgeing', 'SoyGene', 'SoyGlobal', 'SoyLocal',

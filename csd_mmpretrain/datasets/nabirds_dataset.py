@@ -5,6 +5,7 @@ from typing import Dict, List
 
 from mmpretrain.datasets import BaseDataset
 from mmpretrain.registry import DATASETS
+
 from .release_folder import check_folder
 
 RELEASE_PAGE = 'https://dl.allaboutbirds.org/nabirds'

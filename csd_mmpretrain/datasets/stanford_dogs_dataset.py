@@ -7,6 +7,7 @@ import mat4py
 import numpy as np
 from mmpretrain.datasets import BaseDataset
 from mmpretrain.registry import DATASETS
+
 from .release_folder import check_folder, find_folder
 
 RELEASE_PAGE = 'http://vision.stanford.edu/aditya86/ImageNetDogs/'

@@ -6,6 +6,7 @@ from typing import Dict, List, Tuple, Union
 
 from mmpretrain.datasets import BaseDataset
 from mmpretrain.registry import DATASETS
+
 from .release_folder import check_folder, find_folder
 
 RELEASE_PAGE = 'https://github.com/XiaohanYu-GU/Ultra-FGVC'
