@@ -87,8 +87,6 @@ setup(
         timm=['timm'],
         datasets=['scipy'],
         vis=['matplotlib'],
-        # openmim needs pkg_resources, which setuptools 82 dropped
-        mim=['openmim', 'setuptools<82'],
         dev=['pytest', 'pytest-xdist', 'ruff', 'setuptools>=70.1']),
     cmdclass=dict(build_py=BuildPyWithMim, editable_wheel=EditableWheelForMim),
     zip_safe=False)

@@ -1,7 +1,11 @@
 """CSDNet and other fine-grained learners for mmpretrain."""
+import warnings
+
 from .version import __version__
 from .version_check import check_environment
 
+# mmcv-lite advises mmcv for an op that no classifier uses.
+warnings.filterwarnings('ignore', 'Fail to import ``MultiScaleDeformable')
 check_environment()
 
 from . import datasets, engine, models  # noqa: E402
