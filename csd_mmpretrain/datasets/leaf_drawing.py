@@ -179,9 +179,9 @@ def _draw_pose(canvas: int, rng: np.random.Generator
 
     def to_pixels(points: np.ndarray) -> np.ndarray:
         x, y = points[:, 0] * stretch, points[:, 1] - 0.3
-        x, y = (x + shear * y + bend * y**2 + wave[0] * np.sin(5 * y + phase[0]),
-                y + wave[1] * np.sin(5 * x + phase[1]))
-        return np.stack([x, -y], 1) @ turn.T * scale + centre
+        sway = wave * np.sin(5 * np.stack([y, x], 1) + phase)
+        x = x + shear * y + bend * y**2 + sway[:, 0]
+        return np.stack([x, -y - sway[:, 1]], 1) @ turn.T * scale + centre
 
     return to_pixels
 

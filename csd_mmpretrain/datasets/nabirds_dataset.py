@@ -45,7 +45,9 @@ def read_table(path: str) -> Dict[str, str]:
 
 @DATASETS.register_module()
 class NABirds(BaseDataset):
-    """NABirds: 555 classes, 23929 training and 24633 test images. ::
+    """NABirds: 555 classes, 23929 training and 24633 test images.
+
+    The folder::
 
         data_root
         ├── images

@@ -46,7 +46,9 @@ def _read_mat(path: str) -> dict:
 
 @DATASETS.register_module()
 class StanfordDogs(BaseDataset):
-    """Stanford Dogs: 120 breeds, 12000 training and 8580 test images. ::
+    """Stanford Dogs: 120 breeds, 12000 training and 8580 test images.
+
+    The folder::
 
         data_root
         ├── Images

@@ -86,7 +86,9 @@ def read_annotations(path: Union[str, Path],
 
 
 class UltraFGVCDataset(BaseDataset):
-    """Base of the datasets that keep the Ultra-FGVC release's format. ::
+    """Base of the datasets that keep the Ultra-FGVC release's format.
+
+    The folder::
 
         data_root
         ├── anno

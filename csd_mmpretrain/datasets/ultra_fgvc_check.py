@@ -124,7 +124,6 @@ def check_set(released: ReleasedSet,
         report.unreadable = _undecodable(folder / 'images', names, workers)
     else:
         report.missing = listed
-        report.problems.append("no folder 'images': unpack it")
     for what, names in (('missing', report.missing),
                         ('unreadable', report.unreadable)):
         if names:
