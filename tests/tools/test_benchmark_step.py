@@ -1,0 +1,105 @@
+import re
+
+import pytest
+import torch
+from mmengine.config import Config, ConfigDict
+
+import csd_mmpretrain  # noqa: F401
+from csd_mmpretrain.engine.bare_model import build_bare_model
+from csd_mmpretrain.engine.step_benchmark import (StepCost, StepSetting,
+                                                  config_img_size,
+                                                  format_table,
+                                                  plain_model_cfg,
+                                                  training_step)
+
+
+@pytest.fixture
+def cfg(tiny_config):
+    return Config.fromfile(tiny_config)
+
+
+def test_the_tool_prints_a_table(run_python, repo_root, tiny_config):
+    done = run_python(repo_root / 'tools/benchmark_step.py', tiny_config,
+                      '--batch-size', 4, '--iters', 3, '--warmup', 1,
+                      '--device', 'cpu')
+    rows = re.findall(r'^\| ([a-zC].*?) \| +(\d+) \|.*\| +(\d+) \|$',
+                      done.stdout, re.M)
+    assert [row[0] for row in rows] == [
+        'plain classifier, one view', 'two plain passes', 'CSDNet'
+    ], done.stdout
+    assert all(int(peak) > 0 for _, _, peak in rows)
+    assert done.stdout.count('- CSDNet against') == 2
+    assert 'batch 4, 32 px' in done.stdout
+
+
+def test_ratios_and_rates(cfg):
+    setting = StepSetting(cfg, batch_size=10, img_size=32)
+    costs = dict(
+        plain=StepCost([0.5, 0.5, 0.5], 100.),
+        twice=StepCost([1., 1., 1.], 100.),
+        csdnet=StepCost([1., 1.1, 1.2], 190.))
+    table = format_table(setting, costs)
+    assert '| CSDNet | 1100 | 4.5% | 9.09 | 190 |' in table
+    assert 'the plain step: time x 2.20, memory x 1.90' in table
+    assert 'two plain passes: time x 1.10, memory x 1.90' in table
+
+
+@pytest.mark.parametrize('variant, passes, updates', [('plain', 1, 1),
+                                                      ('twice', 2, 1),
+                                                      ('csdnet', 2, 1)])
+def test_what_a_step_does(cfg, monkeypatch, variant, passes, updates):
+    """Passes through the backbone, images in each, and weight updates."""
+    seen, stepped = [], []
+    forward = torch.nn.Module.__call__
+
+    def count(module, *args, **kwargs):
+        if type(module).__name__ == 'MobileNetV2':
+            seen.append(len(args[0]))
+        return forward(module, *args, **kwargs)
+
+    adamw_step = torch.optim.AdamW.step
+    monkeypatch.setattr(torch.nn.Module, '__call__', count)
+    monkeypatch.setattr(torch.optim.AdamW, 'step', lambda self, *a: (
+        stepped.append(1), adamw_step(self, *a)))
+    training_step(StepSetting(cfg, 4, 32), variant)()
+    assert seen == [4] * passes
+    assert len(stepped) == updates
+
+
+def test_the_plain_model(cfg):
+    plain = plain_model_cfg(cfg.model)
+    assert plain.head == cfg.model.head.cls_head
+    assert plain.backbone == cfg.model.backbone
+    assert plain.neck.type == 'GlobalAveragePooling'
+    tokens = dict(cfg.model, neck=dict(type='SSDPNeck', layout='tokens'))
+    assert plain_model_cfg(tokens)['neck'] == dict(
+        type='SSDPNeck', layout='tokens', gating='none', kernel='gap')
+    with pytest.raises(ValueError, match='head is LinearClsHead'):
+        plain_model_cfg(plain)
+
+
+def test_no_weights_are_fetched(cfg):
+    pretrained = dict(type='Pretrained', checkpoint='/nowhere.pth')
+    cfg.model.backbone.init_cfg = [
+        dict(type='Kaiming', layer='Conv2d'), pretrained
+    ]
+    model = build_bare_model(cfg)
+    model.init_weights()
+    assert cfg.model.backbone.init_cfg[1].type == 'Pretrained'
+
+
+@pytest.mark.parametrize('pipeline, size', [
+    ([dict(type='Resize', scale=600), dict(type='RandomCrop', crop_size=448)],
+     448),
+    ([dict(type='RandomResizedCrop', scale=224), dict(type='PackInputs')],
+     224),
+    ([dict(type='Resize', scale=(96, 96))], 96),
+])
+def test_the_size_of_the_images(pipeline, size):
+    dataset = dict(type='CustomDataset', pipeline=pipeline)
+    for given in (dataset, dict(type='RepeatDataset', dataset=dataset)):
+        cfg = ConfigDict(train_dataloader=dict(dataset=given))
+        assert config_img_size(cfg) == size
+    with pytest.raises(ValueError, match='--img-size'):
+        config_img_size(
+            ConfigDict(train_dataloader=dict(dataset=dict(pipeline=[]))))

@@ -1,0 +1,113 @@
+import runpy
+import sys
+
+import pytest
+import torch
+from mmengine.config import Config
+from PIL import Image
+
+from csd_mmpretrain.engine.bare_model import build_bare_model
+
+CONFIG = '''
+_base_ = ['{base}']
+
+pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='ResizeEdge', scale=96),
+    dict(type='CenterCrop', crop_size=96),
+    dict(type='PackInputs'),
+]
+train_dataloader = dict(dataset=dict(pipeline=[dict(type='NoSuchStep')]))
+test_dataloader = dict(dataset=dict(pipeline=pipeline))
+default_hooks = dict(
+    ssdp=dict(view=dict(_delete_=True, type='{view}')))
+model = dict(backbone=dict(init_cfg=dict(
+    type='Pretrained', checkpoint='/nowhere.pth', prefix='backbone.')))
+'''
+
+
+@pytest.fixture(scope='module')
+def tool(repo_root):
+    return repo_root / 'tools/visualization/vis_ssdp.py'
+
+
+@pytest.fixture(scope='module')
+def config(tmp_path_factory, tiny_config):
+    path = tmp_path_factory.mktemp('vis') / 'vis.py'
+    path.write_text(
+        CONFIG.format(
+            base=tiny_config.as_posix(), view='DiscrepancyMaskView'))
+    return path
+
+
+@pytest.fixture(scope='module')
+def checkpoint(config):
+    path = config.parent / 'vis.pth'
+    model = build_bare_model(Config.fromfile(config))
+    meta = dict(dataset_meta=dict(classes=list('abcdef')))
+    torch.save(dict(state_dict=model.state_dict(), meta=meta), path)
+    return path
+
+
+def test_the_datasets_images(run_python, tool, config, checkpoint):
+    out = config.parent / 'new' / 'figure.png'
+    done = run_python(tool, config, checkpoint, '--num', 2, '--split',
+                      'train', '--out', out)
+    assert done.stdout.splitlines()[-1] == f'Wrote {out}'
+    width, height = Image.open(out).size
+    assert width > height > 500
+
+
+def test_a_folder_of_images_and_weights_of_the_backbone_alone(
+        run_python, tool, config, tiny_data):
+    model = build_bare_model(Config.fromfile(config))
+    weights = config.parent / 'backbone.pth'
+    state = {f'backbone.{k}': v for k, v in model.backbone.state_dict().items()}
+    state['head.fc.weight'] = torch.zeros(1000, 1280)
+    torch.save(dict(state_dict=state), weights)
+    out = config.parent / 'folder.pdf'
+    run_python(tool, config, weights, tiny_data / 'test', '--num', 3,
+               '--mode', 'soft', '--out', out)
+    assert out.read_bytes().startswith(b'%PDF')
+
+
+@pytest.mark.parametrize('case, message', [
+    ('no checkpoint', 'There is no checkpoint'),
+    ('empty folder', 'There is no image in the folder'),
+    ('broken image', 'truncated'),
+    ('missing image', 'missing'),
+    ('other model', 'lacks weights of the backbone MobileNetV2'),
+    ('no pattern map', 'has no pattern map to draw'),
+    ('no mask', 'EraseShuffleView, which makes no mask'),
+])
+def test_errors(case, message, monkeypatch, tmp_path, tool, config,
+                checkpoint, tiny_config):
+    args = []
+    if case == 'no checkpoint':
+        checkpoint = tmp_path / 'gone.pth'
+    elif case == 'empty folder':
+        args = [tmp_path]
+    elif case == 'broken image':
+        args = [tmp_path / 'half.png']
+        Image.new('RGB', (64, 64), 'red').save(args[0])
+        args[0].write_bytes(args[0].read_bytes()[:-30])
+    elif case == 'missing image':
+        args = [tmp_path / 'gone.png']
+    elif case == 'other model':
+        checkpoint = tmp_path / 'other.pth'
+        torch.save(dict(state_dict=dict(x=torch.zeros(1))), checkpoint)
+    elif case == 'no pattern map':
+        plain = tmp_path / 'plain.py'
+        plain.write_text(
+            f'_base_ = [{str(config)!r}]\n'
+            'model = dict(neck=dict(_delete_=True, '
+            'type=\'GlobalAveragePooling\'))\n')
+        config = plain
+    elif case == 'no mask':
+        config = tiny_config
+    command = [str(arg) for arg in (tool, config, checkpoint, *args)]
+    monkeypatch.setattr(sys, 'argv', command)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises((ValueError, TypeError, FileNotFoundError),
+                       match=message):
+        runpy.run_path(str(tool), run_name='__main__')

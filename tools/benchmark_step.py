@@ -1,0 +1,86 @@
+"""Compare a CSDNet step with plain training: benchmark_step.py CONFIG."""
+import argparse
+import os
+import platform
+
+import torch
+from mmengine.config import Config, DictAction
+
+from csd_mmpretrain.engine.data_root import check_data_root_variable
+from csd_mmpretrain.engine.step_benchmark import (StepSetting, benchmark_step,
+                                                  config_img_size,
+                                                  format_table)
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line.
+
+    Returns:
+        Namespace: The options.
+    """
+    parser = argparse.ArgumentParser(
+        description='Images/s and peak memory of the plain classifier, of '
+        'two plain passes and of CSDNet, on random images and weights.')
+    parser.add_argument('config', help='a config of CSDNet')
+    parser.add_argument(
+        '--batch-size', type=int, help='that of the config by default')
+    parser.add_argument(
+        '--img-size', type=int, help='that of the config by default')
+    parser.add_argument(
+        '--iters', type=int, default=10, help='measured steps (10)')
+    parser.add_argument(
+        '--warmup', type=int, default=2, help='steps before them (2)')
+    parser.add_argument(
+        '--device',
+        default='cuda' if torch.cuda.is_available() else 'cpu',
+        choices=['cpu', 'cuda'],
+        help='a GPU by default, where there is one')
+    parser.add_argument(
+        '--amp', action='store_true', help='mixed precision, on a GPU')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='change settings of the config')
+    args = parser.parse_args()
+    for name in ('batch_size', 'img_size', 'iters'):
+        value = getattr(args, name)
+        if value is not None and value < 1:
+            parser.error(f'--{name.replace("_", "-")} {value}: it must be at '
+                         'least 1.')
+    if args.device == 'cuda' and not torch.cuda.is_available():
+        parser.error('--device cuda: torch finds no GPU.')
+    if args.amp and args.device == 'cpu':
+        parser.error('--amp: mixed precision needs --device cuda.')
+    return args
+
+
+def main() -> None:
+    """Measure and print the table."""
+    args = parse_args()
+    check_data_root_variable()
+    if not os.path.isfile(args.config):
+        raise FileNotFoundError(f'There is no config file {args.config!r}.')
+    cfg = Config.fromfile(args.config)
+    if args.cfg_options is not None:
+        cfg.merge_from_dict(args.cfg_options)
+    setting = StepSetting(
+        cfg=cfg,
+        batch_size=args.batch_size or cfg.train_dataloader.batch_size,
+        img_size=args.img_size or config_img_size(cfg),
+        device=args.device,
+        amp=args.amp)
+    costs = benchmark_step(setting, args.iters, args.warmup)
+    machine = (
+        torch.cuda.get_device_name() if args.device == 'cuda' else
+        f'{platform.machine()} CPU, {torch.get_num_threads()} thread(s)')
+    print(f'\n{args.config}: {cfg.model.backbone.type}, batch '
+          f'{setting.batch_size}, {setting.img_size} px, '
+          f'{"mixed" if args.amp else "single"} precision, {machine}, torch '
+          f'{torch.__version__}, {args.iters} interleaved steps\n')
+    print(format_table(setting, costs))
+
+
+if __name__ == '__main__':
+    main()
