@@ -7,9 +7,12 @@ import torch
 from mmengine.config import Config, DictAction
 
 from csd_mmpretrain.engine.data_root import check_data_root_variable
-from csd_mmpretrain.engine.step_benchmark import (StepSetting, benchmark_step,
-                                                  config_img_size,
-                                                  format_table)
+from csd_mmpretrain.engine.step_benchmark import (
+    StepSetting,
+    benchmark_step,
+    config_img_size,
+    format_table,
+)
 
 
 def parse_args() -> argparse.Namespace:

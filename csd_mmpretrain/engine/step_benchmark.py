@@ -77,7 +77,7 @@ def plain_model_cfg(model: dict) -> dict:
         raise ValueError(
             f'The config\'s head is {head.get("type")}, so there is no '
             'CSDNet to compare with the plain classifier. Give a config with '
-            'head=dict(type=\'CSDHead\', ...), such as '
+            "head=dict(type='CSDHead', ...), such as "
             'configs/csdnet/grocery81.py.')
     model = deepcopy(model)
     model['head'] = model['head']['cls_head']

@@ -8,7 +8,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 HEADINGS = ('image  $I$', 'pattern map  $P$', 'mask  $M$',
-            'second view  $I\\,\'$')
+            "second view  $I\\,'$")
 COLOURS = 'viridis'
 GAP, BAR, EDGE, HEADER, CAPTION = 0.08, 0.42, 0.06, 0.34, 0.26
 GREY = np.array([0.299, 0.587, 0.114])

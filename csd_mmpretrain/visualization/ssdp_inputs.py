@@ -87,7 +87,7 @@ def _load_checked(model: BaseModel, state: dict, checkpoint: str) -> List[str]:
         return model.load_state_dict(state, strict=False).missing_keys
     except RuntimeError as error:
         first = str(error).splitlines()[1].strip()
-        raise ValueError(f'{checkpoint} does not fit the config\'s model: '
+        raise ValueError(f"{checkpoint} does not fit the config's model: "
                          f'{first} Give the checkpoint that belongs to this '
                          'config.') from None
 

@@ -42,9 +42,9 @@ def check_pattern_map(model: BaseModel) -> None:
     neck = getattr(model, 'neck', None)
     if not hasattr(neck, 'pattern_map'):
         raise TypeError(
-            f'The model\'s neck is {type(neck).__name__}, which has no '
+            f"The model's neck is {type(neck).__name__}, which has no "
             'pattern map to draw. Give a config whose neck is '
-            'dict(type=\'SSDPNeck\', ...), such as '
+            "dict(type='SSDPNeck', ...), such as "
             'configs/csdnet/grocery81.py.')
 
 

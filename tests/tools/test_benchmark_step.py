@@ -6,11 +6,14 @@ from mmengine.config import Config, ConfigDict
 
 import csd_mmpretrain  # noqa: F401
 from csd_mmpretrain.engine.bare_model import build_bare_model
-from csd_mmpretrain.engine.step_benchmark import (StepCost, StepSetting,
-                                                  config_img_size,
-                                                  format_table,
-                                                  plain_model_cfg,
-                                                  training_step)
+from csd_mmpretrain.engine.step_benchmark import (
+    StepCost,
+    StepSetting,
+    config_img_size,
+    format_table,
+    plain_model_cfg,
+    training_step,
+)
 
 
 @pytest.fixture

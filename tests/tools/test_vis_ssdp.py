@@ -8,7 +8,7 @@ from PIL import Image
 
 from csd_mmpretrain.engine.bare_model import build_bare_model
 
-CONFIG = '''
+CONFIG = """
 _base_ = ['{base}']
 
 pipeline = [
@@ -23,7 +23,7 @@ default_hooks = dict(
     ssdp=dict(view=dict(_delete_=True, type='{view}')))
 model = dict(backbone=dict(init_cfg=dict(
     type='Pretrained', checkpoint='/nowhere.pth', prefix='backbone.')))
-'''
+"""
 
 
 @pytest.fixture(scope='module')
@@ -62,7 +62,7 @@ def test_a_folder_of_images_and_weights_of_the_backbone_alone(
         run_python, tool, config, tiny_data):
     model = build_bare_model(Config.fromfile(config))
     weights = config.parent / 'backbone.pth'
-    state = {f'backbone.{k}': v for k, v in model.backbone.state_dict().items()}
+    state = model.backbone.state_dict(prefix='backbone.')
     state['head.fc.weight'] = torch.zeros(1000, 1280)
     torch.save(dict(state_dict=state), weights)
     out = config.parent / 'folder.pdf'
@@ -101,7 +101,7 @@ def test_errors(case, message, monkeypatch, tmp_path, tool, config,
         plain.write_text(
             f'_base_ = [{str(config)!r}]\n'
             'model = dict(neck=dict(_delete_=True, '
-            'type=\'GlobalAveragePooling\'))\n')
+            "type='GlobalAveragePooling'))\n")
         config = plain
     elif case == 'no mask':
         config = tiny_config

@@ -5,13 +5,18 @@ import os
 import torch
 from mmengine.config import Config, DictAction
 
-from csd_mmpretrain.engine.data_root import (check_data_root_variable,
-                                             check_dataset_folders)
+from csd_mmpretrain.engine.data_root import (
+    check_data_root_variable,
+    check_dataset_folders,
+)
 from csd_mmpretrain.models.views.discrepancy_mask_view import MODES
 from csd_mmpretrain.visualization import draw_ssdp_figure, ssdp_rows
-from csd_mmpretrain.visualization.ssdp_inputs import (dataset_items,
-                                                      file_items, load_model,
-                                                      second_view)
+from csd_mmpretrain.visualization.ssdp_inputs import (
+    dataset_items,
+    file_items,
+    load_model,
+    second_view,
+)
 from csd_mmpretrain.visualization.ssdp_rows import check_pattern_map, row_title
 
 
@@ -41,7 +46,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--mode',
         choices=MODES,
-        help='how the mask makes the second view, in place of the config\'s')
+        help="how the mask makes the second view, in place of the config's")
     parser.add_argument(
         '--out',
         metavar='FILE',
