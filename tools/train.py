@@ -1,6 +1,7 @@
-"""Train a model: python tools/train.py configs/csdnet/cotton80.py."""
+"""Train a model: python tools/train.py CONFIG."""
 from csd_mmpretrain.engine.launch import launched_runner
-from csd_mmpretrain.engine.run_options import make_train_config, make_train_parser
+from csd_mmpretrain.engine.run_options import (make_train_config,
+                                               make_train_parser)
 
 
 def main() -> None:

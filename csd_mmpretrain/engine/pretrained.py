@@ -101,8 +101,7 @@ def read_names(path: str, **options: bool) -> List[str]:
             'kind of file, or holds Python objects that torch refuses. '
             'Download it again; if you trust the file, set the environment '
             'variable TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1. '
-            f'({type(error).__name__}: {str(error).splitlines()[0]})'
-        ) from None
+            f'({type(error).__name__}: {str(error)[:200]})') from None
     return list(content.get('state_dict', content))
 
 

@@ -140,7 +140,7 @@ def make_train_config(args: argparse.Namespace) -> Config:
     if args.amp:
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
         cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
-    if (cfg.optim_wrapper.type == 'AmpOptimWrapper'
+    if (cfg.optim_wrapper.get('type') == 'AmpOptimWrapper'
             and not torch.cuda.is_available()):
         raise ValueError('Mixed precision (--amp, AmpOptimWrapper) needs a '
                          'GPU, and torch finds none. Leave --amp out, or set '
@@ -241,6 +241,9 @@ def _set_loader(cfg: Config, name: str, args: argparse.Namespace,
 
 
 def _set_drawing(cfg: Config, args: argparse.Namespace) -> None:
+    if args.tta:
+        raise ValueError('--show and --show-dir draw one view of an image, '
+                         'and --tta makes several. Leave one of them out.')
     if not cfg.get('default_hooks', {}).get('visualization'):
         raise ValueError(
             '--show and --show-dir: the config has no '

@@ -31,7 +31,8 @@ def summarise(runner: Runner, model: nn.Module) -> str:
         rows.append(('val data',
                      describe_dataset(runner.val_dataloader.dataset)))
     rows.append(('model', describe_model(model, runner.cfg)))
-    rows.extend(('weights', line) for line in describe_weights(model, runner.cfg))
+    rows.extend(('weights', line)
+                for line in describe_weights(model, runner.cfg))
     rows.append(('parameters', describe_parameters(model)))
     rows.append(('device', describe_device(runner, model)))
     rows.append(('batch', describe_batch(runner)))

@@ -1,0 +1,88 @@
+"""tools/test.py on a checkpoint of the project's own training."""
+import json
+import re
+
+import mmengine
+import pytest
+
+from csd_mmpretrain.engine import run_options
+
+
+def config_of(*args):
+    args = run_options.make_test_parser().parse_args([str(a) for a in args])
+    return run_options.make_test_config(args)
+
+
+def accuracy(log):
+    return float(re.findall(r'accuracy/top1: (\d+\.\d+)', log)[-1])
+
+
+def test_metrics_and_drawings(trained, run_python, repo_root, tiny_config,
+                              tmp_path):
+    """The metrics are those of the last validation."""
+    out = tmp_path / 'metrics.json'
+    done = run_python(repo_root / 'tools/test.py', tiny_config,
+                      trained.checkpoint, '--work-dir', tmp_path, '--out', out,
+                      '--out-item', 'metrics', '--show-dir',
+                      tmp_path / 'drawn', '--interval', '6')
+    assert accuracy(done.stdout) == accuracy(trained.log)
+    found = json.loads(out.read_text())
+    assert found['accuracy/top1'] == pytest.approx(
+        accuracy(trained.log), abs=1e-3)
+    assert 'Run:' not in done.stdout  # the header belongs to a training
+    assert list((tmp_path / 'drawn').rglob('*.png'))
+
+
+def test_tta_and_predictions(trained, run_python, repo_root, tiny_config,
+                             tmp_path):
+    out = tmp_path / 'predictions.pkl'
+    done = run_python(repo_root / 'tools/test.py', tiny_config,
+                      trained.checkpoint, '--work-dir', tmp_path, '--tta',
+                      '--amp', '--out', out)
+    assert 'accuracy/top1' in done.stdout
+    predictions = mmengine.load(out)
+    assert len(predictions) == 12
+    assert predictions[0]['pred_score'].shape == (6, )
+
+
+def test_default_tta_is_the_image_and_its_mirror(trained, tiny_config):
+    cfg = config_of(tiny_config, trained.checkpoint, '--tta')
+    assert cfg.model.type == 'AverageClsScoreTTA'
+    assert cfg.model.module.type == 'ImageClassifier'
+    *steps, tta = cfg.test_dataloader.dataset.pipeline
+    assert [step.type for step in steps] == [
+        'LoadImageFromFile', 'ResizeEdge', 'CenterCrop'
+    ]
+    views, packs = tta.transforms
+    assert [view.prob for view in views] == [1., 0.]
+    assert [pack.type for pack in packs] == ['PackInputs']
+
+
+def test_configured_tta_is_used(trained, tiny_config, tmp_path):
+    path = tmp_path / 'config.py'
+    path.write_text(f'_base_ = {str(tiny_config)!r}\n'
+                    'tta_model = dict(type="Mine")\n'
+                    'tta_pipeline = [dict(type="MyViews")]\n')
+    cfg = config_of(path, trained.checkpoint, '--tta')
+    assert cfg.model.type == 'Mine'
+    assert cfg.test_dataloader.dataset.pipeline == [dict(type='MyViews')]
+
+
+@pytest.mark.parametrize('options, message', [
+    (['nowhere.pth'], 'nowhere.pth'),
+    (['CHECKPOINT', '--out-item', 'pred'], '--out FILE'),
+    (['CHECKPOINT', '--tta', '--show'], 'one view'),
+])
+def test_bad_options(trained, tiny_config, options, message):
+    options = [trained.checkpoint if option == 'CHECKPOINT' else option
+               for option in options]
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        config_of(tiny_config, *options)
+
+
+def test_drawing_needs_its_hook(trained, tiny_config, tmp_path):
+    path = tmp_path / 'config.py'
+    path.write_text(f'_base_ = {str(tiny_config)!r}\n'
+                    'default_hooks = dict(_delete_=True)\n')
+    with pytest.raises(ValueError, match='default_hooks.visualization'):
+        config_of(path, trained.checkpoint, '--show-dir', 'drawn')
