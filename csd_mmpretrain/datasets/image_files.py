@@ -55,7 +55,8 @@ def image_fault(path: str, decode: bool = False) -> Optional[str]:
     except UnidentifiedImageError:
         if ends:
             return 'damaged' if ends[0] else 'truncated'
-        return None if cv2.imread(path) is not None else 'not an image'
+        by_opencv = cv2.imread(path, cv2.IMREAD_UNCHANGED)
+        return 'not an image' if by_opencv is None else None
     except Image.DecompressionBombError:
         return None
     except Exception as error:

@@ -91,7 +91,8 @@ def draw_leaf(cultivar: Cultivar, size: int,
     """Draw one leaf of a cultivar.
 
     Pose, colour, light, size, background and small deformations come from
-    ``rng``; shape, margin and venation from the cultivar.
+    ``rng``; lobing, margin and venation from the cultivar. Two cultivars
+    with the same ``rng`` get the same pose, colours, light and paper.
 
     Args:
         cultivar (Cultivar): Parameters of the class.
@@ -102,13 +103,14 @@ def draw_leaf(cultivar: Cultivar, size: int,
         numpy.ndarray: Image, (size, size, 3), uint8, BGR.
     """
     canvas = size * SUPERSAMPLING
+    growth = np.random.default_rng(rng.integers(2**32, size=4))
     to_pixels = _draw_pose(canvas, rng)
-    lengths = _lobe_lengths(cultivar, rng)
+    lengths = _lobe_lengths(cultivar, growth)
     radius = _blade_radius(cultivar, lengths)
-    blade = _fill(canvas, to_pixels(_margin(cultivar, radius, rng)))
-    stalk = _stalk(canvas, to_pixels, rng)
+    blade = _fill(canvas, to_pixels(_margin(cultivar, radius, growth)))
+    stalk = _stalk(canvas, to_pixels, growth)
     veins, relief = _draw_veins(canvas, cultivar, lengths, radius, to_pixels,
-                                rng)
+                                growth)
     veins *= blade
     light = rng.uniform(0, 2 * np.pi)
     shade = _shade(blade, veins, relief, light, rng)

@@ -174,7 +174,7 @@ class SyntheticLeaves(UltraFGVCDataset):
         remedy = ('Give another data_root, or delete the folder to have it '
                   'drawn anew.')
         try:
-            found = json.loads(record.read_text())
+            found = dict(json.loads(record.read_text()))
         except (OSError, ValueError):
             raise ValueError(
                 f"SyntheticLeaves: '{record.parent}' has no readable "

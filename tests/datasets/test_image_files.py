@@ -1,0 +1,81 @@
+"""Broken image files are found, whole ones are not, and cheaply."""
+import time
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from csd_mmpretrain.datasets.image_files import find_broken_images, image_fault
+
+FORMATS = ['png', 'jpg', 'bmp', 'gif', 'tif', 'webp', 'ppm']
+
+
+@pytest.fixture
+def photo():
+    return np.random.randint(0, 255, (40, 50, 3), np.uint8)
+
+
+@pytest.mark.parametrize('kind', FORMATS)
+def test_whole_and_truncated(tmp_path, photo, kind):
+    path = tmp_path / f'leaf.{kind}'
+    Image.fromarray(photo).save(path)
+    for decode in (False, True):
+        assert image_fault(str(path), decode) is None
+    whole = path.read_bytes()
+    path.write_bytes(whole[:len(whole) // 2])
+    assert image_fault(str(path)) == 'truncated' or kind in ('tif', 'webp')
+    assert image_fault(str(path)) is not None
+    path.write_bytes(whole[:9])
+    assert image_fault(str(path)) is not None
+
+
+def test_faults_by_name(tmp_path, photo):
+    Image.fromarray(photo).save(tmp_path / 'whole.png')
+    (tmp_path / 'empty.png').touch()
+    (tmp_path / 'page.png').write_text('<html>404 not found</html>')
+    (tmp_path / 'folder.png').mkdir()
+    (tmp_path / 'array.npy').write_bytes(b'\x93NUMPY whatever')
+    names = ['whole.png', 'gone.png', 'empty.png', 'page.png', 'folder.png',
+             'array.npy', 'whole.png/within.png']
+    broken = find_broken_images(str(tmp_path / name) for name in names)
+    assert [(path[len(str(tmp_path)) + 1:], fault)
+            for path, fault in broken] == [
+                ('gone.png', 'missing'), ('empty.png', 'empty'),
+                ('page.png', 'not an image'),
+                ('folder.png', 'cannot be read (Is a directory)'),
+                ('whole.png/within.png', 'missing')]
+
+
+def test_damage_in_the_middle_needs_decoding(tmp_path, photo):
+    path = tmp_path / 'leaf.png'
+    Image.fromarray(photo).save(path)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 255
+    path.write_bytes(data)
+    assert image_fault(str(path)) is None
+    assert image_fault(str(path), decode=True) == 'damaged'
+
+
+def test_bytes_after_the_end_do_no_harm(tmp_path, photo):
+    for kind in ('png', 'jpg'):
+        path = tmp_path / f'leaf.{kind}'
+        Image.fromarray(photo).save(path)
+        for padding in (10, 1000):
+            path.write_bytes(path.read_bytes() + b'\0' * padding)
+            assert image_fault(str(path)) is None
+
+
+def test_what_only_opencv_reads_is_an_image(tmp_path, photo):
+    path = tmp_path / 'leaf.tiff'
+    stack = np.full((8, 9, 3), 40000, np.uint16)
+    assert cv2.imwrite(str(path), stack)
+    assert image_fault(str(path)) is None
+
+
+def test_cheap_enough_for_every_start(tmp_path, photo):
+    path = str(tmp_path / 'leaf.png')
+    Image.fromarray(photo).save(path)
+    start = time.perf_counter()
+    assert find_broken_images([path] * 12000) == []
+    assert time.perf_counter() - start < 5
