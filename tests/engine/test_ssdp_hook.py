@@ -12,7 +12,10 @@ from csd_mmpretrain.models.views import DiscrepancyMaskView
 CLASSES = 5
 
 
-def classifier(neck=dict(type='SSDPNeck', in_channels=1280), csd=True):
+def classifier(neck='SSDPNeck', csd=True):
+    neck = dict(type=neck)
+    if neck['type'] == 'SSDPNeck':
+        neck['in_channels'] = 1280
     head = dict(type='LinearClsHead', num_classes=CLASSES, in_channels=1280)
     if csd:
         head = dict(type='CSDHead', cls_head=head)
@@ -125,7 +128,7 @@ def test_logs_the_kept_share_and_leaves_after_training():
 
 
 def test_disabled_is_the_plain_classifier():
-    model = classifier(dict(type='GlobalAveragePooling'), csd=False)
+    model = classifier('GlobalAveragePooling', csd=False)
     hook, runner = attach(model, enabled=False)
     images, samples = batch()
     assert set(model(images, samples, mode='loss')) == {'loss'}
@@ -154,7 +157,7 @@ def test_needs_a_csd_head():
 
 
 def test_needs_a_neck_with_a_pattern_map_only_where_the_view_does():
-    model = classifier(dict(type='GlobalAveragePooling'))
+    model = classifier('GlobalAveragePooling')
     with pytest.raises(TypeError, match='GlobalAveragePooling.*SSDPNeck'):
         attach(model)
     attach(model, view=dict(type='EraseShuffleView'))

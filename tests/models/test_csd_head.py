@@ -4,7 +4,7 @@ import copy
 import pytest
 import torch
 from mmengine.runner.checkpoint import _load_checkpoint_to_model
-from mmpretrain.engine.hooks import SwitchRecipeHook
+from mmpretrain.engine.hooks import SetAdaptiveMarginsHook, SwitchRecipeHook
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 
@@ -164,3 +164,12 @@ def test_switch_recipe_hook_reaches_the_inner_head():
     assert head.loss_module is new_loss
     assert [n for n, m in head.named_modules()
             if m is new_loss] == ['cls_head.loss_module']
+
+
+def test_adaptive_margins_hook_is_refused_by_its_own_error():
+    class Runner:
+        model = torch.nn.Module()
+
+    Runner.model.head = build(dict(LINEAR, type='ArcFaceClsHead'))
+    with pytest.raises(ValueError, match='CSDHead'):
+        SetAdaptiveMarginsHook().before_train(Runner)

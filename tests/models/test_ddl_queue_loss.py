@@ -99,7 +99,8 @@ def test_backward_after_the_queue_was_written():
 def test_projector_learns_and_sets_the_queue_width():
     loss = DDLQueueLoss(8, 6, projector=3)
     assert loss.queue.features.shape == (6, 3)
-    loss(torch.randn(2, 4, 8), torch.tensor([0, 0, 1, 2]))['loss_qc'].backward()
+    out = loss(torch.randn(2, 4, 8), torch.tensor([0, 0, 1, 2]))
+    out['loss_qc'].backward()
     assert loss.projector[0].weight.grad.abs().sum() > 0
 
 
@@ -123,8 +124,8 @@ def test_computes_in_float32_under_autocast():
     (dict(queue_len=-1), 'queue_len.*-1'),
     (dict(margin=1.2), 'margin=1.2'),
     (dict(margin=-1.01), 'margin=-1.01'),
-    (dict(negatives='hard'), 'negatives=\'hard\''),
-    (dict(enqueue='aug'), 'enqueue=\'aug\''),
+    (dict(negatives='hard'), "negatives='hard'"),
+    (dict(enqueue='aug'), "enqueue='aug'"),
 ])
 def test_bad_options_are_named(option, message):
     with pytest.raises(ValueError, match=message):

@@ -135,8 +135,8 @@ def test_views_keep_shape_and_dtype(mode):
 
 
 @pytest.mark.parametrize('option, message', [
-    (dict(mode='blur'), 'mode=\'blur\''),
-    (dict(threshold='median'), 'threshold=\'median\''),
+    (dict(mode='blur'), "mode='blur'"),
+    (dict(threshold='median'), "threshold='median'"),
     (dict(threshold=1.5), 'threshold=1.5'),
     (dict(threshold=('quantile', 2.)), 'threshold='),
     (dict(area=(0.9, 0.1)), 'area=\\(0.9, 0.1\\)'),

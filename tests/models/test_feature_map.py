@@ -28,7 +28,7 @@ def test_tokens_drop_the_prefix_and_keep_row_order(prefix, side):
 
 
 def test_pooled_output_names_the_backbone_option():
-    with pytest.raises(ValueError, match='out_type=\'featmap\'.*gap_before'):
+    with pytest.raises(ValueError, match="out_type='featmap'.*gap_before"):
         to_feature_map(torch.rand(2, 8))
 
 

@@ -6,8 +6,11 @@ import torch
 import torch.nn.functional as F
 
 from csd_mmpretrain.models.necks import SSDPNeck
-from csd_mmpretrain.models.necks.ssdp_neck import (GATINGS, content_pattern,
-                                                   gate_weights)
+from csd_mmpretrain.models.necks.ssdp_neck import (
+    GATINGS,
+    content_pattern,
+    gate_weights,
+)
 
 
 def slow_pattern(x, kernel):
@@ -105,9 +108,9 @@ def test_computes_in_float32_under_autocast():
 
 
 @pytest.mark.parametrize('option, message', [
-    (dict(kernel='max'), 'kernel=\'max\''),
-    (dict(gating='add'), 'gating=\'add\''),
-    (dict(layout='chw'), 'layout=\'chw\''),
+    (dict(kernel='max'), "kernel='max'"),
+    (dict(gating='add'), "gating='add'"),
+    (dict(layout='chw'), "layout='chw'"),
     (dict(kernel='conv', gating='none'), 'without a gradient'),
     (dict(num_prefix_tokens=1), 'num_prefix_tokens=1'),
     (dict(layout='tokens', num_prefix_tokens=-1), 'num_prefix_tokens=-1'),

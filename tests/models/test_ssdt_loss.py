@@ -49,7 +49,7 @@ def test_equal_views_cost_nothing():
 @pytest.mark.parametrize('option, message', [
     (dict(temperature=0), 'temperature=0'),
     (dict(temperature=-1.), 'temperature=-1'),
-    (dict(direction='both'), 'direction=\'both\''),
+    (dict(direction='both'), "direction='both'"),
 ])
 def test_bad_options_are_named(option, message):
     with pytest.raises(ValueError, match=message):

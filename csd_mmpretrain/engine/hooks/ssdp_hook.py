@@ -31,7 +31,7 @@ class SSDPHook(Hook):
             called as ``view(images, pattern_map, labels)`` that returns the
             second view and the kept share of each image, and that says in
             ``needs_pattern_map`` whether it looks at the pattern map.
-            Defaults to ``dict(type='DiscrepancyMaskView')``.
+            Defaults to None, a ``DiscrepancyMaskView``.
         enabled (bool): False gives the plain classifier. Defaults to True.
 
     Raises:
@@ -55,9 +55,10 @@ class SSDPHook(Hook):
 
     def __init__(
         self,
-        view: Any = dict(type='DiscrepancyMaskView'),
+        view: Any = None,
         enabled: bool = True
     ) -> None:
+        view = view or dict(type='DiscrepancyMaskView')
         self.view = MODELS.build(view) if isinstance(view, dict) else view
         self.enabled = enabled
         self._handles = []
@@ -115,15 +116,15 @@ class SSDPHook(Hook):
         if not isinstance(head, CSDHead):
             raise TypeError(
                 'SSDPHook stacks two views, which only CSDHead tells apart, '
-                f'but the model\'s head is {type(head).__name__}. Wrap it: '
-                'head=dict(type=\'CSDHead\', cls_head=...), or set '
+                f"but the model's head is {type(head).__name__}. Wrap it: "
+                "head=dict(type='CSDHead', cls_head=...), or set "
                 '`default_hooks.ssdp.enabled=False`.')
         neck = getattr(model, 'neck', None)
         if self.view.needs_pattern_map and not hasattr(neck, 'pattern_map'):
             raise TypeError(
                 f'{type(self.view).__name__} needs a pattern map, but the '
-                f'model\'s neck is {type(neck).__name__}. Use '
-                'neck=dict(type=\'SSDPNeck\', in_channels=...), or a view '
+                f"model's neck is {type(neck).__name__}. Use "
+                "neck=dict(type='SSDPNeck', in_channels=...), or a view "
                 'without one, such as EraseShuffleView.')
 
     def _enter_model(self, model: nn.Module, args: Sequence[Any],

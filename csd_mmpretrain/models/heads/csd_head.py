@@ -3,8 +3,12 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import torch
 from mmengine.model import BaseModule
-from mmpretrain.models.heads import (ClsHead, ConformerHead, DeiTClsHead,
-                                     VigClsHead)
+from mmpretrain.models.heads import (
+    ClsHead,
+    ConformerHead,
+    DeiTClsHead,
+    VigClsHead,
+)
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 from torch import nn
@@ -203,7 +207,7 @@ class CSDHead(BaseModule):
         if num_views == 1 and self.ssdt is not None:
             raise ValueError(
                 'CSDHead: `ssdt` compares two views, but only one arrived. '
-                'Add dict(type=\'SSDPHook\') to `default_hooks` (and leave '
+                "Add dict(type='SSDPHook') to `default_hooks` (and leave "
                 'it enabled), or set `head.ssdt=None`.')
         return features.unflatten(0, (-1, batch))
 

@@ -150,7 +150,7 @@ class DDLQueueLoss(BaseModule):
             raise ValueError(
                 f'DDLQueueLoss: feat_dim={self.feat_dim}, but the features '
                 f'have {views.size(-1)} channels. Set `feat_dim` to the '
-                'neck\'s channels.')
+                "neck's channels.")
         with torch.autocast(views.device.type, enabled=False):
             views = F.normalize(self.projector(views.float()), dim=-1)
             return self._contrast(views, labels)

@@ -115,14 +115,14 @@ class SSDPNeck(BaseModule):
                                  f'choose one of {", ".join(known)}.')
         if kernel == 'conv' and gating == 'none':
             raise ValueError(
-                'SSDPNeck: gating=\'none\' leaves the learned kernel of '
-                'kernel=\'conv\' without a gradient. Use another gating, or '
-                'kernel=\'gap\' or \'cosine\'.')
+                "SSDPNeck: gating='none' leaves the learned kernel of "
+                "kernel='conv' without a gradient. Use another gating, or "
+                "kernel='gap' or 'cosine'.")
         if num_prefix_tokens < 0 or (num_prefix_tokens and layout != 'tokens'):
             raise ValueError(
                 f'SSDPNeck: num_prefix_tokens={num_prefix_tokens} does not '
-                f'fit layout=\'{layout}\'; it counts the leading tokens of '
-                'layout=\'tokens\' and is 0 otherwise.')
+                f"fit layout='{layout}'; it counts the leading tokens of "
+                "layout='tokens' and is 0 otherwise.")
         self.in_channels = in_channels
         self.kernel = kernel
         self.gating = gating
@@ -149,9 +149,9 @@ class SSDPNeck(BaseModule):
         if x.size(1) != self.in_channels:
             raise ValueError(
                 f'SSDPNeck: in_channels={self.in_channels}, but the '
-                f'backbone\'s last output of shape {tuple(last.shape)} has '
-                f'{x.size(1)} channels in layout=\'{self.layout}\'. Set '
-                '`in_channels` (here and in the head) to the backbone\'s '
+                f"backbone's last output of shape {tuple(last.shape)} has "
+                f"{x.size(1)} channels in layout='{self.layout}'. Set "
+                "`in_channels` (here and in the head) to the backbone's "
                 'channels, or correct `layout`.')
         return x
 

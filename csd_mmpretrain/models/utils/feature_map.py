@@ -34,25 +34,25 @@ def to_feature_map(x: torch.Tensor,
     """
     if not isinstance(x, torch.Tensor):
         raise TypeError(
-            'The backbone\'s last output must be one tensor that holds a '
+            "The backbone's last output must be one tensor that holds a "
             f'feature map, but it is a {type(x).__name__}. Use a backbone '
-            'with one spatial output (Conformer\'s pair of branches does not '
+            "with one spatial output (Conformer's pair of branches does not "
             'fit), or set its `out_type` to a feature map.')
     shape = tuple(x.shape)
     if x.dim() == 2:
         raise ValueError(
             f'The backbone returns a pooled feature of shape {shape}, but a '
             'feature map is needed. Set the option of the backbone that '
-            'keeps it: `out_type=\'featmap\'` (VisionTransformer, DeiT3, '
+            "keeps it: `out_type='featmap'` (VisionTransformer, DeiT3, "
             'BEiT, EVA02 and other ViTs), `gap_before_final_norm=False` '
-            '(ConvNeXt), `out_type=\'raw\'` with `layout=\'tokens\'` where '
-            'there is no \'featmap\'.')
+            "(ConvNeXt), `out_type='raw'` with `layout='tokens'` where "
+            "there is no 'featmap'.")
     if layout == 'tokens':
         if x.dim() != 3:
             raise ValueError(
-                'layout=\'tokens\' expects (B, tokens, C) from the backbone, '
-                f'but found shape {shape}. Set the neck\'s `layout` to '
-                '\'nchw\' or \'nhwc\'.')
+                "layout='tokens' expects (B, tokens, C) from the backbone, "
+                f"but found shape {shape}. Set the neck's `layout` to "
+                "'nchw' or 'nhwc'.")
         grid = x.size(1) - num_prefix_tokens
         side = math.isqrt(max(grid, 0))
         if side == 0 or side * side != grid:
@@ -60,16 +60,16 @@ def to_feature_map(x: torch.Tensor,
             raise ValueError(
                 f'{x.size(1)} tokens less num_prefix_tokens='
                 f'{num_prefix_tokens} leaves {grid}, which is not a square '
-                'grid. Set the neck\'s `num_prefix_tokens` to the number of '
+                "grid. Set the neck's `num_prefix_tokens` to the number of "
                 'class, distillation and register tokens of the backbone '
                 f'({nearest} would fit this shape).')
         return x[:, num_prefix_tokens:].unflatten(
             1, (side, side)).permute(0, 3, 1, 2)
     if x.dim() != 4:
         raise ValueError(
-            f'layout=\'{layout}\' expects a four-dimensional feature map '
-            f'from the backbone, but found shape {shape}. Set the neck\'s '
-            '`layout=\'tokens\'` for (B, tokens, C), or the backbone\'s '
-            'option that returns a map (`out_type=\'featmap\'`, '
+            f"layout='{layout}' expects a four-dimensional feature map "
+            f"from the backbone, but found shape {shape}. Set the neck's "
+            "`layout='tokens'` for (B, tokens, C), or the backbone's "
+            "option that returns a map (`out_type='featmap'`, "
             '`reshape_last_feat=True` for EfficientFormer).')
     return x if layout == 'nchw' else x.permute(0, 3, 1, 2)

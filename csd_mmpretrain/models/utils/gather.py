@@ -1,36 +1,37 @@
 """Gathering a batch over all ranks, without gradient."""
-from typing import Tuple
+from typing import Sequence, Tuple
 
 import torch
 from mmengine.dist import all_gather, get_rank, get_world_size
 
 
 @torch.no_grad()
-def gather_batch(features: torch.Tensor,
-                 labels: torch.Tensor) -> Tuple[torch.Tensor, torch.Tensor, int]:
+def gather_batch(
+        features: torch.Tensor,
+        labels: torch.Tensor) -> Tuple[torch.Tensor, torch.Tensor, int]:
     """Concatenate features and labels of all ranks, in rank order.
 
     Ranks may hold batches of different sizes. In a single process nothing is
     copied and nothing waits.
 
     Args:
-        features (Tensor): (n, C).
-        labels (Tensor): (n, ), int64, none of them negative.
+        features (Tensor): (n, ...).
+        labels (Tensor): (n, ), int64.
 
     Returns:
-        tuple[Tensor, Tensor, int]: The features (N, C) and labels (N, ) of
+        tuple[Tensor, Tensor, int]: The features (N, ...) and labels (N, ) of
         all ranks, and the place in them of this rank's first entry.
     """
     if get_world_size() == 1:
         return features, labels, 0
-    sizes = torch.cat(all_gather(labels.new_tensor([len(labels)]))).tolist()
-    missing = max(sizes) - len(labels)
-    padded = torch.cat([features, features.new_zeros(missing, *features.shape[1:])])
-    padded_labels = torch.cat([labels, labels.new_zeros(missing)])
-    features = torch.cat([
-        part[:size] for part, size in zip(all_gather(padded.contiguous()), sizes)
-    ])
-    labels = torch.cat([
-        part[:size] for part, size in zip(all_gather(padded_labels), sizes)
-    ])
+    size = labels.new_tensor([len(labels)])
+    sizes = torch.cat(all_gather(size)).tolist()
+    features, labels = (_gather_uneven(x, sizes) for x in (features, labels))
     return features, labels, sum(sizes[:get_rank()])
+
+
+def _gather_uneven(x: torch.Tensor, sizes: Sequence[int]) -> torch.Tensor:
+    """Gather what differs in length over the ranks, which NCCL cannot."""
+    padding = x.new_zeros(max(sizes) - len(x), *x.shape[1:])
+    parts = all_gather(torch.cat([x, padding]))
+    return torch.cat([part[:size] for part, size in zip(parts, sizes)])

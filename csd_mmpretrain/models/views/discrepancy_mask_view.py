@@ -189,8 +189,8 @@ class DiscrepancyMaskView:
                                     and 0 < level < 1):
             raise ValueError(
                 f'DiscrepancyMaskView: unknown threshold={threshold!r}; use '
-                '\'mean\', a number between 0 and 1 (on the map scaled to '
-                '[0, 1]) or (\'quantile\', number between 0 and 1).')
+                "'mean', a number between 0 and 1 (on the map scaled to "
+                "[0, 1]) or ('quantile', number between 0 and 1).")
         if not (len(area) == 2 and 0 < area[0] < area[1] < 1):
             raise ValueError(
                 f'DiscrepancyMaskView: area={tuple(area)} must be two '

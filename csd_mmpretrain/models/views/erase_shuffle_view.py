@@ -1,4 +1,4 @@
-"""The second view of CLE-ViT: one rectangle erased, four quadrants shuffled."""
+"""The second view of CLE-ViT: a rectangle erased, four quadrants shuffled."""
 import math
 from typing import Optional, Tuple
 
