@@ -3,8 +3,10 @@ import mmengine
 from mmengine.evaluator import DumpResults
 
 from csd_mmpretrain.engine.launch import launched_runner
-from csd_mmpretrain.engine.run_options import (make_test_config,
-                                               make_test_parser)
+from csd_mmpretrain.engine.run_options import (
+    make_test_config,
+    make_test_parser,
+)
 
 
 def main() -> None:

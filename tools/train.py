@@ -1,7 +1,9 @@
 """Train a model: python tools/train.py CONFIG."""
 from csd_mmpretrain.engine.launch import launched_runner
-from csd_mmpretrain.engine.run_options import (make_train_config,
-                                               make_train_parser)
+from csd_mmpretrain.engine.run_options import (
+    make_train_config,
+    make_train_parser,
+)
 
 
 def main() -> None:

@@ -33,7 +33,7 @@ def check_data_root_variable() -> None:
         return
     raise ValueError(
         f'The environment variable {VARIABLE} {found}. Set it to the folder '
-        'that holds the datasets\' folders, written out in full and with '
+        "that holds the datasets' folders, written out in full and with "
         'forward slashes, or unset it to use ./data.')
 
 

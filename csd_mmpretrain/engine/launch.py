@@ -34,12 +34,11 @@ def launched_runner(cfg: Config) -> Iterator[Runner]:
                 runner.train()
     """
     start_processes(cfg)
-    try:
-        yield (RUNNERS.build(cfg)
-               if 'runner_type' in cfg else Runner.from_cfg(cfg))
-    finally:
-        if distributed.is_initialized():
-            distributed.destroy_process_group()
+    yield (RUNNERS.build(cfg)
+           if 'runner_type' in cfg else Runner.from_cfg(cfg))
+    # Not after an error: there the other processes would be waited for.
+    if distributed.is_initialized():
+        distributed.destroy_process_group()
 
 
 def start_processes(cfg: Config) -> None:
@@ -70,6 +69,9 @@ def start_processes(cfg: Config) -> None:
     if get_device() != 'cpu' or is_distributed():
         return
     os.environ.update(ranks)
+    os.environ.setdefault('MASTER_PORT', '29500')
+    if 'MASTER_ADDR' not in os.environ:
+        os.environ['MASTER_ADDR'] = _first_host()
     options = dict(backend='gloo')
     timeout = cfg.get('env_cfg', {}).get('dist_cfg', {}).get('timeout')
     if timeout is not None:
@@ -97,13 +99,10 @@ def _ranks(launcher: str) -> Dict[str, str]:
             f'--launcher {launcher}: the environment has no '
             f'{", ".join(missing)}. Start the tool with tools/dist_train.sh, '
             'tools/slurm_train.sh, torchrun, srun or mpirun.')
-    ranks = {
+    return {
         ours: os.environ[theirs]
         for ours, theirs in zip(('RANK', 'WORLD_SIZE', 'LOCAL_RANK'), names)
     }
-    ranks['MASTER_PORT'] = os.environ.get('MASTER_PORT', '29500')
-    ranks['MASTER_ADDR'] = os.environ.get('MASTER_ADDR') or _first_host()
-    return ranks
 
 
 def _first_host() -> str:

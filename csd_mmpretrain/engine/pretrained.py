@@ -95,14 +95,15 @@ def read_names(path: str, **options: bool) -> List[str]:
     """
     try:
         content = torch.load(path, map_location='meta', **options)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        return list(content.get('state_dict', content))
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ImportError,
+            AttributeError) as error:
         raise ValueError(
             f'{path} does not load as a checkpoint: it is damaged, another '
             'kind of file, or holds Python objects that torch refuses. '
             'Download it again; if you trust the file, set the environment '
             'variable TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1. '
             f'({type(error).__name__}: {str(error)[:200]})') from None
-    return list(content.get('state_dict', content))
 
 
 def fetch(checkpoint: str) -> None:

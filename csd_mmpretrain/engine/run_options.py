@@ -248,7 +248,7 @@ def _set_drawing(cfg: Config, args: argparse.Namespace) -> None:
         raise ValueError(
             '--show and --show-dir: the config has no '
             '`default_hooks.visualization` to draw with. Add '
-            'visualization=dict(type=\'VisualizationHook\') there.')
+            "visualization=dict(type='VisualizationHook') there.")
     cfg.default_hooks.visualization.update(
         enable=True,
         show=args.show,

@@ -84,6 +84,8 @@ def images_per_class(dataset: Any) -> List[int]:
         list[int]: The counts, or nothing where an image has no label or
         several.
     """
+    if not hasattr(dataset, 'get_data_info'):
+        return []
     labels = (
         dataset.get_data_info(index).get('gt_label')
         for index in range(len(dataset)))

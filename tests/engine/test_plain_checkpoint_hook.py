@@ -14,8 +14,10 @@ from mmengine.runner import Runner
 from torch import nn
 
 from csd_mmpretrain.engine.hooks import PlainCheckpointHook
-from csd_mmpretrain.engine.hooks.plain_checkpoint_hook import (from_plain,
-                                                               to_plain)
+from csd_mmpretrain.engine.hooks.plain_checkpoint_hook import (
+    from_plain,
+    to_plain,
+)
 
 
 def through_file(value, path):

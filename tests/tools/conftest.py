@@ -12,7 +12,7 @@ from PIL import Image
 REPO = Path(__file__).resolve().parents[2]
 CLASSES = 6
 
-CONFIG = '''
+CONFIG = """
 _base_ = ['{repo}/configs/_base_/default_runtime.py']
 
 data_preprocessor = dict(
@@ -68,7 +68,7 @@ auto_scale_lr = dict(base_batch_size=6)
 train_cfg = dict(by_epoch=True, max_epochs=2, val_interval=1)
 val_cfg = dict()
 test_cfg = dict()
-'''
+"""
 
 
 @pytest.fixture(scope='session')

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(
     shutil.which('bash') is None, reason='the launchers need bash')
 
 # Each process leaves its weights behind.
-LEAVE_WEIGHTS = '''
+LEAVE_WEIGHTS = """
 import torch
 from mmengine.hooks import Hook
 from mmpretrain.registry import HOOKS
@@ -28,7 +28,7 @@ class LeaveWeightsHook(Hook):
     def after_train(self, runner):
         state = runner.model.module.state_dict()
         torch.save(state, f'{runner.work_dir}/rank{runner.rank}.pth')
-'''
+"""
 
 
 @pytest.fixture

@@ -141,10 +141,13 @@ def test_missing_config():
         config_of('nowhere.py')
 
 
-@pytest.mark.parametrize('content', [b'', b'not a checkpoint'])
-def test_damaged_checkpoint(tiny_config, tmp_path, content):
+@pytest.mark.parametrize('kind', ['empty', 'text', 'half', 'tensor'])
+def test_damaged_checkpoint(tiny_config, tmp_path, kind):
     path = tmp_path / 'damaged.pth'
-    path.write_bytes(content)
+    torch.save(torch.ones(9), path)
+    whole = path.read_bytes()
+    path.write_bytes(dict(empty=b'', text=b'not a checkpoint',
+                          half=whole[:len(whole) // 2], tensor=whole)[kind])
     with pytest.raises(ValueError, match='damaged.pth does not load'):
         config_of(tiny_config, '--weights', path)
 

@@ -64,9 +64,10 @@ def to_plain(value: Any, name: str = 'checkpoint') -> Any:
     for base in BASES:
         if isinstance(value, base):
             return base(value)
-    warnings.warn(f'{name} is a {type(value).__name__}, which a checkpoint '
-                  'that loads everywhere cannot hold; its text is saved '
-                  'instead.')
+    warnings.warn(
+        f'{name} is a {type(value).__name__}, which a checkpoint that loads '
+        'everywhere cannot hold; its text is saved instead.',
+        stacklevel=2)
     return str(value)
 
 

@@ -46,7 +46,7 @@ class RunSummaryHook(Hook):
                  rule: str = 'greater') -> None:
         if rule not in ('greater', 'less'):
             raise ValueError(f'RunSummaryHook: unknown rule={rule!r}; choose '
-                             '\'greater\' or \'less\'.')
+                             "'greater' or 'less'.")
         self.metric = metric
         self.rule = rule
         self._training = False

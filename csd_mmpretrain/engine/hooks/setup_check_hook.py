@@ -44,7 +44,7 @@ class SetupCheckHook(Hook):
         if get_world_size() > 1 and not wrapped:
             raise ValueError(
                 f'{get_world_size()} processes train, but the model has no '
-                'wrapper that keeps them equal (launcher=\'none\'). Start '
+                "wrapper that keeps them equal (launcher='none'). Start "
                 'with tools/dist_train.sh, or give the tool `--launcher`.')
         model = runner.model.module if wrapped else runner.model
         if runner.rank != 0:
