@@ -2,14 +2,13 @@
 from typing import Optional, Sequence
 
 import numpy as np
-from matplotlib import rcParams
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 HEADINGS = ('image  $I$', 'pattern map  $P$', 'mask  $M$',
             "second view  $I\\,'$")
 COLOURS = 'viridis'
+# Inches.
 GAP, BAR, EDGE, HEADER, CAPTION = 0.08, 0.42, 0.06, 0.34, 0.26
 GREY = np.array([0.299, 0.587, 0.114])
 
@@ -63,7 +62,6 @@ def draw_ssdp_figure(images: Sequence[np.ndarray],
     width = 2 * EDGE + 4 * max(widths) + 3 * GAP + BAR
     height = HEADER + rows * (cell + caption) + EDGE
     figure = Figure(figsize=(width, height), facecolor='white')
-    FigureCanvasAgg(figure)
 
     def add_axes(left: float, top: float, width_: float) -> Axes:
         return figure.add_axes((left / width, 1 - (top + cell) / height,
@@ -118,8 +116,7 @@ def _draw_row(axes: Sequence[Axes], bar: Axes, image: np.ndarray,
         interpolation='bilinear',
         extent=extent)
     if mask.dtype == bool and mask.any() and not mask.all():
-        axes[1].contour(
-            mask, levels=[0.5], colors='white', linewidths=1.1, extent=None)
+        axes[1].contour(mask, levels=[0.5], colors='white', linewidths=1.1)
     axes[2].imshow(
         mask.astype(float), cmap='gray', vmin=0, vmax=1, extent=extent)
     axes[3].imshow(second, extent=extent)
@@ -133,8 +130,6 @@ def _draw_row(axes: Sequence[Axes], bar: Axes, image: np.ndarray,
     colour_bar.outline.set_visible(False)
     low, high = heat.get_clim()
     if high > low:
-        colour_bar.set_ticks([low, (low + high) / 2, high])
-        colour_bar.set_ticklabels(
-            [f'{value:.2g}' for value in (low, (low + high) / 2, high)])
-    bar.tick_params(
-        labelsize=rcParams['font.size'] * 0.65, length=2, width=0.5, pad=2)
+        ticks = (low, (low + high) / 2, high)
+        colour_bar.set_ticks(ticks, labels=[f'{t:.2g}' for t in ticks])
+    bar.tick_params(labelsize=6.5, length=2, width=0.5, pad=2)

@@ -59,7 +59,12 @@ def load_model(cfg: Config, checkpoint: str,
     read_names(checkpoint)
     model = build_bare_model(cfg)
     content = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
-    state = content.get('state_dict', content)
+    # A drawing needs no queue, and its length may have changed since.
+    state = {
+        name: value
+        for name, value in content.get('state_dict', content).items()
+        if not name.startswith('head.ddl.')
+    }
     try:
         missing = model.load_state_dict(state, strict=False).missing_keys
     except RuntimeError:

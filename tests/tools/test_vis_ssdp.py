@@ -7,6 +7,7 @@ from mmengine.config import Config
 from PIL import Image
 
 from csd_mmpretrain.engine.bare_model import build_bare_model
+from csd_mmpretrain.visualization.ssdp_inputs import load_model
 
 CONFIG = """
 _base_ = ['{base}']
@@ -69,6 +70,14 @@ def test_a_folder_of_images_and_weights_of_the_backbone_alone(
     run_python(tool, config, weights, tiny_data / 'test', '--num', 3,
                '--mode', 'soft', '--out', out)
     assert out.read_bytes().startswith(b'%PDF')
+
+
+def test_a_queue_of_another_length_does_not_matter(config, checkpoint):
+    cfg = Config.fromfile(config)
+    cfg.model.head.ddl.queue_len = 7
+    loaded = load_model(cfg, str(checkpoint))
+    assert loaded.has_classifier
+    assert loaded.classes == list('abcdef')
 
 
 @pytest.mark.parametrize('case, message', [
