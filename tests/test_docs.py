@@ -2,6 +2,7 @@ import ast
 import re
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from PIL import Image
 
 import csd_mmpretrain  # noqa: F401
 from csd_mmpretrain.engine.bare_model import build_bare_model
+from csd_mmpretrain.engine.hooks import SSDPHook
 
 REPO = Path(__file__).resolve().parents[1]
 PAGES = sorted([*REPO.glob('*.md'), *REPO.glob('docs/*.md'),
@@ -101,6 +103,16 @@ def test_your_own_backbone(tmp_path, page):
     model = build_bare_model(config_of(block, tmp_path)).eval()
     with torch.no_grad():
         assert model(torch.randn(1, 3, 64, 64)).shape == (1, 80)
+
+
+def test_a_plain_classifier_becomes_csdnet(tmp_path):
+    block, = blocks('README.md', 'diff')
+    path = tmp_path / 'turned.py'
+    path.write_text(''.join(
+        line[1:] for line in block.splitlines(True) if line[0] != '-'))
+    cfg = Config.fromfile(path)
+    SSDPHook(cfg.default_hooks.ssdp.view).before_train(
+        SimpleNamespace(model=build_bare_model(cfg)))
 
 
 def test_your_own_view():
