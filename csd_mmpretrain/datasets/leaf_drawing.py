@@ -115,8 +115,8 @@ def draw_leaf(cultivar: Cultivar, size: int,
     light = rng.uniform(0, 2 * np.pi)
     shade = _shade(blade, veins, relief, light, rng)
 
-    hue = rng.uniform(0.23, 0.33)
-    green = _bgr(hue, rng.uniform(0.5, 0.7), rng.uniform(0.38, 0.56))
+    hue = rng.uniform(0.24, 0.31)
+    green = _bgr(hue, rng.uniform(0.5, 0.65), rng.uniform(0.42, 0.54))
     pale = 0.45 * green + 0.55 * _bgr(hue - 0.05, 0.35, 0.85)
     mottle = _noise(canvas, 6, rng)[..., None] * rng.uniform(0.02, 0.08)
     yellow = _bgr(0.15, 0.65, 0.75)
@@ -136,7 +136,7 @@ def draw_leaf(cultivar: Cultivar, size: int,
     for layer, alpha in ((pale * 0.8, stalk), (leaf, blade)):
         image = image * (1 - alpha[..., None]) + layer * alpha[..., None]
 
-    image = image * rng.uniform(0.8, 1.15) * rng.uniform(0.94, 1.06, 3)
+    image = image * rng.uniform(0.88, 1.08) * rng.uniform(0.97, 1.03, 3)
     image = cv2.resize(image.astype(np.float32), (size, size),
                        interpolation=cv2.INTER_AREA)
     image = image + rng.normal(0, 0.008, image.shape)
@@ -157,9 +157,9 @@ def _noise(canvas: int, cells: int, rng: np.random.Generator) -> np.ndarray:
 def _background(canvas: int, rng: np.random.Generator) -> np.ndarray:
     """Paper, cloth or soil: a dull colour with smooth and fine noise."""
     colour = _bgr(
-        rng.uniform(0.04, 0.14), rng.uniform(0.03, 0.18),
-        rng.uniform(0.62, 0.92))
-    texture = 0.05 * _noise(canvas, 4, rng) + 0.03 * _noise(canvas, 40, rng)
+        rng.uniform(0.05, 0.13), rng.uniform(0.03, 0.12),
+        rng.uniform(0.70, 0.90))
+    texture = 0.03 * _noise(canvas, 4, rng) + 0.02 * _noise(canvas, 40, rng)
     texture += rng.uniform(0.0, 0.05) * _noise(canvas, canvas // 4, rng)
     return colour * (1 + texture[..., None])
 
@@ -170,9 +170,9 @@ def _draw_pose(canvas: int, rng: np.random.Generator
 
     The leaf's stalk ends at (0, 0), its tip lies at (0, 1).
     """
-    angle = rng.uniform(-0.35, 0.35)
-    scale = canvas * rng.uniform(0.50, 0.62)
-    stretch = rng.uniform(0.9, 1.1)
+    angle = rng.uniform(-0.25, 0.25)
+    scale = canvas * rng.uniform(0.52, 0.60)
+    stretch = rng.uniform(0.95, 1.05)
     shear, bend = rng.normal(0, 0.04), rng.normal(0, 0.05)
     centre = canvas * (0.5 + rng.uniform(-0.04, 0.04, 2))
     phase, wave = rng.uniform(0, 2 * np.pi, 2), rng.normal(0, 0.012, 2)
@@ -191,7 +191,7 @@ def _draw_pose(canvas: int, rng: np.random.Generator
 def _lobe_lengths(cultivar: Cultivar, rng: np.random.Generator) -> np.ndarray:
     """Lengths of the lobes, the middle one about 1, outer ones shorter."""
     angles = np.abs(cultivar.lobe_angles)
-    return (1 - 0.17 * angles) * rng.normal(1, 0.025, len(angles))
+    return (1 - 0.17 * angles) * rng.normal(1, 0.018, len(angles))
 
 
 def _blade_radius(cultivar: Cultivar, lengths: np.ndarray) -> np.ndarray:

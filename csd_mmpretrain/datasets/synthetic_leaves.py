@@ -14,7 +14,7 @@ from rich.progress import track
 from .leaf_drawing import breed_cultivars, draw_leaf
 from .ultra_fgvc import UltraFGVCDataset, class_names
 
-DRAWING_VERSION = 1
+DRAWING_VERSION = 2
 RECORD = 'leaves.json'
 
 
