@@ -1,0 +1,129 @@
+import threading
+from functools import partial
+from http.server import HTTPServer, SimpleHTTPRequestHandler
+from types import SimpleNamespace
+
+import pytest
+import torch
+from mmengine.config import ConfigDict
+from mmengine.model import BaseModule
+from mmengine.optim import OptimWrapper
+from torch import nn
+
+from csd_mmpretrain.engine.hooks import SetupCheckHook, setup_check_hook
+from csd_mmpretrain.engine.pretrained import local_path, pretrained_cfg
+
+
+class Toy(BaseModule):
+
+    def __init__(self, **init_cfg):
+        super().__init__()
+        self.backbone = BaseModule(
+            ConfigDict(type='Pretrained', **init_cfg) if init_cfg else None)
+        self.backbone.layer = nn.Linear(2, 2)
+
+
+def check(model, training=True):
+    """Run the hook at the start of a training or of a test."""
+    optim_wrapper = dict(type='OptimWrapper')
+    if training:
+        optim_wrapper = OptimWrapper(
+            torch.optim.SGD(model.parameters(), lr=1.))
+    SetupCheckHook().before_run(
+        SimpleNamespace(model=model, optim_wrapper=optim_wrapper, rank=0))
+
+
+@pytest.fixture
+def weights(tmp_path):
+    """A file for Toy's backbone, with names that begin as asked."""
+
+    def save(prefix='', name='weights.pth'):
+        torch.save({f'{prefix}layer.weight': torch.ones(2, 2)},
+                   tmp_path / name)
+        return str(tmp_path / name)
+
+    return save
+
+
+@pytest.fixture
+def address(tmp_path, monkeypatch):
+    """A web server of this machine that offers the folder of the test."""
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'torch'))
+    monkeypatch.setenv('no_proxy', '127.0.0.1')
+    handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with HTTPServer(('127.0.0.1', 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f'http://127.0.0.1:{server.server_port}'
+        server.shutdown()
+
+
+@pytest.mark.parametrize('in_file, prefix', [
+    ('', None), ('module.', None), ('backbone.', 'backbone'),
+    ('backbone.', 'backbone.'), ('module.backbone.', 'backbone')
+])
+def test_weights_that_fit(weights, in_file, prefix):
+    options = {} if prefix is None else dict(prefix=prefix)
+    check(Toy(checkpoint=weights(in_file), **options))
+
+
+def test_no_weights():
+    check(Toy())
+
+
+@pytest.mark.parametrize('in_file, prefix', [('other.', None),
+                                             ('', 'backbone.')])
+def test_weights_of_another_model(weights, in_file, prefix):
+    model = Toy(checkpoint=weights(in_file), prefix=prefix)
+    with pytest.raises(ValueError) as error:
+        check(model)
+    for text in ('weights.pth has no weights for backbone', 'layer.weight',
+                 'init_cfg.prefix'):
+        assert text in str(error.value)
+
+
+def test_missing_file():
+    with pytest.raises(FileNotFoundError, match='nowhere.pth.*--weights'):
+        check(Toy(checkpoint='nowhere.pth'))
+
+
+def test_a_test_needs_no_weights():
+    check(Toy(checkpoint='nowhere.pth'), training=False)
+
+
+def test_download(weights, address):
+    weights(name='from-web.pth')
+    checkpoint = f'{address}/from-web.pth'
+    check(Toy(checkpoint=checkpoint))
+    assert torch.load(local_path(checkpoint))['layer.weight'].sum() == 4
+
+
+def test_failing_download(address, tmp_path):
+    checkpoint = f'{address}/missing.pth'
+    with pytest.raises(FileNotFoundError) as error:
+        check(Toy(checkpoint=checkpoint))
+    for text in (checkpoint, '404', '--weights',
+                 'model.backbone.init_cfg.checkpoint',
+                 str(tmp_path / 'torch/hub/checkpoints/missing.pth')):
+        assert text in str(error.value)
+
+
+def test_other_schemes_are_left_to_mmengine():
+    check(Toy(checkpoint='torchvision://resnet50'))
+
+
+def test_processes_need_a_wrapper(monkeypatch):
+    monkeypatch.setattr(setup_check_hook, 'get_world_size', lambda: 2)
+    with pytest.raises(ValueError, match='2 processes .* no wrapper'):
+        check(Toy())
+    check(nn.DataParallel(Toy()))
+
+
+@pytest.mark.parametrize('init_cfg, found', [
+    (None, False), ([], False), (dict(type='Kaiming'), False),
+    (dict(type='Pretrained', checkpoint='a'), True),
+    ([dict(type='Kaiming'), dict(type='Pretrained', checkpoint='a')], True)
+])
+def test_pretrained_cfg(init_cfg, found):
+    cfg = pretrained_cfg(init_cfg)
+    assert (cfg == dict(type='Pretrained', checkpoint='a')) is found
+    assert (cfg is None) is not found
