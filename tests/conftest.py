@@ -13,6 +13,7 @@ os.environ.setdefault('OMP_NUM_THREADS', '1')
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 import torch  # noqa: E402
+from mmengine.registry import DefaultScope  # noqa: E402
 
 torch.set_num_threads(1)
 
@@ -22,6 +23,13 @@ def seed():
     """Every test draws the same numbers, in any order of the tests."""
     np.random.seed(0)
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def default_scope():
+    """The scope that a test's runner sets ends with the test."""
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        yield
 
 
 @pytest.fixture(scope='session')
