@@ -3,6 +3,7 @@ import os
 from copy import deepcopy
 from functools import lru_cache
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -68,7 +69,9 @@ SHALLOW = {
 
 @lru_cache(maxsize=None)
 def load(name):
-    return Config.fromfile(CONFIGS / f'{name}.py')
+    with patch.dict(os.environ):
+        os.environ.pop('CSD_DATA_ROOT', None)
+        return Config.fromfile(CONFIGS / f'{name}.py')
 
 
 def flatten(config, prefix='', depth=2):
@@ -110,9 +113,7 @@ def test_config_obeys_the_data_root(name, monkeypatch, tmp_path):
         assert dataset.data_root.startswith(f'{root}/')
         assert dataset.get('classes', str(root)).startswith(str(root))
 
-    monkeypatch.delenv('CSD_DATA_ROOT')
-    config = Config.fromfile(CONFIGS / f'{name}.py')
-    assert config.train_dataloader.dataset.data_root.startswith('data/')
+    assert load(name).train_dataloader.dataset.data_root.startswith('data/')
 
 
 @pytest.mark.parametrize('name', NAMES)

@@ -9,15 +9,23 @@ dataset = dict(
     type='SyntheticLeaves',
     data_root='{{$CSD_DATA_ROOT:data}}/synthetic_leaves',
     num_classes=20,
-    train_per_class=8,
-    test_per_class=8,
+    train_per_class=24,
+    test_per_class=10,
     image_size=160,
     seed=0)
 
 train_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='RandomResizedCrop', scale=128, crop_ratio_range=(0.5, 1.0)),
+    dict(type='RandomResizedCrop', scale=128, crop_ratio_range=(0.7, 1.0)),
     dict(type='RandomFlip', prob=0.5, direction='horizontal'),
+    dict(
+        type='ColorJitter',
+        brightness=0.3,
+        contrast=0.3,
+        saturation=0.3,
+        backend='cv2'),
+    # Colour tells nothing about the cultivar.
+    dict(type='RandomGrayscale', prob=0.5, keep_channels=True),
     dict(type='PackInputs'),
 ]
 
