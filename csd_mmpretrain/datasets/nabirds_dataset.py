@@ -27,7 +27,7 @@ def read_table(path: str) -> Dict[str, str]:
         ValueError: If a line has no value, or an id occurs twice.
     """
     table: Dict[str, str] = {}
-    text = Path(path).read_text(encoding='utf-8')
+    text = Path(path).read_text(encoding='utf-8', errors='replace')
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip():
             continue
