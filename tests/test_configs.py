@@ -16,6 +16,8 @@ from mmengine.registry import init_default_scope
 from mmpretrain.apis.model import ModelHub
 from mmpretrain.registry import DATASETS, MODELS
 
+from csd_mmpretrain.engine.pretrained import use_weights
+
 REPO = Path(__file__).resolve().parents[1]
 CONFIGS = REPO / 'configs' / 'csdnet'
 SHARED = Path(os.environ.get('CSD_SHARED', REPO.parent / 'shared'))
@@ -304,3 +306,30 @@ def test_grocery81_has_its_images(monkeypatch):
         assert len(dataset.CLASSES) == 81
         assert dataset.CLASSES[0] == 'Golden-Delicious'
         assert set(dataset.get_gt_labels()) == set(range(81))
+
+
+@pytest.mark.parametrize('form', ['timm', 'checkpoint'])
+def test_timm_backbone_takes_weights_from_a_file(form, tmp_path):
+    config = deepcopy(load('cotton80_timm-dinov2'))
+    backbone = config.model.backbone
+    backbone.update(model_name='vit_small_patch14_reg4_dinov2', depth=1)
+
+    def build(**kwargs):
+        model = MODELS.build(dict(backbone, **kwargs))
+        model.init_weights()
+        return model
+
+    path = str(tmp_path / 'weights.pth')
+    if form == 'timm':
+        saved = build(pretrained=False, img_size=518)
+        tensors = saved.timm_model.state_dict()
+    else:
+        saved = build(pretrained=False)
+        tensors = saved.state_dict(prefix='backbone.')
+    torch.save(tensors, path)
+
+    use_weights(config, path)
+    model = build()
+    assert torch.equal(model.timm_model.patch_embed.proj.weight,
+                       saved.timm_model.patch_embed.proj.weight)
+    assert model.timm_model.pos_embed.shape == (1, 32 * 32, 384)

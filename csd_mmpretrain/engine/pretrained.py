@@ -168,7 +168,7 @@ def use_weights(cfg: Config, path: str) -> None:
         cfg (Config): The whole config. The ``init_cfg`` of
             ``model.backbone`` is changed, or added.
         path (str): A checkpoint of a classifier (``backbone.*``) or of a
-            backbone alone.
+            backbone alone; for ``TIMMBackbone`` also a file of timm's own.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -181,6 +181,11 @@ def use_weights(cfg: Config, path: str) -> None:
     if backbone is None:
         raise ValueError('--weights: the config has no `model.backbone` to '
                          'load them into.')
+    if backbone.get('type') == 'TIMMBackbone':
+        backbone.pretrained = _is_timm_file(path)
+        if backbone.pretrained:
+            backbone.pretrained_cfg_overlay = dict(file=path)
+            return
     init_cfg = backbone.get('init_cfg') or []
     others = init_cfg if isinstance(init_cfg, (list, tuple)) else [init_cfg]
     pretrained = pretrained_cfg(init_cfg) or ConfigDict(type='Pretrained')
@@ -190,3 +195,9 @@ def use_weights(cfg: Config, path: str) -> None:
     if any(name.startswith(prefix) for name in read_names(path)):
         pretrained.prefix = prefix
     backbone.init_cfg = others + [pretrained] if others else pretrained
+
+
+def _is_timm_file(path: str) -> bool:
+    """Tell timm's own files from checkpoints of ``TIMMBackbone``."""
+    return path.endswith('.safetensors') or not any(
+        'timm_model.' in name for name in read_names(path))
