@@ -2,7 +2,7 @@
 _base_ = [
     '../_base_/models/csdnet_mobilenet-v2_224.py',
     '../_base_/datasets/synthetic_leaves_bs16_128.py',
-    '../_base_/schedules/sgd_bs16_24e.py',
+    '../_base_/schedules/sgd_bs16_16e.py',
 ]
 
 # A ResNet-18 of half width without its last stage: the map is 8 x 8.

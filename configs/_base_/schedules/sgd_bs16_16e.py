@@ -1,5 +1,5 @@
 """A short schedule from scratch: SGD, two warm-up epochs, then a cosine."""
-max_epochs = 24
+max_epochs = 16
 
 optim_wrapper = dict(
     type='OptimWrapper',
