@@ -7,21 +7,30 @@ import pytest
 from PIL import Image
 
 REPO = Path(__file__).resolve().parents[2]
-CONFIG = 'configs/csdnet/cotton80.py'
-SMALL = [
-    'model.backbone.arch=tiny', 'model.backbone.img_size=64',
-    'model.backbone.pad_small_map=True', 'model.backbone.init_cfg=None',
-    'model.neck.in_channels=768', 'model.head.cls_head.in_channels=768',
-    'model.head.ddl.feat_dim=768',
-    'train_dataloader.dataset.pipeline.1.scale=64',
-    'val_dataloader.dataset.pipeline.1.scale=72',
-    'val_dataloader.dataset.pipeline.2.crop_size=64',
-    'test_dataloader.dataset.pipeline.1.scale=72',
-    'test_dataloader.dataset.pipeline.2.crop_size=64',
-    'train_dataloader.num_workers=1', 'val_dataloader.num_workers=1',
-    'test_dataloader.num_workers=1', 'default_hooks.logger.interval=5',
-    'default_hooks.checkpoint.interval=1'
-]
+SMALL = """
+_base_ = '{repo}/configs/csdnet/cotton80.py'
+
+arch = dict(embed_dims=16, depths=[1, 1, 1, 1], num_heads=[1, 2, 2, 4])
+model = dict(
+    backbone=dict(
+        _delete_=True,
+        type='SwinTransformer',
+        arch=arch,
+        img_size=64,
+        pad_small_map=True),
+    neck=dict(in_channels=128),
+    head=dict(cls_head=dict(in_channels=128), ddl=dict(feat_dim=128)))
+
+crop = dict(type='RandomResizedCrop', scale=64)
+train_pipeline = [_base_.train_pipeline[0], crop, *_base_.train_pipeline[2:]]
+train_dataloader = dict(num_workers=1, dataset=dict(pipeline=train_pipeline))
+load, _, _, pack = _base_.test_pipeline
+test_pipeline = [load, dict(type='Resize', scale=64), pack]
+val_dataloader = dict(num_workers=1, dataset=dict(pipeline=test_pipeline))
+test_dataloader = dict(num_workers=1, dataset=dict(pipeline=test_pipeline))
+
+default_hooks = dict(logger=dict(interval=5), checkpoint=dict(interval=1))
+"""
 
 
 def draw(path, label, random):
@@ -46,21 +55,21 @@ def cotton80(tmp_path_factory, shared_dir):
     return root.parent
 
 
-@pytest.mark.slow
 def test_trains_resumes_and_tests(cotton80, tmp_path, run_python):
-    def run(tool, *args):
-        return run_python(REPO / 'tools' / tool, REPO / CONFIG, *args,
-                          '--work-dir', tmp_path, '--cfg-options', *SMALL,
+    config = tmp_path / 'small.py'
+    config.write_text(SMALL.format(repo=REPO.as_posix()))
+
+    def run(tool, *args, epochs=2):
+        return run_python(REPO / 'tools' / tool, config, *args, '--work-dir',
+                          tmp_path, '--cfg-options',
                           f'train_cfg.max_epochs={epochs}',
                           CSD_DATA_ROOT=str(cotton80)).stdout
 
-    epochs = 1
-    log = run('train.py')
+    log = run('train.py', epochs=1)
     assert '240 images, 80 classes' in log
     for key in ('loss_cls_aug', 'loss_qc', 'ddl_positives', 'loss_ssdt',
                 'ssdp_area'):
         assert f'{key}: ' in log
-    epochs = 2
     log = run('train.py', '--resume')
     assert 'resumed epoch: 1' in log and 'Epoch(train) [2]' in log
     assert 'Epoch(train) [1]' not in log
