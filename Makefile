@@ -9,6 +9,9 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.csd_mmpretrain
 DEMO := work_dirs/demo
 
+# Threads that spin while they wait are ten times as slow on busy cores.
+export OMP_WAIT_POLICY ?= PASSIVE
+
 .PHONY: help setup demo test lint clean
 
 help:
