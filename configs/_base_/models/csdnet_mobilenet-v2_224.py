@@ -1,34 +1,14 @@
-"""CSDNet on MobileNetV2 at 224 px: the plain classifier, its parts added."""
-_base_ = ['./mobilenet-v2_224.py', '../default_runtime.py']
+"""CSDNet on MobileNetV2 at 224 px: the same parts on another backbone."""
+_base_ = './csdnet_swin-base_448.py'
 
 model = dict(
-    neck=dict(
+    backbone=dict(
         _delete_=True,
-        type='SSDPNeck',
-        in_channels=1280,
-        kernel='gap',
-        gating='multiply'),
-    head=dict(
-        _delete_=True,
-        type='CSDHead',
-        cls_head=_base_.model.head,
-        ddl=dict(
-            type='DDLQueueLoss',
-            feat_dim=1280,
-            queue_len=1024,
-            margin=0.4,
-            loss_weight=1.0),
-        ssdt=dict(
-            type='SSDTLoss',
-            temperature=3.0,
-            direction='mutual',
-            loss_weight=1.0)))
-
-default_hooks = dict(
-    ssdp=dict(
-        type='SSDPHook',
-        view=dict(
-            type='DiscrepancyMaskView',
-            mode='keep',
-            threshold='mean',
-            area=(0.1, 0.9))))
+        type='MobileNetV2',
+        widen_factor=1.0,
+        init_cfg=dict(
+            type='Pretrained',
+            checkpoint='https://download.openmmlab.com/mmclassification/v0/mobilenet_v2/mobilenet_v2_batch256_imagenet_20200708-3b2dc3af.pth',  # noqa: E501
+            prefix='backbone.')),
+    neck=dict(in_channels=1280),
+    head=dict(cls_head=dict(in_channels=1280), ddl=dict(feat_dim=1280)))

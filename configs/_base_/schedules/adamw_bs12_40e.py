@@ -2,18 +2,8 @@
 _base_ = './adamw_bs12_200e.py'
 
 param_scheduler = [
-    dict(
-        type='LinearLR',
-        start_factor=0.001,
-        end=20,
-        convert_to_iter_based=True),
-    dict(
-        type='LinearLR',
-        start_factor=1.0,
-        end_factor=0.01,
-        begin=20,
-        end=40,
-        convert_to_iter_based=True),
+    _base_.param_scheduler[0],
+    dict(_base_.param_scheduler[1], end=40),
 ]
 
 train_cfg = dict(max_epochs=40)
