@@ -1,12 +1,11 @@
 """Compare a CSDNet step with plain training: benchmark_step.py CONFIG."""
 import argparse
-import os
 import platform
 
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import DictAction
 
-from csd_mmpretrain.engine.data_root import check_data_root_variable
+from csd_mmpretrain.engine.run_options import load_config
 from csd_mmpretrain.engine.step_benchmark import (
     StepSetting,
     benchmark_step,
@@ -62,12 +61,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Measure and print the table."""
     args = parse_args()
-    check_data_root_variable()
-    if not os.path.isfile(args.config):
-        raise FileNotFoundError(f'There is no config file {args.config!r}.')
-    cfg = Config.fromfile(args.config)
-    if args.cfg_options is not None:
-        cfg.merge_from_dict(args.cfg_options)
+    cfg = load_config(args.config, args.cfg_options)
     setting = StepSetting(
         cfg=cfg,
         batch_size=args.batch_size or cfg.train_dataloader.batch_size,

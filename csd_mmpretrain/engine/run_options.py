@@ -2,6 +2,7 @@
 import argparse
 import os
 from copy import deepcopy
+from typing import Optional
 
 import torch
 from mmengine.config import Config, ConfigDict, DictAction
@@ -134,7 +135,7 @@ def make_train_config(args: argparse.Namespace) -> Config:
             is missing.
         ValueError: If a setting or an option does not fit.
     """
-    cfg = _load_config(args)
+    cfg = _load_run_config(args)
     if args.weights is not None:
         use_weights(cfg, args.weights)
     if args.amp:
@@ -182,7 +183,7 @@ def make_test_config(args: argparse.Namespace) -> Config:
     if args.out_item is not None and args.out is None:
         raise ValueError('--out-item tells what to write, but not where. Add '
                          '`--out FILE`.')
-    cfg = _load_config(args)
+    cfg = _load_run_config(args)
     cfg.load_from = args.checkpoint
     cfg.resume = False
     _check_checkpoint(cfg)
@@ -197,14 +198,32 @@ def make_test_config(args: argparse.Namespace) -> Config:
     return cfg
 
 
-def _load_config(args: argparse.Namespace) -> Config:
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+def load_config(path: str, options: Optional[dict] = None) -> Config:
+    """Read a config file, with the changes of ``--cfg-options``.
+
+    Args:
+        path (str): The config file.
+        options (dict, optional): New values by dotted key. Defaults to None.
+
+    Returns:
+        Config: The whole config.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If CSD_DATA_ROOT cannot be put into it.
+    """
     check_data_root_variable()
-    if not os.path.isfile(args.config):
-        raise FileNotFoundError(f'There is no config file {args.config!r}.')
-    cfg = Config.fromfile(args.config)
-    if args.cfg_options is not None:
-        cfg.merge_from_dict(args.cfg_options)
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f'There is no config file {path!r}.')
+    cfg = Config.fromfile(path)
+    if options is not None:
+        cfg.merge_from_dict(options)
+    return cfg
+
+
+def _load_run_config(args: argparse.Namespace) -> Config:
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    cfg = load_config(args.config, args.cfg_options)
     cfg.launcher = args.launcher
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir

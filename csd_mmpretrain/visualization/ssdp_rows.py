@@ -77,9 +77,10 @@ def ssdp_rows(model: BaseModel, batch: Sequence[dict],
     images = data['inputs']
     feats = model.backbone(images)
     pattern = model.neck.pattern_map(feats)
-    mask = view.mask(pattern, images.shape[-2:])
     if view.mode == 'soft':
         mask = view(torch.ones_like(images), pattern)[0][:, 0]
+    else:
+        mask = view.mask(pattern, images.shape[-2:])
     second, _ = view(images, pattern)
     samples = model.head.predict(model.neck(feats), data['data_samples'])
     labels = [

@@ -3,12 +3,10 @@ import argparse
 import os
 
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import DictAction
 
-from csd_mmpretrain.engine.data_root import (
-    check_data_root_variable,
-    check_dataset_folders,
-)
+from csd_mmpretrain.engine.data_root import check_dataset_folders
+from csd_mmpretrain.engine.run_options import load_config
 from csd_mmpretrain.models.views.discrepancy_mask_view import MODES
 from csd_mmpretrain.visualization import draw_ssdp_figure, ssdp_rows
 from csd_mmpretrain.visualization.ssdp_inputs import (
@@ -76,12 +74,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Draw the figure that the command line asks for."""
     args = parse_args()
-    check_data_root_variable()
-    if not os.path.isfile(args.config):
-        raise FileNotFoundError(f'There is no config file {args.config!r}.')
-    cfg = Config.fromfile(args.config)
-    if args.cfg_options is not None:
-        cfg.merge_from_dict(args.cfg_options)
+    cfg = load_config(args.config, args.cfg_options)
 
     model, classes, has_classifier = load_model(cfg, args.checkpoint,
                                                 args.device)
