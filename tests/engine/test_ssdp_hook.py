@@ -163,3 +163,21 @@ def test_needs_a_neck_with_a_pattern_map_only_where_the_view_does():
     attach(model, view=dict(type='EraseShuffleView'))
     images, samples = batch()
     assert 'loss_cls_aug' in model(images, samples, mode='loss')
+
+
+@pytest.mark.parametrize('norm, passes', [('shared', 2), ('batch', 1),
+                                          ('frozen', 1)])
+def test_norm_says_which_passes_count_for_the_statistics(norm, passes):
+    model = classifier()
+    images, samples = batch()
+    attach(model, view=RecordingView(), norm=norm)
+    statistics = model.backbone.conv1.bn
+    assert statistics.num_batches_tracked == 0
+    sum(model(images, samples, mode='loss').values()).backward()
+    assert statistics.num_batches_tracked == passes
+    assert statistics.weight.grad.abs().sum() > 0
+
+
+def test_unknown_norm():
+    with pytest.raises(ValueError, match="norm='none'.*shared, batch, frozen"):
+        SSDPHook(norm='none')

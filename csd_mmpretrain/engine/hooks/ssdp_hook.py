@@ -9,6 +9,7 @@ from mmpretrain.registry import HOOKS, MODELS
 from torch import nn
 
 from csd_mmpretrain.models.heads import CSDHead
+from csd_mmpretrain.models.utils.view_norm import NORMS, view_norm
 
 DATA_BATCH = Optional[Union[dict, tuple, list]]
 
@@ -32,9 +33,14 @@ class SSDPHook(Hook):
             second view and the kept share of each image, and that says in
             ``needs_pattern_map`` whether it looks at the pattern map.
             Defaults to None, a ``DiscrepancyMaskView``.
+        norm (str): What batch norm does with the second view, ``'shared'``,
+            ``'batch'`` or ``'frozen'``, see
+            :func:`~csd_mmpretrain.models.utils.view_norm.view_norm`. Defaults
+            to ``'shared'``.
         enabled (bool): False gives the plain classifier. Defaults to True.
 
     Raises:
+        ValueError: For an unknown norm.
         TypeError, ValueError: Before the first step, if the model has no
             ``CSDHead``, or no neck with a pattern map where the view needs
             one.
@@ -56,10 +62,15 @@ class SSDPHook(Hook):
     def __init__(
         self,
         view: Any = None,
+        norm: str = 'shared',
         enabled: bool = True
     ) -> None:
+        if norm not in NORMS:
+            raise ValueError(f'SSDPHook: unknown norm={norm!r}; choose one of '
+                             f'{", ".join(NORMS)}.')
         view = view or dict(type='DiscrepancyMaskView')
         self.view = MODELS.build(view) if isinstance(view, dict) else view
+        self.norm = norm
         self.enabled = enabled
         self._handles = []
         self._samples = None
@@ -149,5 +160,6 @@ class SSDPHook(Hook):
             with torch.no_grad():
                 pattern = self._neck.pattern_map(feats)
         second, self._kept = self.view(images, pattern, labels)
-        return tuple(
-            torch.cat(pair) for pair in zip(feats, backbone(second)))
+        with view_norm(backbone, self.norm):
+            second_feats = backbone(second)
+        return tuple(torch.cat(pair) for pair in zip(feats, second_feats))

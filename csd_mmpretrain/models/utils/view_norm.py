@@ -1,0 +1,59 @@
+"""How batch norm treats the second view."""
+from contextlib import contextmanager
+from typing import Iterator, List
+
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+NORMS = ('shared', 'batch', 'frozen')
+
+
+def active_batch_norms(module: nn.Module) -> List[nn.Module]:
+    """Find the batch norms that would update their running statistics.
+
+    Args:
+        module (nn.Module): Any module, in training.
+
+    Returns:
+        list[nn.Module]: BatchNorm and SyncBatchNorm layers in training mode
+        that track statistics; layers that the backbone keeps frozen
+        (``norm_eval``, ``frozen_stages``) are not among them.
+    """
+    return [
+        layer for layer in module.modules() if isinstance(layer, _BatchNorm)
+        and layer.training and layer.track_running_stats
+    ]
+
+
+@contextmanager
+def view_norm(module: nn.Module, norm: str) -> Iterator[None]:
+    """Let batch norm treat one forward pass as that of a second view.
+
+    Args:
+        module (nn.Module): The backbone, in training.
+        norm (str): ``'shared'``: as any pass, the running statistics are
+            updated; ``'batch'``: normalise by the batch, and leave the
+            running statistics alone; ``'frozen'``: normalise by the running
+            statistics, and leave them alone. The layers' weights are trained
+            in all three.
+
+    Yields:
+        None: The layers are as before afterwards.
+
+    Source: choice.
+
+    Example:
+        ::
+
+            with view_norm(backbone, 'batch'):
+                features = backbone(second_view)
+    """
+    layers = [] if norm == 'shared' else active_batch_norms(module)
+    flag = 'training' if norm == 'frozen' else 'track_running_stats'
+    for layer in layers:
+        setattr(layer, flag, False)
+    try:
+        yield
+    finally:
+        for layer in layers:
+            setattr(layer, flag, True)
