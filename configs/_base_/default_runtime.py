@@ -13,6 +13,7 @@ default_hooks = dict(
         save_best='accuracy/top1',
         rule='greater'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
+    exact_resume=dict(type='ExactResumeHook'),
     visualization=dict(type='VisualizationHook', enable=False),
     setup_check=dict(type='SetupCheckHook'),
     dataset_check=dict(type='DatasetCheckHook'),

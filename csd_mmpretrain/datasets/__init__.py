@@ -1,5 +1,6 @@
-"""Datasets of fine and ultra-fine-grained classes."""
+"""Datasets of fine and ultra-fine-grained classes, and their batches."""
 from .nabirds_dataset import NABirds
+from .seeded_batch_sampler import SeededBatchSampler
 from .stanford_dogs_dataset import StanfordDogs
 from .synthetic_leaves import SyntheticLeaves
 from .ultra_fgvc import (
@@ -12,6 +13,7 @@ from .ultra_fgvc import (
 )
 
 __all__ = [
-    'Cotton80', 'NABirds', 'SoyAgeing', 'SoyGene', 'SoyGlobal', 'SoyLocal',
-    'StanfordDogs', 'SyntheticLeaves', 'UltraFGVCDataset'
+    'Cotton80', 'NABirds', 'SeededBatchSampler', 'SoyAgeing', 'SoyGene',
+    'SoyGlobal', 'SoyLocal', 'StanfordDogs', 'SyntheticLeaves',
+    'UltraFGVCDataset'
 ]

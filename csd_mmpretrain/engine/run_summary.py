@@ -218,7 +218,7 @@ def describe_batch(runner: Runner) -> str:
     Returns:
         str: The total, and what it is made of.
     """
-    size = runner.train_dataloader.batch_size
+    size = getattr(runner.train_dataloader.batch_sampler, 'batch_size', None)
     counts = getattr(runner.optim_wrapper, '_accumulative_counts', 1)
     if not size:
         return ''

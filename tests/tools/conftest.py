@@ -29,7 +29,8 @@ train_dataloader = dict(
     persistent_workers=False,
     dataset=dict(
         type='CustomDataset', data_root='{data}/train', pipeline=pipeline),
-    sampler=dict(type='DefaultSampler', shuffle=True))
+    sampler=dict(type='DefaultSampler', shuffle=True),
+    batch_sampler=dict(type='SeededBatchSampler'))
 val_dataloader = dict(
     batch_size=6,
     num_workers=0,

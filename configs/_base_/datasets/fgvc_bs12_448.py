@@ -41,7 +41,8 @@ train_dataloader = dict(
     num_workers=4,
     persistent_workers=True,
     dataset=dict(split='train', pipeline=train_pipeline),
-    sampler=dict(type='DefaultSampler', shuffle=True))
+    sampler=dict(type='DefaultSampler', shuffle=True),
+    batch_sampler=dict(type='SeededBatchSampler'))
 
 val_dataloader = dict(
     batch_size=12,

@@ -38,7 +38,8 @@ train_dataloader = dict(
     pin_memory=False,
     dataset=dict(
         **dataset, ann_file='meta/train.txt', pipeline=train_pipeline),
-    sampler=dict(type='DefaultSampler', shuffle=True))
+    sampler=dict(type='DefaultSampler', shuffle=True),
+    batch_sampler=dict(type='SeededBatchSampler'))
 
 val_dataloader = dict(
     batch_size=32,

@@ -42,7 +42,8 @@ train_dataloader = dict(
     persistent_workers=True,
     pin_memory=False,
     dataset=dict(**dataset, split='train', pipeline=train_pipeline),
-    sampler=dict(type='DefaultSampler', shuffle=True))
+    sampler=dict(type='DefaultSampler', shuffle=True),
+    batch_sampler=dict(type='SeededBatchSampler'))
 
 val_dataloader = dict(
     batch_size=32,

@@ -1,6 +1,7 @@
 """Hooks: the second view, checkpoints that load anywhere, checks, summary."""
 from .channels_last_hook import ChannelsLastHook
 from .dataset_check_hook import DatasetCheckHook
+from .exact_resume_hook import ExactResumeHook
 from .loss_warmup_hook import LossWarmupHook
 from .plain_checkpoint_hook import PlainCheckpointHook
 from .run_summary_hook import RunSummaryHook
@@ -10,6 +11,7 @@ from .ssdp_hook import SSDPHook
 __all__ = [
     'ChannelsLastHook',
     'DatasetCheckHook',
+    'ExactResumeHook',
     'LossWarmupHook',
     'PlainCheckpointHook',
     'RunSummaryHook',

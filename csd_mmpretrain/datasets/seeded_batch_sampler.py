@@ -1,0 +1,118 @@
+"""Batches whose augmentation does not depend on who loads them, or when."""
+import random
+from typing import Iterator, List
+
+import numpy as np
+import torch
+from mmengine.dist import get_dist_info
+from mmpretrain.registry import DATA_SAMPLERS
+from torch.utils.data import BatchSampler, Sampler
+
+
+class SeededBatch:
+    """The indices of a batch; reading them seeds the random generators.
+
+    A data loader reads one index, loads its image, reads the next. As each
+    index comes with a seed for Python, NumPy and torch (on the CPU), an
+    image is augmented alike in any worker or in none. The generators are
+    afterwards as they were.
+
+    Args:
+        indices (list[int]): Of the samples in the dataset.
+        seeds (list[int]): As many, each below 2**32.
+
+    Example:
+        >>> import numpy as np
+        >>> [np.random.randint(100) for _ in SeededBatch([4, 9], [0, 0])]
+        [44, 44]
+    """
+
+    def __init__(self, indices: List[int], seeds: List[int]) -> None:
+        self.indices = indices
+        self.seeds = seeds
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __iter__(self) -> Iterator[int]:
+        python, numpy = random.getstate(), np.random.get_state()
+        own = torch.get_rng_state()
+        try:
+            for index, seed in zip(self.indices, self.seeds):
+                random.seed(seed)
+                np.random.seed(seed)
+                torch.default_generator.manual_seed(seed)
+                yield index
+        finally:
+            random.setstate(python)
+            np.random.set_state(numpy)
+            torch.set_rng_state(own)
+
+
+@DATA_SAMPLERS.register_module()
+class SeededBatchSampler(BatchSampler):
+    """Batches of a sampler, each sample with a random seed of its own.
+
+    The seed of a sample is made of the run's seed, the epoch, and the place
+    of the sample in the epoch of all processes. So the augmentation does not
+    depend on the number of workers, a resumed run goes on with what an
+    unbroken one would see, and R processes with batches of B see what one
+    process with batches of R x B sees. With the stock batches, workers repeat
+    the augmentation of every epoch, or after a resume that of the first one.
+
+    Args:
+        sampler (Sampler): The ``sampler`` of the data loader; it has a
+            ``seed`` and an ``epoch``, as DefaultSampler and RepeatAugSampler
+            have.
+        batch_size (int): That of the data loader.
+        drop_last (bool): Leave an incomplete last batch out. Defaults to
+            False.
+
+    Attributes:
+        start (int): Batches to leave out, without loading them, when the next
+            epoch is iterated; ``ExactResumeHook`` sets it.
+
+    Raises:
+        TypeError: If the sampler has no seed or no epoch.
+
+    Source: choice.
+
+    Example:
+        ::
+
+            train_dataloader = dict(
+                batch_size=12,
+                sampler=dict(type='DefaultSampler', shuffle=True),
+                batch_sampler=dict(type='SeededBatchSampler'))
+    """
+
+    def __init__(self,
+                 sampler: Sampler,
+                 batch_size: int,
+                 drop_last: bool = False) -> None:
+        super().__init__(sampler, batch_size, drop_last)
+        missing = [
+            name for name in ('seed', 'epoch') if not hasattr(sampler, name)
+        ]
+        if missing:
+            raise TypeError(
+                'SeededBatchSampler: train_dataloader.sampler is '
+                f'{type(sampler).__name__}, which has no '
+                f'`{"` and no `".join(missing)}`. Use DefaultSampler or '
+                'RepeatAugSampler, or set train_dataloader.batch_sampler=None '
+                '(a resumed run then sees other augmentations).')
+        self.start = 0
+
+    def __iter__(self) -> Iterator[SeededBatch]:
+        rank, world_size = get_dist_info()
+        for number, indices in enumerate(super().__iter__()):
+            if number < self.start:
+                continue
+            first = number * self.batch_size
+            places = [(first + i) * world_size + rank
+                      for i in range(len(indices))]
+            yield SeededBatch(indices, [self._seed(place) for place in places])
+
+    def _seed(self, place: int) -> int:
+        source = (self.sampler.seed, self.sampler.epoch, place)
+        return int(np.random.SeedSequence(source).generate_state(1)[0])

@@ -1,0 +1,155 @@
+"""A resumed run ends where an unbroken one would have ended."""
+import random
+from typing import Optional, Union
+
+import numpy as np
+import torch
+from mmengine.hooks import Hook
+from mmengine.optim import OptimWrapperDict
+from mmengine.runner import EpochBasedTrainLoop, Runner
+from mmpretrain.registry import HOOKS
+
+from csd_mmpretrain.datasets.seeded_batch_sampler import SeededBatchSampler
+
+DATA_BATCH = Optional[Union[dict, tuple, list]]
+STATE = 'exact_resume'
+
+
+@HOOKS.register_module()
+class ExactResumeHook(Hook):
+    """Let an interrupted and resumed run equal one that was not interrupted.
+
+    It seeds the random generators before every step from the run's seed, the
+    step and the process, so that no random state has to be kept: a validation
+    in between, another number of workers or a resume change nothing. With
+    ``SeededBatchSampler`` as the ``batch_sampler`` of the training data, a run
+    that was saved in the middle of an epoch goes on with the next batch. A
+    validation that was due when the run stopped is made up for.
+
+    Bit for bit this holds on one kind of machine, with the same number of
+    processes and threads and ``randomness.deterministic=True``.
+
+    Raises:
+        ValueError: Before the first step, if a checkpoint from the middle of
+            an epoch cannot be continued: the number of steps in an epoch has
+            changed, or the training data has no ``SeededBatchSampler``.
+
+    Source: choice.
+
+    Example:
+        ::
+
+            default_hooks = dict(exact_resume=dict(type='ExactResumeHook'))
+            train_dataloader = dict(
+                batch_sampler=dict(type='SeededBatchSampler'))
+    """
+
+    # After CheckpointHook, which must be ready for the validation.
+    priority = 'LOWEST'
+
+    def __init__(self) -> None:
+        self._start = 0
+
+    def before_train(self, runner: Runner) -> None:
+        """Find the batch to go on with, and make up for a validation.
+
+        Args:
+            runner (Runner): The runner of the training.
+        """
+        if not isinstance(runner.train_loop, EpochBasedTrainLoop):
+            return
+        steps = len(runner.train_dataloader)
+        state = runner.message_hub.get_info(STATE, dict(steps=steps))
+        self._start = runner.iter - runner.epoch * state['steps']
+        batches = runner.train_dataloader.batch_sampler
+        if self._start and state['steps'] != steps:
+            raise ValueError(
+                f'The checkpoint was saved after {self._start} of '
+                f'{state["steps"]} steps of an epoch, but an epoch has '
+                f'{steps} steps now. Resume with the batch size, the number '
+                'of processes and the data that it was made with, or from a '
+                "checkpoint of an epoch's end.")
+        if isinstance(batches, SeededBatchSampler):
+            # A run without a seed in its config draws one.
+            batches.sampler.seed = state.get('seed', batches.sampler.seed)
+            state['seed'] = batches.sampler.seed
+        elif self._start:
+            raise ValueError(
+                f'The checkpoint was saved after {self._start} of {steps} '
+                'steps of an epoch, which would be seen again. Add '
+                "train_dataloader.batch_sampler=dict(type='"
+                "SeededBatchSampler'), or resume from a checkpoint of an "
+                "epoch's end.")
+        state['steps'] = steps
+        runner.message_hub.update_info(STATE, state)
+        if self._misses_validation(runner):
+            runner.logger.info(f'Epoch {runner.epoch} was not validated, or '
+                               'stopped before that was saved: it is now.')
+            runner.val_loop.run()
+
+    def before_val(self, runner: Runner) -> None:
+        """Remember, in what a resume restores, which epoch is validated.
+
+        Args:
+            runner (Runner): The runner.
+        """
+        state = runner.message_hub.get_info(STATE)
+        if state is not None:
+            runner.message_hub.update_info(
+                STATE, dict(state, validated=runner.epoch))
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        """Leave out what was seen, and seed the generators for a sampler.
+
+        Args:
+            runner (Runner): The runner of the training.
+        """
+        _seed_all(runner.seed, runner.rank, runner.iter)
+        batches = runner.train_dataloader.batch_sampler
+        if isinstance(batches, SeededBatchSampler):
+            batches.start, self._start = self._start, 0
+
+    def before_train_iter(self,
+                          runner: Runner,
+                          batch_idx: int,
+                          data_batch: DATA_BATCH = None) -> None:
+        """Seed the generators for the step.
+
+        Args:
+            runner (Runner): The runner of the training.
+            batch_idx (int): Index of the batch.
+            data_batch (dict, optional): The batch.
+        """
+        _seed_all(runner.seed, runner.rank, runner.iter)
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Warn of gradients that the checkpoint does not hold.
+
+        Args:
+            runner (Runner): The runner that saves.
+            checkpoint (dict): All that will be written.
+        """
+        wrapper = runner.optim_wrapper
+        several = isinstance(wrapper, OptimWrapperDict)
+        if not all(one.should_update()
+                   for one in (wrapper.values() if several else [wrapper])):
+            runner.logger.warning(
+                'The checkpoint is saved between two updates of the '
+                'optimizer, without the gradients accumulated so far, so a '
+                'resume from it is not exact. Save at multiples of '
+                '`optim_wrapper.accumulative_counts` steps.')
+
+    def _misses_validation(self, runner: Runner) -> bool:
+        loop, epoch = runner.train_loop, runner.epoch
+        validated = runner.message_hub.get_info(STATE).get('validated', 0)
+        due = epoch % loop.val_interval == 0 or epoch == loop.max_epochs
+        return (runner.val_loop is not None and not self._start and due
+                and epoch > validated and epoch >= loop.val_begin)
+
+
+def _seed_all(*source: int) -> None:
+    """Seed Python, NumPy and torch on all devices."""
+    seed = int(np.random.SeedSequence(source).generate_state(1)[0])
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
