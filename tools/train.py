@@ -1,6 +1,10 @@
 """Train a model: python tools/train.py CONFIG."""
+import sys
+
+from csd_mmpretrain.engine.data_check import check_data
 from csd_mmpretrain.engine.launch import launched_runner
 from csd_mmpretrain.engine.run_options import (
+    load_config,
     make_train_config,
     make_train_parser,
 )
@@ -8,8 +12,10 @@ from csd_mmpretrain.engine.run_options import (
 
 def main() -> None:
     """Train with the config and options of the command line."""
-    cfg = make_train_config(make_train_parser().parse_args())
-    with launched_runner(cfg) as runner:
+    args = make_train_parser().parse_args()
+    if args.check_data:
+        sys.exit(not check_data(load_config(args.config, args.cfg_options)))
+    with launched_runner(make_train_config(args)) as runner:
         runner.train()
 
 

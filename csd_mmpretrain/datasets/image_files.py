@@ -1,25 +1,36 @@
-"""Telling whole image files from broken ones, cheaply."""
+"""Telling image files that load as they look from all others, cheaply."""
 import os
+import re
+import stat
+from functools import partial
+from multiprocessing.pool import ThreadPool
 from typing import Iterable, List, Optional, Tuple
 
 import cv2
-from PIL import Image, UnidentifiedImageError
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+from rich.progress import track
 
 EXTENSIONS = {
-    '.bmp', '.gif', '.jpeg', '.jpg', '.pgm', '.png', '.ppm', '.tif', '.tiff',
-    '.webp'
+    '.avif', '.bmp', '.gif', '.heic', '.jfif', '.jp2', '.jpeg', '.jpg',
+    '.pgm', '.png', '.ppm', '.tif', '.tiff', '.webp'
 }
 MARKERS = ((b'\x89PNG\r\n\x1a\n', b'IEND\xaeB`\x82'), (b'\xff\xd8\xff',
                                                       b'\xff\xd9'))
 TAIL = 64
+# A value that is this far off looks different; so do images in which more
+# than this share of the values is.
+FAR_OFF, SHARE = 32, 0.01
 
 
 def image_fault(path: str, decode: bool = False) -> Optional[str]:
     """Tell what is wrong with an image file.
 
-    The first and last bytes decide: a PNG or JPEG file that ends with its end
-    marker is whole. Anything else is decoded. A file whose extension is not
-    that of an image (an array, say) only has to exist and not be empty.
+    A PNG or JPEG file of a plain kind (8-bit grey, palette or RGB) that ends
+    with its end marker is whole: its first and last bytes and its header
+    decide. Anything else is decoded as the configs do, by OpenCV, and
+    compared with what a person sees. A file whose extension is not that of
+    an image (an array, say) only has to be a file that is not empty.
 
     Args:
         path (str): A local file.
@@ -28,10 +39,17 @@ def image_fault(path: str, decode: bool = False) -> Optional[str]:
             to False.
 
     Returns:
-        str | None: 'missing', 'empty', 'truncated', 'not an image',
-        'damaged', 'cannot be read (why)', or None if nothing is wrong.
+        str | None: 'missing', 'not a file', 'empty', 'truncated', 'not an
+        image', 'damaged', 'transparent', 'too large (pixels and limit)',
+        'cannot be read (why)', 'not read by OpenCV (kind)', 'shown
+        differently by OpenCV (kind)', or None if nothing is wrong.
+
+    Source: choice; the limit of pixels is PIL's against decompression bombs.
     """
     try:
+        # Before it is opened: opening a FIFO would wait for its writer.
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            return 'not a file'
         with open(path, 'rb') as file:
             head = file.read(16)
             size = file.seek(0, os.SEEK_END)
@@ -47,31 +65,36 @@ def image_fault(path: str, decode: bool = False) -> Optional[str]:
         return None
     ends = [tail.find(end) >= 0 for start, end in MARKERS
             if head.startswith(start)]
-    if ends == [True] and not decode:
-        return None
     try:
         with Image.open(path) as image:
-            image.load()
+            if ends == [True] and not decode and _is_plain(image):
+                return None
+            return _decoding_fault(path, image)
     except UnidentifiedImageError:
         if ends:
             return 'damaged' if ends[0] else 'truncated'
-        by_opencv = cv2.imread(path, cv2.IMREAD_UNCHANGED)
-        return 'not an image' if by_opencv is None else None
-    except Image.DecompressionBombError:
-        return None
+        return 'not an image' if _decode(path) is None else None
+    except (Image.DecompressionBombError,
+            Image.DecompressionBombWarning) as error:
+        pixels, limit = re.findall(r'\d+', str(error))[:2]
+        return f'too large ({pixels} pixels, the limit is {limit})'
     except Exception as error:
         cut = ends == [False] or 'truncated' in str(error)
         return 'truncated' if cut else 'damaged'
-    return None
 
 
 def find_broken_images(paths: Iterable[str],
-                       decode: bool = False) -> List[Tuple[str, str]]:
-    """Find the image files that are missing or not whole.
+                       decode: bool = False,
+                       workers: int = 1,
+                       title: Optional[str] = None) -> List[Tuple[str, str]]:
+    """Find the image files that are missing, not whole or load wrongly.
 
     Args:
         paths (Iterable[str]): Local files.
         decode (bool): See :func:`image_fault`. Defaults to False.
+        workers (int): Threads. Defaults to 1.
+        title (str, optional): Title of a progress line. Defaults to None,
+            which shows none.
 
     Returns:
         list[tuple[str, str]]: Path and fault of every broken file, in the
@@ -81,5 +104,63 @@ def find_broken_images(paths: Iterable[str],
         >>> find_broken_images(['whole.png', 'gone.png'])
         [('gone.png', 'missing')]
     """
-    faults = ((path, image_fault(path, decode)) for path in paths)
-    return [(path, fault) for path, fault in faults if fault]
+    paths = list(paths)
+    with ThreadPool(workers) as pool:
+        faults = pool.imap(partial(image_fault, decode=decode), paths, 16)
+        if title is not None:
+            faults = track(faults, title, len(paths))
+        return [(path, fault) for path, fault in zip(paths, faults) if fault]
+
+
+def as_seen(image: Image.Image) -> np.ndarray:
+    """Turn an image into what a person sees.
+
+    Args:
+        image (Image): Opened by PIL; of several frames the first counts.
+
+    Returns:
+        ndarray: (H, W, 3), uint8, BGR: upright by its EXIF orientation, on
+        white where it is transparent, 16 bits scaled to 8.
+    """
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith('I'):
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if _may_be_transparent(image):
+        image = image.convert('RGBA')
+        white = Image.new('RGBA', image.size, 'white')
+        image = Image.alpha_composite(white, image)
+    return np.asarray(image.convert('RGB'))[..., ::-1]
+
+
+def _is_plain(image: Image.Image) -> bool:
+    """Whether every OpenCV decodes such an image as it looks."""
+    if image.format in ('JPEG', 'MPO'):
+        return image.mode in ('L', 'RGB')
+    return image.mode in ('1', 'L', 'P', 'RGB') and not (
+        _may_be_transparent(image) or 'exif' in image.info)
+
+
+def _may_be_transparent(image: Image.Image) -> bool:
+    return image.mode.endswith('A') or 'transparency' in image.info
+
+
+def _decode(path: str) -> Optional[np.ndarray]:
+    """Decode as mmcv's LoadImageFromFile does."""
+    return cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
+
+
+def _decoding_fault(path: str, image: Image.Image) -> Optional[str]:
+    """Compare what OpenCV makes of an image with what a person sees."""
+    image.load()
+    kind = f'{image.format}, {image.mode}'
+    loaded = _decode(path)
+    if loaded is None:
+        return f'not read by OpenCV ({kind})'
+    seen = as_seen(image)
+    if loaded.shape == seen.shape:
+        far_off = cv2.absdiff(loaded, np.ascontiguousarray(seen)) > FAR_OFF
+        if np.count_nonzero(far_off) <= SHARE * far_off.size:
+            return None
+        if _may_be_transparent(image):
+            return 'transparent'
+    return f'shown differently by OpenCV ({kind})'

@@ -2,13 +2,10 @@
 import os
 from collections import Counter
 from dataclasses import dataclass, field
-from multiprocessing import Pool
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
 
-from rich.progress import track
-
-from .image_files import image_fault
+from .image_files import find_broken_images
 from .release_folder import find_folder
 from .ultra_fgvc import (
     Cotton80,
@@ -104,7 +101,7 @@ def check_set(released: ReleasedSet,
     Args:
         released (ReleasedSet): What is expected.
         data_root (str | Path): Parent folder of the datasets' folders.
-        workers (int): Processes that decode. Defaults to 1.
+        workers (int): Threads that decode. Defaults to 1.
 
     Returns:
         SetReport: What was found.
@@ -141,7 +138,7 @@ def check_release(data_root: Union[str, Path],
         data_root (str | Path): Parent folder of the datasets' folders.
         datasets (Sequence[str], optional): Names out of ``DATASETS``.
             Defaults to None, all of them.
-        workers (int): Processes that decode. Defaults to 1.
+        workers (int): Threads that decode. Defaults to 1.
 
     Returns:
         list[SetReport]: One for each folder of the release.
@@ -262,22 +259,12 @@ def _files_in(folder: Path) -> set:
     }
 
 
-def _decode(path: str) -> Optional[str]:
-    return image_fault(path, decode=True)
-
-
 def _undecodable(images: Path, names: List[str], workers: int) -> List[str]:
     """Decode all files; return the names and faults of those that fail."""
-    paths = [str(images / name) for name in names]
-    text = f'Decoding {images.parent.name}'
-    if workers > 1:
-        with Pool(workers) as pool:
-            faults = list(track(pool.imap(_decode, paths, chunksize=16),
-                                text, len(paths)))
-    else:
-        faults = [_decode(path) for path in track(paths, text)]
-    return [f'{name} ({fault})' for name, fault in zip(names, faults)
-            if fault]
+    broken = find_broken_images([str(images / name) for name in names], True,
+                                workers, f'Decoding {images.parent.name}')
+    return [f'{os.path.relpath(path, images)} ({fault})'
+            for path, fault in broken]
 
 
 def _some(names: Sequence[str]) -> str:

@@ -18,8 +18,8 @@ def make_train_parser() -> argparse.ArgumentParser:
     """Make the command line of tools/train.py.
 
     Returns:
-        ArgumentParser: All options of mmpretrain's train tool, and
-        ``--weights``.
+        ArgumentParser: All options of mmpretrain's train tool,
+        ``--weights`` and ``--check-data``.
     """
     parser = argparse.ArgumentParser(description='Train a model.')
     parser.add_argument('config', help='config file')
@@ -29,6 +29,11 @@ def make_train_parser() -> argparse.ArgumentParser:
         metavar='FILE',
         help='pretrained weights for the backbone, in place of those that '
         'the config names')
+    parser.add_argument(
+        '--check-data',
+        action='store_true',
+        help='decode all images of the training, validation and test data, '
+        'report all broken ones, and exit without training')
     parser.add_argument(
         '--resume',
         nargs='?',

@@ -84,14 +84,13 @@ def test_whole_data_trains_and_is_read_once(photos, monkeypatch):
     real = check_files
     monkeypatch.setattr(
         'csd_mmpretrain.engine.hooks.dataset_check_hook.check_files',
-        lambda title, samples: (calls.append(title), real(title, samples)))
+        lambda samples, folder: (calls.append([*samples]),
+                                 real(samples, folder)))
     data = dataset_of(photos)
     runner = make_runner(photos, data, data, data)
     runner.train()
     runner.test()
-    assert calls == ['CustomDataset (training data)',
-                     'CustomDataset (validation data)',
-                     'CustomDataset (test data)']
+    assert calls == [['training', 'validation'], ['test']]
 
 
 def test_broken_images_stop_a_training(photos):
@@ -122,8 +121,8 @@ def test_broken_images_of_any_dataset(photos, wrapper):
     runner = stand_in(wrapper(data) if wrapper else data)
     with pytest.raises(ValueError) as error:
         DatasetCheckHook().before_train(runner)
-    for part in (f'{photos}/images/7.jpg: missing',
-                 f'{photos}/images/8.jpg: truncated', 'training data',
+    for part in (f'missing: 1\n  {photos}/images/7.jpg',
+                 f'truncated: 1\n  {photos}/images/8.jpg', 'training data',
                  '2 of ', 'CSD_DATA_ROOT'):
         assert part in str(error.value)
 
@@ -140,7 +139,7 @@ def stand_in(train, val=None, test=None, num_classes=3):
     logger.warning = logger.warnings.append
     return SimpleNamespace(
         model=SimpleNamespace(head=head), val_loop=val and True,
-        logger=logger, **loader)
+        logger=logger, work_dir='nowhere', **loader)
 
 
 def test_every_loader_is_looked_at(photos):
@@ -155,7 +154,7 @@ def test_every_loader_is_looked_at(photos):
                            ('before_train', stand_in(good, val=bad)),
                            ('before_val', stand_in(good, val=bad)),
                            ('before_test', stand_in(good, test=bad))):
-        with pytest.raises(FileNotFoundError, match='12.jpg: missing'):
+        with pytest.raises(FileNotFoundError, match='missing: 1\n.*12.jpg'):
             getattr(DatasetCheckHook(), method)(runner)
     DatasetCheckHook().before_train(stand_in(good, good, bad))
 
@@ -169,10 +168,15 @@ def test_can_be_switched_off(photos):
 def test_a_long_list_of_broken_files_is_cut(tmp_path):
     samples = [Sample(str(tmp_path / f'{i}.png'), 0) for i in range(20)]
     with pytest.raises(FileNotFoundError) as error:
-        check_files('data', samples + samples)
-    assert str(error.value).count(': missing') == 5
+        check_files(dict(training=samples, validation=samples), str(tmp_path))
+    assert str(error.value).count('.png') == 5
     assert '20 of 20' in str(error.value)
+    assert 'training and validation data' in str(error.value)
     assert '... and 15 more' in str(error.value)
+    listed = tmp_path / 'broken_images.txt'
+    assert str(listed) in str(error.value)
+    assert listed.read_text() == 'missing: 20\n' + ''.join(
+        f'  {sample.path}\n' for sample in samples)
 
 
 @pytest.mark.parametrize('label', [3, -1])
@@ -239,4 +243,4 @@ def test_all_ranks_stop_and_one_looks(photos):
     for process in ranks:
         process.join()
     assert messages[0] == messages[1]
-    assert '12.jpg: missing' in messages[0]
+    assert 'images/12.jpg' in messages[0]

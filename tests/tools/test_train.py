@@ -60,8 +60,8 @@ def test_has_all_options_of_mmpretrain(name, stock_options):
     ours = options_of(getattr(run_options, f'make_{name}_parser')())
     stock = stock_options(name)
     assert {key: ours.get(key) for key in stock} == stock
-    assert set(ours) - set(stock) == ({('--weights', )}
-                                      if name == 'train' else set())
+    added = {('--weights', ), ('--check-data', )}
+    assert set(ours) - set(stock) == (added if name == 'train' else set())
 
 
 def test_options_reach_the_config(tiny_config, tmp_path):

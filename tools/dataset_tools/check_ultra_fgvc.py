@@ -25,7 +25,7 @@ def parse_args() -> argparse.Namespace:
         ' (default: look at all, and let any be absent)')
     parser.add_argument(
         '--workers', type=int, default=min(8, os.cpu_count() or 1),
-        help='processes that decode images (default: %(default)s)')
+        help='threads that decode images (default: %(default)s)')
     return parser.parse_args()
 
 

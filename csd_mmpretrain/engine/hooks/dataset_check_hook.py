@@ -1,6 +1,8 @@
 """A hook that looks through the data before the first step."""
+import os
 from collections import Counter
-from typing import Any, Iterable, List, Optional
+from itertools import chain
+from typing import Any, Dict, Iterable, List, Optional, Sequence
 
 from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.hooks import Hook
@@ -12,6 +14,8 @@ from torch.utils.data import Dataset
 from csd_mmpretrain.datasets.image_files import find_broken_images
 from csd_mmpretrain.datasets.samples import Sample, list_samples
 
+from ..data_check import REMEDY, WORKERS, format_faults, image_paths
+
 SHOWN = 5
 
 
@@ -20,11 +24,14 @@ class DatasetCheckHook(Hook):
     """Stop before the first step if images are broken or labels misfit.
 
     Before training (training and validation data), validation and test, each
-    dataset is looked through once: every image file exists and is whole (by
-    its first and last bytes; 12,000 files take about a second), every label
-    is one of the model's classes. A training set in which no class has two
-    images gets a warning, because the contrastive loss then finds no other
-    image of an anchor's class.
+    dataset is looked through once: every image file exists, is whole and
+    loads as it looks (by its first and last bytes and its header; only kinds
+    that OpenCV may show differently are decoded; 12,000 photos take about a
+    second), every label is one of the model's classes. All bad files are
+    reported at once. ``tools/train.py CONFIG --check-data`` decodes every
+    image instead. A training set in which no class has two images gets a
+    warning, because the contrastive loss then finds no other image of an
+    anchor's class.
 
     It works with any mmpretrain dataset and wrapper. Files behind another
     backend than the local disk are not looked at. In distributed runs rank 0
@@ -49,64 +56,74 @@ class DatasetCheckHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Check the training data, and the validation data if there is."""
-        self._check(runner, 'training', runner.train_dataloader.dataset)
+        datasets = dict(training=runner.train_dataloader.dataset)
         if runner.val_loop is not None:
-            self.before_val(runner)
+            datasets['validation'] = runner.val_dataloader.dataset
+        self._check(runner, datasets)
 
     def before_val(self, runner: Runner) -> None:
         """Check the validation data."""
-        self._check(runner, 'validation', runner.val_dataloader.dataset)
+        self._check(runner, dict(validation=runner.val_dataloader.dataset))
 
     def before_test(self, runner: Runner) -> None:
         """Check the test data."""
-        self._check(runner, 'test', runner.test_dataloader.dataset)
+        self._check(runner, dict(test=runner.test_dataloader.dataset))
 
-    def _check(self, runner: Runner, purpose: str, dataset: Dataset) -> None:
-        """Check one dataset, unless it was checked before."""
-        if not self.enabled or any(dataset is seen for seen in self._checked):
+    def _check(self, runner: Runner, datasets: Dict[str, Dataset]) -> None:
+        """Check datasets, unless they were checked before."""
+        datasets = {
+            purpose: dataset
+            for purpose, dataset in datasets.items()
+            if not any(dataset is seen for seen in self._checked)
+        }
+        if not self.enabled or not datasets:
             return
-        self._checked.append(dataset)
+        self._checked += datasets.values()
         error: List[Optional[Exception]] = [None]
         if is_main_process():
-            samples = list_samples(dataset)
-            title = f'{type(dataset).__name__} ({purpose} data)'
+            samples = {p: list_samples(d) for p, d in datasets.items()}
             try:
-                check_files(title, samples)
-                check_labels(title, samples, _num_classes(runner, dataset))
+                check_files(samples, runner.work_dir)
+                for purpose, dataset in datasets.items():
+                    check_labels(
+                        f'{type(dataset).__name__} ({purpose} data)',
+                        samples[purpose], _num_classes(runner, dataset))
             except (FileNotFoundError, ValueError) as found:
                 error = [found]
-            if purpose == 'training':
-                _warn_of_single_images(runner, title, samples)
+            if 'training' in samples:
+                _warn_of_single_images(runner, samples['training'])
         broadcast_object_list(error)
         if error[0] is not None:
             raise error[0]
 
 
-def check_files(title: str, samples: Iterable[Sample]) -> None:
-    """Raise an error that lists broken image files.
+def check_files(samples: Dict[str, Sequence[Sample]], work_dir: str) -> None:
+    """Raise one error for all broken image files.
 
     Args:
-        title (str): What to call the dataset.
-        samples (Iterable[Sample]): Its samples.
+        samples (dict[str, Sequence[Sample]]): Samples by what they are for.
+        work_dir (str): Where the whole list is written if it is long.
 
     Raises:
         FileNotFoundError: If all broken files are missing ones.
         ValueError: If some are there, but broken.
     """
-    paths = list(dict.fromkeys(s.path for s in samples if s.path))
-    broken = find_broken_images(paths)
+    paths = image_paths(chain(*samples.values()))
+    broken = find_broken_images(paths, workers=WORKERS)
     if not broken:
         return
-    lines = [f'  {path}: {fault}' for path, fault in broken[:SHOWN]]
-    if len(broken) > SHOWN:
-        lines.append(f'  ... and {len(broken) - SHOWN} more')
+    text = format_faults(broken, SHOWN)
+    if text != format_faults(broken):
+        path = os.path.join(work_dir, 'broken_images.txt')
+        with open(path, 'w', encoding='utf-8') as file:
+            file.write(format_faults(broken) + '\n')
+        text += f'\nAll of them are listed in {path}.'
     kind = FileNotFoundError if all(
         fault == 'missing' for _, fault in broken) else ValueError
     raise kind(
-        f'{title}: {len(broken)} of {len(paths)} image files are missing or '
-        'broken, expected all to be whole:\n' + '\n'.join(lines) +
-        '\nUnpack or copy the dataset again, check data_root (or '
-        'CSD_DATA_ROOT), or take these files out of the list.')
+        f'{len(broken)} of {len(paths)} image files of the '
+        f'{" and ".join(samples)} data are missing or broken, expected all '
+        f'to be whole:\n{text}\n{REMEDY}')
 
 
 def check_labels(title: str, samples: Iterable[Sample],
@@ -154,14 +171,13 @@ def _num_classes(runner: Runner, dataset: Dataset) -> Optional[int]:
     return len(classes) if classes else None
 
 
-def _warn_of_single_images(runner: Runner, title: str,
-                           samples: Iterable[Sample]) -> None:
+def _warn_of_single_images(runner: Runner, samples: Sequence[Sample]) -> None:
     """Warn if no class has two images."""
     counts = Counter(
         label[0] for label in map(_whole_numbers, (s.label for s in samples))
         if len(label) == 1)
     if counts and max(counts.values()) < 2:
         runner.logger.warning(
-            f'{title}: no class has two images, so a contrastive loss finds '
-            'no positives but the second view of the same image. Give at '
-            'least some classes two images or more.')
+            'In the training data no class has two images, so a contrastive '
+            'loss finds no positives but the second view of the same image. '
+            'Give at least some classes two images or more.')

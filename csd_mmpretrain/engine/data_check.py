@@ -1,0 +1,88 @@
+"""Reports of the broken images in the data of a run."""
+import os
+from collections import defaultdict
+from typing import Iterable, List, Optional, Tuple
+
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmpretrain.registry import DATASETS
+
+from csd_mmpretrain.datasets.image_files import find_broken_images
+from csd_mmpretrain.datasets.samples import Sample, list_samples
+
+from .data_root import LOADERS, check_dataset_folders
+
+WORKERS = min(8, os.cpu_count() or 1)
+REMEDY = (
+    'Unpack or copy the dataset again, check data_root (or CSD_DATA_ROOT), '
+    'take these files out of the list, or convert those of unusual kinds '
+    '(transparent, shown differently, not read, too large) to 8-bit RGB of '
+    'a moderate size.')
+
+
+def image_paths(samples: Iterable[Sample]) -> List[str]:
+    """List the local image files of samples, each once.
+
+    Args:
+        samples (Iterable[Sample]): Of one dataset or several.
+
+    Returns:
+        list[str]: Paths, in order.
+    """
+    return list(dict.fromkeys(s.path for s in samples if s.path))
+
+
+def format_faults(broken: Iterable[Tuple[str, str]],
+                  shown: Optional[int] = None) -> str:
+    """Group broken files by what is wrong with them.
+
+    Args:
+        broken (Iterable[tuple[str, str]]): Path and fault of each.
+        shown (int, optional): How many files of a group to name. Defaults to
+            None, all.
+
+    Returns:
+        str: A line for each fault with its count, and below it the files.
+
+    Example:
+        >>> print(format_faults([('a.png', 'empty'), ('b.png', 'empty')], 1))
+        empty: 2
+          a.png
+          ... and 1 more
+    """
+    groups = defaultdict(list)
+    for path, fault in broken:
+        groups[fault].append(path)
+    lines = []
+    for fault, paths in sorted(groups.items()):
+        lines += [f'{fault}: {len(paths)}', *(f'  {p}' for p in paths[:shown])]
+        if len(paths) > len(paths[:shown]):
+            lines.append(f'  ... and {len(paths[shown:])} more')
+    return '\n'.join(lines)
+
+
+def check_data(cfg: Config) -> bool:
+    """Decode every image of a config's data, and print all broken ones.
+
+    Args:
+        cfg (Config): The whole config.
+
+    Returns:
+        bool: Whether all images are whole.
+
+    Raises:
+        FileNotFoundError: If the data's folder is missing.
+    """
+    loaders = [name for name in LOADERS if cfg.get(name)]
+    check_dataset_folders(cfg)
+    init_default_scope(cfg.get('default_scope', 'mmpretrain'))
+    samples = []
+    for name in loaders:
+        samples += list_samples(DATASETS.build(cfg[name].dataset))
+    paths = image_paths(samples)
+    broken = find_broken_images(paths, True, WORKERS, 'Decoding the data')
+    print(f'{len(broken)} of {len(paths)} image files of '
+          f'{", ".join(loaders)} are missing or broken.')
+    if broken:
+        print(format_faults(broken) + '\n' + REMEDY)
+    return not broken
