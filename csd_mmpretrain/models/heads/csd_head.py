@@ -13,6 +13,8 @@ from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 from torch import nn
 
+from ..utils.gather import batch_share
+
 FITTING = ('LinearClsHead, StackedLinearClsHead, ArcFaceClsHead, '
            'VisionTransformerClsHead, EfficientFormerClsHead or LeViTClsHead '
            'with distillation=False')
@@ -173,7 +175,9 @@ class CSDHead(BaseModule):
 
         Returns:
             dict: ``loss_cls``; with two views ``loss_cls_aug``; the entries
-            of ``ddl`` and ``ssdt``; what the inner head logs.
+            of ``ddl`` and ``ssdt``; what the inner head logs. Over several
+            ranks, the mean of each loss is that of all their images, also
+            where their batches differ in size.
 
         Raises:
             ValueError: If the features are not one or two views of the batch,
@@ -194,7 +198,11 @@ class CSDHead(BaseModule):
             losses.update(self.ddl(views, self._labels(data_samples)))
         if self.ssdt is not None:
             losses.update(self.ssdt(*logits))
-        return losses
+        share = batch_share(len(data_samples), losses['loss_cls'])
+        return {
+            key: share * value if 'loss' in key else value
+            for key, value in losses.items()
+        }
 
     def _split_views(self, features: torch.Tensor,
                      batch: int) -> torch.Tensor:

@@ -3,7 +3,6 @@ from typing import Dict, Iterable, Optional, Tuple
 
 import torch
 import torch.nn.functional as F
-from mmengine.dist import get_world_size
 from mmengine.model import BaseModule
 from mmpretrain.registry import MODELS
 from torch import nn
@@ -140,8 +139,9 @@ class DDLQueueLoss(BaseModule):
             labels (Tensor): (B, ), int64.
 
         Returns:
-            dict: ``loss_qc``, and ``ddl_positives``, the mean number of
-            positives of an anchor that come from the queue.
+            dict: ``loss_qc``, the mean over this rank's anchors, and
+            ``ddl_positives``, the mean number of positives of an anchor that
+            come from the queue.
 
         Raises:
             ValueError: If the features do not have ``feat_dim`` channels.
@@ -176,14 +176,14 @@ class DDLQueueLoss(BaseModule):
               ~from_queue & (self.queue.labels >= 0)),
              (batch_keys, positive, ~same)], self.margin, self.negatives)
         # Adds 0 to the value and the closed-form gradient to the anchors.
-        loss = loss.sum() + (grad * (anchors - anchors.detach())).sum()
-        scale = self.loss_weight * get_world_size() / (num_views * total)
+        loss = loss.mean() + (
+            grad * (anchors - anchors.detach())).sum() / len(anchors)
 
         remembered = num_views if self.enqueue == 'both' else 1
         self.queue.enqueue(batch_keys[:remembered * total],
                            key_labels.repeat(remembered))
         return dict(
-            loss_qc=loss * scale,
+            loss_qc=self.loss_weight * loss,
             ddl_positives=from_queue.sum() / len(anchors))
 
 

@@ -1,0 +1,284 @@
+"""CSDNet on several ranks against one process with the whole batch."""
+import traceback
+from contextlib import ExitStack, contextmanager
+from types import SimpleNamespace
+from unittest.mock import patch
+
+import pytest
+import torch
+from mmengine.optim import OptimWrapper
+from mmengine.registry import MODEL_WRAPPERS, DefaultScope
+from mmengine.runner import turn_on_activation_checkpointing
+from mmpretrain.models.backbones.swin_transformer import SwinBlock
+from mmpretrain.registry import MODELS
+from mmpretrain.structures import DataSample
+from torch.distributed.fsdp import FullyShardedDataParallel
+from torch.distributed.fsdp.wrap import ModuleWrapPolicy
+
+from csd_mmpretrain.engine.hooks import SSDPHook
+from csd_mmpretrain.models.losses import DDLQueueLoss
+
+STEPS = 4
+SIZES = {2: (3, 1), 4: (2, 5, 1, 4)}
+SWIN = dict(
+    type='SwinTransformer',
+    img_size=32,
+    arch=dict(embed_dims=8, depths=[1, 1], num_heads=[1, 2]),
+    window_size=4,
+    drop_path_rate=0.,
+    out_indices=(1, ))
+# Batch norm with the statistics it has.
+RESNET = dict(
+    type='ResNet',
+    depth=18,
+    num_stages=2,
+    strides=(1, 2),
+    dilations=(1, 1),
+    out_indices=(1, ),
+    stem_channels=8,
+    base_channels=8,
+    norm_eval=True)
+LINEAR = dict(type='LinearClsHead', num_classes=4, in_channels=16)
+ARCFACE = dict(LINEAR, type='ArcFaceClsHead')
+SSDT = dict(type='SSDTLoss')
+DDP = dict(type='MMDistributedDataParallel', broadcast_buffers=False)
+STATIC = dict(DDP, static_graph=True)
+FSDP = dict(
+    type='MMFullyShardedDataParallel', device_id=torch.device('cpu'))
+PARTS = ['backbone.stages.0.blocks.0', 'backbone.stages.1.blocks.0']
+
+# What each run changes; `wrapper` and `checkpointing` are the ranks' alone.
+FP64 = dict(dtype=torch.float64)
+RUNS = dict(
+    fp64=FP64,
+    fp32=dict(),
+    norm_eval=dict(FP64, backbone=RESNET),
+    arcface=dict(FP64, cls_head=ARCFACE),
+    both_enqueued=dict(FP64, enqueue='both'),
+    one_view=dict(FP64, ssdt=None),
+    unused=dict(FP64, wrapper=dict(DDP, find_unused_parameters=True)),
+    static=dict(FP64, wrapper=STATIC),
+    accumulated=dict(FP64, counts=2),
+    with_cp=dict(FP64, wrapper=STATIC, checkpointing='with_cp'),
+    activation_checkpointing=dict(
+        FP64, wrapper=STATIC, checkpointing='mmengine'),
+    fsdp=dict(FP64, wrapper=FSDP))
+
+
+@contextmanager
+def float_means(dtype):
+    """Let all that computes in float32 compute in ``dtype``."""
+    default = torch.get_default_dtype()
+    with ExitStack() as stack:
+        if dtype != torch.float32:
+            stack.enter_context(
+                patch.object(torch.Tensor, 'float', lambda x: x.to(dtype)))
+        torch.set_default_dtype(dtype)
+        stack.callback(torch.set_default_dtype, default)
+        yield
+
+
+def build(backbone=SWIN,
+          cls_head=LINEAR,
+          enqueue='raw',
+          ssdt=SSDT,
+          checkpointing=None):
+    torch.manual_seed(0)
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        model = MODELS.build(
+            dict(
+                type='ImageClassifier',
+                backbone=dict(backbone, with_cp=checkpointing == 'with_cp'),
+                neck=dict(type='SSDPNeck', in_channels=16),
+                head=dict(
+                    type='CSDHead',
+                    cls_head=cls_head,
+                    ddl=dict(
+                        type='DDLQueueLoss',
+                        feat_dim=16,
+                        queue_len=29,
+                        enqueue=enqueue),
+                    ssdt=ssdt),
+                data_preprocessor=dict(mean=[127.5] * 3, std=[127.5] * 3)))
+    if checkpointing == 'mmengine':
+        turn_on_activation_checkpointing(model, PARTS)
+    return model
+
+
+def batches(sizes, rank=None):
+    """The batches of a rank, or of all ranks together.
+
+    From step to step, the ranks change their batch sizes.
+    """
+    generator = torch.Generator().manual_seed(0)
+    total = sum(sizes)
+    for step in range(STEPS):
+        images = torch.randint(
+            0, 256, (total, 3, 32, 32), generator=generator).byte()
+        labels = torch.randint(0, 4, (total, ), generator=generator)
+        turned = sizes[step % len(sizes):] + sizes[:step % len(sizes)]
+        share = slice(None)
+        if rank is not None:
+            start = sum(turned[:rank])
+            share = slice(start, start + turned[rank])
+        yield dict(
+            inputs=images[share],
+            data_samples=[
+                DataSample().set_gt_label(int(label))
+                for label in labels[share]
+            ])
+
+
+def wrap(model, wrapper):
+    if wrapper is FSDP:
+        wrapper = dict(FSDP, auto_wrap_policy=ModuleWrapPolicy({SwinBlock}))
+    return MODEL_WRAPPERS.build(wrapper, default_args=dict(module=model))
+
+
+@contextmanager
+def whole(wrapped):
+    """All parameters by name, put together from the shards of FSDP."""
+    with ExitStack() as stack:
+        if isinstance(wrapped, FullyShardedDataParallel):
+            stack.enter_context(
+                wrapped.summon_full_params(wrapped, with_grads=True))
+        yield {
+            name.replace('_fsdp_wrapped_module.', '').replace('module.', ''):
+            param
+            for name, param in wrapped.named_parameters()
+        }
+
+
+def train(sizes,
+          rank=None,
+          dtype=torch.float32,
+          counts=1,
+          wrapper=DDP,
+          ssdt=SSDT,
+          **parts):
+    """A few steps, and what they leave behind."""
+    grads, losses = [], []
+
+    def keep_grads(*_):
+        with whole(wrapped) as params:
+            grads.append({k: v.grad.clone() for k, v in params.items()})
+
+    with float_means(dtype):
+        model = build(ssdt=ssdt, **parts)
+        wrapped = model if rank is None else wrap(model, wrapper)
+        wrapped.train()
+        hook = SSDPHook(enabled=ssdt is not None)
+        hook.before_train(SimpleNamespace(model=wrapped))
+        optimizer = torch.optim.SGD(wrapped.parameters(), lr=0.1)
+        optimizer.register_step_pre_hook(keep_grads)
+        optim_wrapper = OptimWrapper(optimizer, accumulative_counts=counts)
+        optim_wrapper.initialize_count_status(wrapped, 0, STEPS)
+        for batch in batches(sizes, rank):
+            logged = wrapped.train_step(batch, optim_wrapper)
+            losses.append(logged['loss'].detach())
+        with whole(wrapped) as params:
+            weights = {k: v.detach().clone() for k, v in params.items()}
+    return dict(
+        grads=grads,
+        losses=losses,
+        weights=weights,
+        queue=model.head.ddl.queue.state_dict())
+
+
+def remember(sizes, rank=None, steps=200):
+    """Many batches of all sizes, without a model."""
+    generator = torch.Generator().manual_seed(0)
+    loss = DDLQueueLoss(3, 17)
+    for step in range(steps):
+        now = [(size * step) % 7 + 1 for size in sizes]
+        views = torch.randn(2, sum(now), 3, generator=generator)
+        labels = torch.randint(0, 4, (sum(now), ), generator=generator)
+        start = sum(now[:rank or 0])
+        share = slice(start, None if rank is None else start + now[rank])
+        loss(views[:, share], labels[share])
+    return loss.queue.state_dict()
+
+
+def train_all(rank, folder, sizes):
+    """One rank; a run that fails is told to the test of that run."""
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group(
+        'gloo',
+        f'file://{folder}/rendezvous',
+        rank=rank,
+        world_size=len(sizes))
+    results = dict(queue=remember(sizes, rank))
+    for name, options in RUNS.items():
+        try:
+            results[name] = train(sizes, rank, **options)
+        except RuntimeError:
+            results[name] = traceback.format_exc()
+    torch.save(results, f'{folder}/{rank}.pth')
+    torch.distributed.destroy_process_group()
+
+
+@pytest.fixture(scope='module', params=SIZES, ids=lambda n: f'{n}_ranks')
+def ranks(request, tmp_path_factory):
+    """What each rank of a group leaves behind."""
+    sizes = SIZES[request.param]
+    folder = str(tmp_path_factory.mktemp('ranks'))
+    torch.multiprocessing.spawn(
+        train_all, (folder, sizes), nprocs=len(sizes))
+    return sizes, [
+        torch.load(f'{folder}/{rank}.pth') for rank in range(len(sizes))
+    ]
+
+
+def largest_difference(found, expected):
+    """Relative to the largest entry of each tensor."""
+    return max(
+        float((found[key] - value).abs().max() /
+              value.abs().max().clamp(min=1e-3))
+        for key, value in expected.items())
+
+
+@pytest.mark.parametrize('name', RUNS)
+def test_ranks_equal_one_process(ranks, name):
+    sizes, results = ranks
+    results = [result[name] for result in results]
+    if name == 'fsdp' and 'does not support' in results[0]:
+        pytest.skip("this torch's gloo cannot shard")
+    assert not any(isinstance(result, str) for result in results), results
+    options = {
+        key: value
+        for key, value in RUNS[name].items()
+        if key not in ('wrapper', 'checkpointing')
+    }
+    one = train(sizes, **options)
+
+    assert len(one['grads']) == STEPS // options.get('counts', 1)
+    differences = dict(loss=0., grad=0., weight=0., queue=0.)
+    for step, loss in enumerate(one['losses']):
+        mean = sum(rank['losses'][step] for rank in results) / len(sizes)
+        differences['loss'] = max(differences['loss'],
+                                  float((mean - loss).abs()))
+    for rank in results:
+        for found, expected in zip(rank['grads'], one['grads']):
+            differences['grad'] = max(differences['grad'],
+                                      largest_difference(found, expected))
+        differences['weight'] = max(
+            differences['weight'],
+            largest_difference(rank['weights'], one['weights']))
+        differences['queue'] = max(
+            differences['queue'],
+            largest_difference(rank['queue'], one['queue']))
+        for key, value in results[0]['queue'].items():
+            assert torch.equal(rank['queue'][key], value), key
+        assert torch.equal(rank['queue']['labels'], one['queue']['labels'])
+    print(f'\n{len(sizes)} ranks, {name}:', ', '.join(
+        f'{key} {value:.1e}' for key, value in differences.items()))
+    fp64 = options.get('dtype') == torch.float64
+    assert max(differences.values()) < (1e-10 if fp64 else 1e-4)
+
+
+def test_queue_is_the_same_on_all_ranks_after_many_steps(ranks):
+    sizes, results = ranks
+    one = remember(sizes)
+    for result in results:
+        for key, value in one.items():
+            assert torch.equal(result['queue'][key], value), key
