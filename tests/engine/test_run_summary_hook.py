@@ -173,7 +173,8 @@ def test_parameters():
 ])
 def test_batch(world, counts, text):
     runner = SimpleNamespace(
-        train_dataloader=SimpleNamespace(batch_size=4),
+        train_dataloader=SimpleNamespace(
+            batch_sampler=SimpleNamespace(batch_size=4)),
         world_size=world,
         optim_wrapper=SimpleNamespace(_accumulative_counts=counts))
     assert run_summary.describe_batch(runner) == text
