@@ -6,7 +6,6 @@ from typing import Optional
 
 import torch
 from mmengine.config import Config, ConfigDict, DictAction
-from mmengine.runner import find_latest_checkpoint
 
 from .data_root import check_data_root_variable, check_dataset_folders
 from .pretrained import read_names, use_weights
@@ -240,8 +239,6 @@ def _load_run_config(args: argparse.Namespace) -> Config:
 
 def _check_checkpoint(cfg: Config) -> None:
     checkpoint = cfg.get('load_from')
-    if checkpoint is None and cfg.get('resume'):
-        checkpoint = find_latest_checkpoint(cfg.work_dir)
     if checkpoint is None or '://' in checkpoint:
         return
     if not os.path.isfile(checkpoint):

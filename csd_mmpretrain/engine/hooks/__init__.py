@@ -5,6 +5,7 @@ from .exact_resume_hook import ExactResumeHook
 from .loss_warmup_hook import LossWarmupHook
 from .plain_checkpoint_hook import PlainCheckpointHook
 from .run_summary_hook import RunSummaryHook
+from .safe_checkpoint_hook import SafeCheckpointHook
 from .setup_check_hook import SetupCheckHook
 from .ssdp_hook import SSDPHook
 
@@ -16,5 +17,6 @@ __all__ = [
     'PlainCheckpointHook',
     'RunSummaryHook',
     'SSDPHook',
+    'SafeCheckpointHook',
     'SetupCheckHook',
 ]
