@@ -2,13 +2,13 @@
 from typing import Dict, Iterable, Optional, Tuple
 
 import torch
-import torch.nn.functional as F
 from mmengine.model import BaseModule
 from mmpretrain.registry import MODELS
 from torch import nn
 
 from ..utils.feature_queue import FeatureQueue
 from ..utils.gather import gather_batch
+from ..utils.unit_vectors import unit_vectors
 
 NEGATIVES = ('all', 'violating')
 Block = Tuple[torch.Tensor, torch.Tensor, torch.Tensor]
@@ -152,7 +152,7 @@ class DDLQueueLoss(BaseModule):
                 f'have {views.size(-1)} channels. Set `feat_dim` to the '
                 "neck's channels.")
         with torch.autocast(views.device.type, enabled=False):
-            views = F.normalize(self.projector(views.float()), dim=-1)
+            views = unit_vectors(self.projector(views.float()))
             return self._contrast(views, labels)
 
     def _contrast(self, views: torch.Tensor,

@@ -2,10 +2,10 @@
 from typing import Dict
 
 import torch
-import torch.nn.functional as F
 from mmengine.model import BaseModule
 from mmpretrain.registry import MODELS
 
+from ..utils.unit_vectors import unit_vectors
 from .ddl_queue_loss import check_margin
 
 
@@ -28,7 +28,7 @@ def pair_contrast(features: torch.Tensor,
 
     Source: CLE-ViT (IJCAI 2023).
     """
-    features = F.normalize(features, dim=1)
+    features = unit_vectors(features)
     similarity = features @ features.t()
     same = labels[:, None] == labels
     terms = torch.where(same, 1 - similarity,
