@@ -103,7 +103,9 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
         help='folder of logs and checkpoints; ./work_dirs/<config name> by '
         'default')
     parser.add_argument(
-        '--amp', action='store_true', help='automatic mixed precision')
+        '--amp',
+        action='store_true',
+        help='automatic mixed precision; in bfloat16 without a GPU')
     parser.add_argument(
         '--no-pin-memory',
         action='store_true',
@@ -143,13 +145,13 @@ def make_train_config(args: argparse.Namespace) -> Config:
     if args.weights is not None:
         use_weights(cfg, args.weights)
     if args.amp:
-        cfg.optim_wrapper.type = 'AmpOptimWrapper'
-        cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
-    if (cfg.optim_wrapper.get('type') == 'AmpOptimWrapper'
-            and not torch.cuda.is_available()):
-        raise ValueError('Mixed precision (--amp, AmpOptimWrapper) needs a '
-                         'GPU, and torch finds none. Leave --amp out, or set '
-                         '`--cfg-options optim_wrapper.type=OptimWrapper`.')
+        _set_amp(cfg)
+    elif (cfg.optim_wrapper.get('type') == 'AmpOptimWrapper'
+          and not torch.cuda.is_available()):
+        raise ValueError('optim_wrapper.type=AmpOptimWrapper needs a GPU, and '
+                         'torch finds none. Give --amp, which uses bfloat16 '
+                         'without one, or set `--cfg-options '
+                         'optim_wrapper.type=OptimWrapper`.')
     if args.auto_scale_lr:
         if not cfg.get('auto_scale_lr'):
             raise ValueError(
@@ -244,6 +246,17 @@ def _check_checkpoint(cfg: Config) -> None:
     if not os.path.isfile(checkpoint):
         raise FileNotFoundError(f'There is no checkpoint {checkpoint!r}.')
     read_names(checkpoint)
+
+
+def _set_amp(cfg: Config) -> None:
+    wrapper = cfg.optim_wrapper
+    if not torch.cuda.is_available():
+        wrapper.type = 'BFloat16OptimWrapper'
+        for setting in ('loss_scale', 'dtype', 'use_fsdp'):
+            wrapper.pop(setting, None)
+    elif wrapper.get('type') != 'BFloat16OptimWrapper':
+        wrapper.type = 'AmpOptimWrapper'
+        wrapper.setdefault('loss_scale', 'dynamic')
 
 
 def _set_loader(cfg: Config, name: str, args: argparse.Namespace,

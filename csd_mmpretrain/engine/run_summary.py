@@ -11,6 +11,7 @@ from mmengine.optim import AmpOptimWrapper
 from mmengine.runner import Runner
 from torch import nn
 
+from .optim import BFloat16OptimWrapper
 from .pretrained import file_hash, local_path, pretrained_parts
 
 
@@ -203,7 +204,8 @@ def describe_device(runner: Runner, model: nn.Module) -> str:
     if weight.is_cuda:
         device = torch.cuda.get_device_name(weight.device)
     kind = weight.dtype
-    if isinstance(runner.optim_wrapper, AmpOptimWrapper):
+    if isinstance(runner.optim_wrapper,
+                  (AmpOptimWrapper, BFloat16OptimWrapper)):
         kind = runner.optim_wrapper.cast_dtype or torch.float16
         return f'{device}, {str(kind)[6:]} (AMP)'
     return f'{device}, {str(kind)[6:]}'
