@@ -1,4 +1,5 @@
 """The second view of SSDP: the image under its discrepancy mask."""
+import math
 from typing import Optional, Tuple, Union
 
 import torch
@@ -46,26 +47,55 @@ def discrepancy_mask(
         >>> discrepancy_mask(torch.rand(2, 7, 7), (224, 224)).shape
         torch.Size([2, 224, 224])
     """
-    _check_grid(pattern, size, area)
+    least, most = _pixel_bounds(pattern.shape[1:], size, area)
     pattern = pattern.float()
-    upsampled = _upsample(pattern, size)
+    lifted = _lift(pattern)
+    upsampled = _upsample(lifted, size)
     if threshold == 'mean':
         level = upsampled.mean(dim=(1, 2))
     elif isinstance(threshold, (int, float)):
         low, high = upsampled.amin(dim=(1, 2)), upsampled.amax(dim=(1, 2))
         level = low + threshold * (high - low)
     else:
-        level = pattern.flatten(1).quantile(threshold[1], dim=1)
+        level = lifted.flatten(1).quantile(threshold[1], dim=1)
     mask = upsampled >= level[:, None, None]
-    kept = mask.float().mean(dim=(1, 2))
-    inside = (kept >= area[0]) & (kept <= area[1])
+    kept = mask.sum(dim=(1, 2))
+    inside = (kept >= least) & (kept <= most)
     return torch.where(inside[:, None, None], mask,
-                       _ranked_mask(pattern, size, kept, area))
+                       _ranked_mask(pattern, size, kept > most, least, most))
+
+
+def _lift(pattern: torch.Tensor) -> torch.Tensor:
+    """Make each map's minimum 0, so that no rounding parts a constant map."""
+    return pattern - pattern.amin(dim=(1, 2), keepdim=True)
 
 
 def _upsample(pattern: torch.Tensor, size: Tuple[int, int]) -> torch.Tensor:
     return F.interpolate(
         pattern[:, None], size, mode='bilinear', align_corners=False)[:, 0]
+
+
+def _pixel_bounds(grid: Tuple[int, int], size: Tuple[int, int],
+                  area: Tuple[float, float]) -> Tuple[int, int]:
+    """Turn bounds of the kept share into pixels, if cells can meet them."""
+    (h, w), (height, width) = grid, size
+    if h * w < 2:
+        raise ValueError(
+            f'The pattern map is {h} x {w}, so it cannot tell one part of '
+            'the image from another. Use a larger image or a backbone with '
+            'a smaller stride.')
+    pixels = height * width
+    # 0.1 * 30 is a little more than 3.
+    least = max(1, math.ceil(area[0] * pixels - 1e-6))
+    most = math.floor(area[1] * pixels + 1e-6)
+    largest = -(-height // h) * -(-width // w)
+    if largest > most - least + 1:
+        raise ValueError(
+            f'One cell of the {h} x {w} pattern map covers '
+            f'{largest / pixels:.0%} of the image, more than '
+            f'area={tuple(area)} leaves free. Widen `area` of '
+            'DiscrepancyMaskView or use a larger image.')
+    return least, most
 
 
 def _cells(size: int, cells: int,
@@ -76,26 +106,9 @@ def _cells(size: int, cells: int,
     return index, (first // cells).diff()
 
 
-def _check_grid(pattern: torch.Tensor, size: Tuple[int, int],
-                area: Tuple[float, float]) -> None:
-    (h, w), (height, width) = pattern.shape[1:], size
-    if h * w < 2:
-        raise ValueError(
-            f'The pattern map is {h} x {w}, so it cannot tell one part of '
-            'the image from another. Use a larger image or a backbone with '
-            'a smaller stride.')
-    largest = -(-height // h) * -(-width // w) / (height * width)
-    if largest > area[1] - area[0]:
-        raise ValueError(
-            f'One cell of the {h} x {w} pattern map covers {largest:.0%} of '
-            f'the image, more than area={tuple(area)} leaves free. Widen '
-            '`area` of DiscrepancyMaskView or use a larger image.')
-
-
 def _ranked_mask(pattern: torch.Tensor, size: Tuple[int, int],
-                 kept: torch.Tensor, area: Tuple[float,
-                                                 float]) -> torch.Tensor:
-    """Keep the best cells, up to the bound of ``area`` that was crossed."""
+                 above: torch.Tensor, least: int, most: int) -> torch.Tensor:
+    """Keep the best cells: up to ``most`` pixels, or until ``least``."""
     (h, w), (height, width) = pattern.shape[1:], size
     rows, in_row = _cells(height, h, pattern.device)
     cols, in_col = _cells(width, w, pattern.device)
@@ -103,18 +116,17 @@ def _ranked_mask(pattern: torch.Tensor, size: Tuple[int, int],
 
     order = pattern.flatten(1).argsort(dim=1, descending=True, stable=True)
     covered = pixels[order].cumsum(dim=1)
-    fill = covered - pixels[order] < area[0] * height * width
-    trim = covered <= area[1] * height * width
-    chosen = torch.where((kept > area[1])[:, None], trim, fill)
+    chosen = torch.where(above[:, None], covered <= most,
+                         covered - pixels[order] < least)
     cells = torch.zeros_like(chosen).scatter_(1, order, chosen)
     return cells.view(-1, h, w)[:, rows][:, :, cols]
 
 
 def _unit_range(x: torch.Tensor) -> torch.Tensor:
-    """Scale each map to [0, 1]; a constant map becomes 1 everywhere."""
-    low, high = x.amin(dim=(1, 2), keepdim=True), x.amax(
-        dim=(1, 2), keepdim=True)
-    return torch.where(high > low, (x - low) / (high - low), 1.0)
+    """Scale each map to [0, 1]; without a finite range it becomes 1."""
+    x = _lift(x)
+    high = x.amax(dim=(1, 2), keepdim=True)
+    return torch.where((high > 0) & high.isfinite(), x / high, 1.0)
 
 
 def _bounding_box(mask: torch.Tensor) -> torch.Tensor:
@@ -232,7 +244,7 @@ class DiscrepancyMaskView:
         """
         size = images.shape[-2:]
         if self.mode == 'soft':
-            weights = _unit_range(_upsample(pattern.float(), size))
+            weights = _unit_range(_upsample(_lift(pattern.float()), size))
             return images * weights[:, None].to(images), weights.mean((1, 2))
         mask = self.mask(pattern, size)
         if self.mode == 'crop':
