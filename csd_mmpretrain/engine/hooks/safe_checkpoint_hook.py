@@ -150,7 +150,8 @@ class SafeCheckpointHook(CheckpointHook):
         name = self.filename_tmpl.format(step)
         self.last_ckpt = self._here(name)
         hub.update_info('last_ckpt', self.last_ckpt)
-        self._position = dict(meta)
+        self._position = dict(epoch=runner.epoch, iter=runner.iter)
+        self._position['epoch' if self.by_epoch else 'iter'] = step
         with whole_files():
             runner.save_checkpoint(
                 self.out_dir,
@@ -185,18 +186,17 @@ class SafeCheckpointHook(CheckpointHook):
             for key, path in hub.runtime_info.items()
             if key.startswith('best_ckpt')
         }
-        there = [backend.exists(path) for path in paths.values()]
+        there = [[backend.exists(path) for path in paths.values()]]
         broadcast_object_list(there)
-        for (key, path), found in zip(paths.items(), there):
+        for (key, path), found in zip(paths.items(), there[0]):
             if found:
                 hub.update_info(key, path)
                 continue
             runner.logger.warning(
                 f'The best checkpoint so far, {path}, is not there. The next '
                 'validation makes a new one, whatever its score.')
-            for gone in (key, key.replace('best_ckpt', 'best_score', 1)):
-                hub.pop_info(gone)
-                hub.resumed_keys.pop(gone, None)
+            hub.pop_info(key)
+            hub.pop_info(key.replace('best_ckpt', 'best_score', 1))
 
     def _choose(self, runner: Runner) -> None:
         """Let ``last_checkpoint`` name a whole checkpoint, if there is any."""
