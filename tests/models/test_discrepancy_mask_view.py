@@ -1,13 +1,16 @@
 """Tests of the discrepancy mask and its view."""
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
 
+pytest.importorskip('hypothesis')
+from hypothesis import given, settings  # noqa: E402
+from hypothesis import strategies as st  # noqa: E402
+
 from csd_mmpretrain.models.views import DiscrepancyMaskView
 from csd_mmpretrain.models.views.discrepancy_mask_view import discrepancy_mask
-
-SIZES = [((2, 2), (8, 8)), ((7, 7), (224, 224)), ((3, 5), (31, 47)),
-         ((1, 4), (16, 16)), ((14, 14), (100, 90))]
 
 
 def upsample(pattern, size):
@@ -15,41 +18,110 @@ def upsample(pattern, size):
         pattern[None, None], size, mode='bilinear', align_corners=False)[0, 0]
 
 
-@pytest.mark.parametrize('grid, size', SIZES)
-@pytest.mark.parametrize('threshold', ['mean', 0.5, ('quantile', 0.4)])
-def test_threshold_equals_the_loop_over_images(grid, size, threshold):
-    pattern = torch.randn(4, *grid)
-    masks = discrepancy_mask(pattern, size, threshold, (1e-6, 1 - 1e-6))
-    for p, mask in zip(pattern, masks):
-        up = upsample(p, size)
-        if threshold == 'mean':
-            level = up.mean()
-        elif threshold == 0.5:
-            level = up.min() + 0.5 * (up.max() - up.min())
-        else:
-            level = torch.quantile(p, 0.4)
-        assert torch.equal(mask, up >= level)
+def slow_mask(pattern, size, threshold, percent):
+    """One image's mask, pixel by pixel."""
+    (h, w), (height, width) = pattern.shape, size
+    lifted = pattern - pattern.min()
+    up = upsample(lifted, size)
+    if threshold == 'mean':
+        level = up.mean()
+    elif isinstance(threshold, float):
+        level = up.min() + threshold * (up.max() - up.min())
+    else:
+        level = lifted.flatten().quantile(threshold[1])
+    level = float(level)
+    mask = [[value >= level for value in row] for row in up.tolist()]
+    least = max(1, -(-percent[0] * height * width // 100))
+    most = percent[1] * height * width // 100
+    kept = sum(map(sum, mask))
+    if least <= kept <= most:
+        return torch.tensor(mask), least, most
+
+    values = pattern.flatten().tolist()
+    best_first = sorted(
+        range(h * w),
+        key=lambda i: (not math.isnan(values[i]), -values[i], i))
+    cell_of = [[(y * h // height) * w + x * w // width for x in range(width)]
+               for y in range(height)]
+    chosen, covered = set(), 0
+    for cell in best_first:
+        pixels = sum(row.count(cell) for row in cell_of)
+        if covered + pixels > most if kept > most else covered >= least:
+            break
+        chosen.add(cell)
+        covered += pixels
+    return torch.tensor([[cell in chosen for cell in row]
+                         for row in cell_of]), least, most
 
 
-def hostile_maps(grid):
-    ramp = torch.arange(float(grid[0] * grid[1])).view(grid)
-    spike = torch.zeros(grid)
-    spike[0, 0] = 100.
-    ties = (ramp % 2)
-    return torch.stack([
-        torch.zeros(grid), torch.full(grid, 7.), ramp, spike, -spike, ties,
-        torch.full(grid, float('nan')), ramp * 1e30
-    ])
+@st.composite
+def hostile_cases(draw):
+    """Maps of any numbers, of few numbers (ties) and of one."""
+    h, w = draw(st.tuples(*[st.integers(1, 5)] * 2).filter(
+        lambda grid: grid != (1, 1)))
+    number = st.floats(width=32)
+    maps = []
+    for _ in range(draw(st.integers(1, 3))):
+        values = draw(st.sampled_from([
+            number, st.floats(-2, 2, width=32), st.integers(0, 1),
+            st.just(draw(number))
+        ]))
+        maps.append(draw(st.lists(values, min_size=h * w, max_size=h * w)))
+    pattern = torch.tensor(maps, dtype=torch.float).view(-1, h, w)
+    size = draw(st.tuples(*[st.integers(4, 24)] * 2))
+    share = st.floats(0.01, 0.99)
+    threshold = draw(st.one_of(st.just('mean'), share,
+                               st.tuples(st.just('quantile'), share)))
+    low = draw(st.integers(1, 90))
+    return pattern, size, threshold, (low, draw(st.integers(low + 1, 99)))
 
 
-@pytest.mark.parametrize('grid, size', SIZES)
-@pytest.mark.parametrize('threshold', ['mean', 0.02, 0.98, ('quantile', 0.01),
-                                       ('quantile', 0.99)])
-@pytest.mark.parametrize('area', [(0.1, 0.9), (0.05, 0.6), (0.35, 0.9)])
-def test_area_stays_inside_its_bounds(grid, size, threshold, area):
-    masks = discrepancy_mask(hostile_maps(grid), size, threshold, area)
-    kept = masks.float().mean(dim=(1, 2))
-    assert (kept >= area[0] - 1e-6).all() and (kept <= area[1] + 1e-6).all()
+@given(hostile_cases())
+@settings(max_examples=300, deadline=None)
+def test_hostile_maps_keep_the_area_and_equal_the_loop(case):
+    pattern, size, threshold, percent = case
+    area = tuple(p / 100 for p in percent)
+    references = [slow_mask(p, size, threshold, percent) for p in pattern]
+    _, least, most = references[0]
+    largest = math.ceil(size[0] / pattern.size(1)) * math.ceil(
+        size[1] / pattern.size(2))
+    if largest > most - least + 1:
+        with pytest.raises(ValueError, match='cell.*area'):
+            discrepancy_mask(pattern, size, threshold, area)
+        return
+    masks = discrepancy_mask(pattern, size, threshold, area)
+    for p, mask, (expected, _, _) in zip(pattern, masks, references):
+        assert least <= mask.sum() <= most
+        assert torch.equal(mask, expected)
+        assert torch.equal(
+            mask, discrepancy_mask(p[None], size, threshold, area)[0])
+
+
+@pytest.mark.parametrize('value', [0., 0.1, 1 / 3, 7e-3, -123.456, 1e30])
+@pytest.mark.parametrize('grid, size', [((7, 7), (224, 224)),
+                                        ((3, 5), (31, 47)),
+                                        ((14, 14), (100, 90))])
+def test_every_constant_map_gives_the_same_mask(value, grid, size):
+    pattern = torch.full((1, *grid), value)
+    zero = torch.zeros(1, *grid)
+    assert torch.equal(discrepancy_mask(pattern, size),
+                       discrepancy_mask(zero, size))
+    images = torch.ones(1, 1, *size)
+    assert torch.equal(DiscrepancyMaskView('soft')(images, pattern)[0], images)
+
+
+@pytest.mark.parametrize('mode', ['keep', 'erase', 'crop', 'soft'])
+@pytest.mark.parametrize('grid', [(2, 1), (3, 5)])
+@pytest.mark.parametrize('value', [math.nan, math.inf, -math.inf, 3e38, 1e-45])
+def test_hostile_maps_give_finite_views(mode, grid, value):
+    """One such cell, and nothing but such cells."""
+    one = torch.rand(grid)
+    one[-1, 0] = value
+    images = torch.randn(2, 3, 13, 17)
+    view, kept = DiscrepancyMaskView(mode)(
+        images, torch.stack([one, torch.full(grid, value)]))
+    assert view.isfinite().all() and kept.gt(0).all() and kept.le(1).all()
+    assert view.abs().sum(dim=(1, 2, 3)).gt(0).all()
 
 
 def test_ranking_keeps_the_best_cells():
