@@ -16,6 +16,7 @@ default_hooks = dict(
     exact_resume=dict(type='ExactResumeHook'),
     visualization=dict(type='VisualizationHook', enable=False),
     setup_check=dict(type='SetupCheckHook'),
+    checkpoint_match=dict(type='CheckpointMatchHook'),
     dataset_check=dict(type='DatasetCheckHook'),
     plain_checkpoint=dict(type='PlainCheckpointHook'),
     run_summary=dict(type='RunSummaryHook'))

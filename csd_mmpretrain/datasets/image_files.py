@@ -69,7 +69,8 @@ def image_fault(path: str, decode: bool = False) -> Optional[str]:
         with Image.open(path) as image:
             if ends == [True] and not decode and _is_plain(image):
                 return None
-            return _decoding_fault(path, image)
+            fault = _decoding_fault(path, image)
+            return 'truncated' if fault and ends == [False] else fault
     except UnidentifiedImageError:
         if ends:
             return 'damaged' if ends[0] else 'truncated'

@@ -1,7 +1,6 @@
 """Pretrained weights: which file they are, and whether they are there."""
 import hashlib
 import os
-import pickle
 import re
 from http.client import HTTPException
 from typing import Any, Iterator, List, Optional, Tuple
@@ -11,6 +10,10 @@ import torch
 from mmengine.config import Config, ConfigDict
 from torch import hub, nn
 
+TRUST = 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD'
+YES = ('1', 'y', 'yes', 'true')
+# How torch names an object that it refuses.
+FOREIGN = re.compile(r'(?:GLOBAL|class) ([\w.]+)')
 WEB = ('http://', 'https://')
 POINT = ('`--weights FILE` of tools/train.py, or '
          '`--cfg-options model.backbone.init_cfg.checkpoint=FILE` of any tool')
@@ -80,30 +83,43 @@ def file_hash(path: str) -> str:
     return digest.hexdigest()[:8]
 
 
-def read_names(path: str, **options: bool) -> List[str]:
+def read_names(path: str, trusted: bool = False) -> List[str]:
     """List the names of the tensors in a checkpoint without reading them.
+
+    Nothing of the file runs: Python objects in it are refused on any torch,
+    unless the environment variable TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1 says
+    that the files of this run are trusted.
 
     Args:
         path (str): The checkpoint.
-        **options: Those of ``torch.load``.
+        trusted (bool): Whether Python objects may be made, which runs what
+            the file says. Defaults to False.
 
     Returns:
         list[str]: The keys of its state dict.
 
     Raises:
-        ValueError: If it is no checkpoint, or holds more than plain types.
+        ValueError: If it is no checkpoint, is damaged, or holds more than
+            plain types.
     """
+    plain = not trusted and os.getenv(TRUST, '0').lower() not in YES
     try:
-        content = torch.load(path, map_location='meta', **options)
-        return list(content.get('state_dict', content))
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ImportError,
-            AttributeError) as error:
+        content = torch.load(path, map_location='meta', weights_only=plain)
+        return list(dict.keys(content.get('state_dict', content)))
+    except OSError:
+        raise
+    except Exception as error:
+        found = FOREIGN.search(str(error))
+        why = (f'it holds Python objects ({found[1]}), which can run any '
+               'program when they are loaded. Nothing of it was run. Ask for '
+               'a file of tensors and plain values (this project saves none '
+               'other); if you trust the file, set the environment variable '
+               f'{TRUST}=1.' if found else
+               'it is damaged, cut short or another kind of file. Download '
+               'or copy it again. '
+               f'({type(error).__name__}: {str(error)[:80]})')
         raise ValueError(
-            f'{path} does not load as a checkpoint: it is damaged, another '
-            'kind of file, or holds Python objects that torch refuses. '
-            'Download it again; if you trust the file, set the environment '
-            'variable TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1. '
-            f'({type(error).__name__}: {str(error)[:200]})') from None
+            f'{path} does not load as a checkpoint: {why}') from None
 
 
 def fetch(checkpoint: str) -> None:
@@ -148,9 +164,9 @@ def check_match(name: str, module: nn.Module, cfg: dict) -> None:
     prefix = prefix + '.' if prefix else ''
     checkpoint = cfg['checkpoint']
     # As torch hub does: what the config fetches from the web is trusted.
-    options = dict(weights_only=False) if checkpoint.startswith(WEB) else {}
+    trusted = checkpoint.startswith(WEB)
     names = [re.sub(r'^module\.', '', key)
-             for key in read_names(local_path(checkpoint), **options)]
+             for key in read_names(local_path(checkpoint), trusted)]
     inside = {key[len(prefix):] for key in names if key.startswith(prefix)}
     if inside.isdisjoint(module.state_dict()):
         raise ValueError(

@@ -19,7 +19,9 @@ def test_whole_and_truncated(tmp_path, photo, kind):
     path = tmp_path / f'leaf.{kind}'
     Image.fromarray(photo).save(path)
     for decode in (False, True):
-        assert image_fault(str(path), decode) is None
+        fault = image_fault(str(path), decode)
+        assert fault is None or (  # OpenCV before 4.11
+            kind == 'gif' and fault == 'not read by OpenCV (GIF, P)')
     whole = path.read_bytes()
     path.write_bytes(whole[:len(whole) // 2])
     assert image_fault(str(path)) == 'truncated' or kind in ('tif', 'webp')

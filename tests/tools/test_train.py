@@ -152,9 +152,6 @@ def test_damaged_checkpoint(tiny_config, tmp_path, kind):
         config_of(tiny_config, '--weights', path)
 
 
-@pytest.mark.skipif(
-    tuple(map(int, torch.__version__.split('.')[:2])) < (2, 6),
-    reason='torch < 2.6 loads any object')
 def test_checkpoint_of_foreign_objects(tiny_config, tmp_path):
     """One that was saved without PlainCheckpointHook."""
     path = tmp_path / 'foreign.pth'

@@ -1,5 +1,6 @@
 """Hooks: the second view, checkpoints that load anywhere, checks, summary."""
 from .channels_last_hook import ChannelsLastHook
+from .checkpoint_match_hook import CheckpointMatchHook
 from .dataset_check_hook import DatasetCheckHook
 from .exact_resume_hook import ExactResumeHook
 from .loss_warmup_hook import LossWarmupHook
@@ -11,6 +12,7 @@ from .ssdp_hook import SSDPHook
 
 __all__ = [
     'ChannelsLastHook',
+    'CheckpointMatchHook',
     'DatasetCheckHook',
     'ExactResumeHook',
     'LossWarmupHook',

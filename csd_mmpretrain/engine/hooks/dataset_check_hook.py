@@ -6,7 +6,6 @@ from typing import Any, Dict, Iterable, List, Optional, Sequence
 
 from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 from torch.utils.data import Dataset
@@ -14,6 +13,7 @@ from torch.utils.data import Dataset
 from csd_mmpretrain.datasets.image_files import find_broken_images
 from csd_mmpretrain.datasets.samples import Sample, list_samples
 
+from ..checkpoint_match import num_classes_of
 from ..data_check import REMEDY, WORKERS, format_faults, image_paths
 
 SHOWN = 5
@@ -161,14 +161,9 @@ def _whole_numbers(label: Any) -> List[int]:
 
 def _num_classes(runner: Runner, dataset: Dataset) -> Optional[int]:
     """Number of classes by the model's head, or else by the dataset."""
-    model = runner.model
-    model = model.module if is_model_wrapper(model) else model
-    head = getattr(model, 'head', None)
-    for module in head.modules() if hasattr(head, 'modules') else ():
-        if isinstance(getattr(module, 'num_classes', None), int):
-            return module.num_classes
+    number = num_classes_of(runner.model)
     classes = getattr(dataset, 'metainfo', {}).get('classes')
-    return len(classes) if classes else None
+    return len(classes) if number is None and classes else number
 
 
 def _warn_of_single_images(runner: Runner, samples: Sequence[Sample]) -> None:

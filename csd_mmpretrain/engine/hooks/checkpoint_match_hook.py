@@ -1,0 +1,136 @@
+"""A hook that refuses checkpoints that do not fit what they are loaded for."""
+import os
+import re
+from collections import OrderedDict
+from typing import List, Sequence
+
+from mmengine.hooks import Hook
+from mmengine.runner import BaseLoop, Runner
+from mmpretrain.registry import HOOKS
+
+from ..checkpoint_match import (
+    bare,
+    describe_classes,
+    describe_match,
+    load_and_compare,
+    num_classes_of,
+    without_training_state,
+)
+from ..pretrained import local_path, read_names
+
+# What mmengine goes on from, beside the weights.
+PROGRESS = ('meta', 'message_hub', 'optimizer')
+REMEDIES = {
+    'test': 'A test would measure random weights. Test with the config that '
+            'the checkpoint was trained with, or choose a checkpoint of this '
+            'model and dataset.',
+    'resume': 'Resume with the config that the checkpoint was trained with, '
+              'or start a new training from its weights (load_from without '
+              'resume).',
+    'fine-tuning': 'Nothing of it would be used. Choose a checkpoint of this '
+                   'architecture.'
+}
+
+
+@HOOKS.register_module()
+class CheckpointMatchHook(Hook):
+    """Stop a run whose checkpoint is dangerous, or does not fit.
+
+    mmengine loads what fits of a checkpoint, prints the rest, and goes on: a
+    test would measure random weights. With this hook
+
+    - a file that holds Python objects, is damaged or cut short is refused
+      before anything of it is loaded, on every torch (``load_from``, test
+      and resume from a local file);
+    - a test or a resume stops if tensors are missing or of another shape, or
+      the number of classes is not that of the data. What only training uses
+      (the queue of ``DDLQueueLoss``) is left out of a test;
+    - fine-tuning (``load_from``) warns of what is not taken over, and stops
+      if nothing is;
+    - a warning tells if the names of the classes are not those of the data.
+
+    Raises:
+        ValueError: If the checkpoint is refused.
+
+    Source: choice.
+
+    Example:
+        ::
+
+            default_hooks = dict(
+                checkpoint_match=dict(type='CheckpointMatchHook'))
+    """
+
+    # Before hooks that take weights from the checkpoint, such as EMAHook.
+    priority = 'VERY_HIGH'
+
+    def before_run(self, runner: Runner) -> None:
+        """Look into the file before it is loaded.
+
+        Args:
+            runner (Runner): The runner.
+        """
+        path = local_path(runner._load_from or '://')
+        if path and os.path.isfile(path):
+            read_names(path)
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Compare what was read with the model and the data.
+
+        Args:
+            runner (Runner): The runner that loads. Of a FlexibleRunner, which
+                may have split its model, nothing is compared.
+            checkpoint (dict): All that was read. Its ``state_dict`` becomes,
+                except for a resume, that of the model with what fits loaded.
+        """
+        if not isinstance(runner, Runner):
+            return
+        stage = 'test'
+        if isinstance(runner._train_loop, BaseLoop):
+            stage = 'resume' if runner._resume else 'fine-tuning'
+        model = bare(runner.model)
+        loaded = checkpoint.get('state_dict', checkpoint)
+        state_dict = OrderedDict(
+            (re.sub(r'^module\.', '', name), value)
+            for name, value in loaded.items())
+        state_dict._metadata = getattr(loaded, '_metadata', None)
+        match = load_and_compare(model, state_dict)
+        if stage == 'test':
+            match = without_training_state(match)
+        # EMAHook takes all or nothing, and mmengine would print the rest.
+        checkpoint['state_dict'] = (
+            state_dict if stage == 'resume' else model.state_dict())
+        found = describe_match(match, num_classes_of(model))
+        unfit = bool(match.missing or match.wrong or match.refused)
+        absent = [key for key in PROGRESS if key not in checkpoint]
+        if stage == 'resume' and absent:
+            found.append(f'it holds no {", ".join(absent)}')
+            unfit = True
+        classes, expected = _classes(runner, checkpoint)
+        if classes and expected and not match.wrong:
+            names = describe_classes(classes, expected)
+            found += [names] if names else []
+            unfit = unfit or len(classes) != len(expected)
+        if stage == 'fine-tuning':
+            unfit = not match.fitting
+        if not found:
+            return
+        source = runner._load_from or f'the latest one in {runner.work_dir}'
+        found = '\n'.join(f'  {line}' for line in found)
+        if unfit:
+            raise ValueError(f'The checkpoint {source} does not fit this '
+                             f'{stage}:\n{found}\n{REMEDIES[stage]}')
+        runner.logger.warning(
+            f'The checkpoint {source} fits this {stage}, but for:\n{found}\n'
+            f'{len(match.fitting)} tensors are taken over.')
+
+
+def _classes(runner: Runner, checkpoint: dict) -> List[Sequence[str]]:
+    """Names of the classes in a checkpoint, and in the data of the run."""
+    loops = (runner._train_loop, runner._test_loop, runner._val_loop)
+    dataset = next((loop.dataloader.dataset for loop in loops
+                    if isinstance(loop, BaseLoop)), None)
+    meta = (checkpoint.get('meta') or {}).get('dataset_meta') or {}
+    return [names or () for names in (
+        meta.get('classes'),
+        getattr(dataset, 'metainfo', {}).get('classes'))]
