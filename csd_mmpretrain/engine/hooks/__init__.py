@@ -3,6 +3,7 @@ from .channels_last_hook import ChannelsLastHook
 from .checkpoint_match_hook import CheckpointMatchHook
 from .dataset_check_hook import DatasetCheckHook
 from .exact_resume_hook import ExactResumeHook
+from .finite_check_hook import FiniteCheckHook
 from .loss_warmup_hook import LossWarmupHook
 from .plain_checkpoint_hook import PlainCheckpointHook
 from .run_summary_hook import RunSummaryHook
@@ -15,6 +16,7 @@ __all__ = [
     'CheckpointMatchHook',
     'DatasetCheckHook',
     'ExactResumeHook',
+    'FiniteCheckHook',
     'LossWarmupHook',
     'PlainCheckpointHook',
     'RunSummaryHook',
