@@ -86,12 +86,6 @@ def test_defaults(tiny_config):
     assert not cfg.val_dataloader.persistent_workers  # no workers
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason='the machine has a GPU')
-def test_amp_without_a_gpu(tiny_config):
-    with pytest.raises(ValueError, match='--amp.* needs a GPU'):
-        config_of(tiny_config, '--amp')
-
-
 @pytest.mark.parametrize('root, found', [
     ('', 'empty'), ('~/data', 'not expanded'), ("it's", 'quote'),
     ('a"b', 'quote'), ('C:\\data', 'backslash')
