@@ -21,8 +21,8 @@ from ..pretrained import local_path, read_names
 # What mmengine goes on from, beside the weights.
 PROGRESS = ('meta', 'message_hub', 'optimizer')
 REMEDIES = {
-    'test': 'A test would measure random weights. Test with the config that '
-            'the checkpoint was trained with, or choose a checkpoint of this '
+    'test': 'The result would be wrong. Test with the config that the '
+            'checkpoint was trained with, or choose a checkpoint of this '
             'model and dataset.',
     'resume': 'Resume with the config that the checkpoint was trained with, '
               'or start a new training from its weights (load_from without '
@@ -131,6 +131,5 @@ def _classes(runner: Runner, checkpoint: dict) -> List[Sequence[str]]:
     dataset = next((loop.dataloader.dataset for loop in loops
                     if isinstance(loop, BaseLoop)), None)
     meta = (checkpoint.get('meta') or {}).get('dataset_meta') or {}
-    return [names or () for names in (
-        meta.get('classes'),
-        getattr(dataset, 'metainfo', {}).get('classes'))]
+    data = getattr(dataset, 'metainfo', None) or {}
+    return [meta.get('classes') or (), data.get('classes') or ()]
