@@ -49,7 +49,8 @@ def start_processes(cfg: Config) -> None:
     the CPU.
 
     Args:
-        cfg (Config): The whole config; ``model_wrapper_cfg`` may be changed.
+        cfg (Config): The whole config; ``model_wrapper_cfg``, or the
+            ``strategy`` of FlexibleRunner, may be changed.
 
     Raises:
         ValueError: If there are several processes without a launcher, whose
@@ -77,13 +78,22 @@ def start_processes(cfg: Config) -> None:
     if timeout is not None:
         options['timeout'] = datetime.timedelta(seconds=timeout)
     distributed.init_process_group(**options)
+    _stay_on_cpu(cfg)
+
+
+def _stay_on_cpu(cfg: Config) -> None:
+    owner, name = cfg, 'model_wrapper_cfg'
+    if cfg.get('runner_type') == 'FlexibleRunner':
+        owner = cfg.setdefault('strategy', dict(type='DDPStrategy'))
+        name = 'model_wrapper'
     wrapper = dict(
         type='MMDistributedDataParallel',
         broadcast_buffers=False,
         find_unused_parameters=cfg.get('find_unused_parameters', False))
-    wrapper.update(cfg.get('model_wrapper_cfg') or {})
-    wrapper['device_ids'] = None
-    cfg.model_wrapper_cfg = wrapper
+    device = dict(device_ids=None)
+    if owner.get('type', '').endswith('FSDPStrategy'):
+        wrapper, device = dict(), dict(device_id='cpu')
+    owner[name] = {**wrapper, **(owner.get(name) or {}), **device}
 
 
 def _ranks(launcher: str) -> Dict[str, str]:

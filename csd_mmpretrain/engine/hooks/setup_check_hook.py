@@ -7,21 +7,26 @@ from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 
 from ..pretrained import check_match, fetch, local_path, pretrained_parts
+from ..recomputation import check_recomputation
+from .ssdp_hook import SSDPHook
 
 
 @HOOKS.register_module()
 class SetupCheckHook(Hook):
-    """Stop a training that would start from the wrong place.
+    """Stop a training that would start wrong.
 
     It downloads the pretrained weights and checks that they are for this
-    model, and that several processes share one model. It works with any
-    tool, as it belongs to the config.
+    model, that several processes share one model, and that gradient
+    checkpointing survives the second view. It works with any tool, as it
+    belongs to the config.
 
     Raises:
         FileNotFoundError: If weights are missing or do not download.
         ValueError: If not one tensor of the weights fits the model, or if the
             model of several processes has no wrapper, so that each process
-            would train one of its own.
+            would train one of its own, or gradient checkpointing would crash
+            or give wrong gradients (see
+            :func:`~csd_mmpretrain.engine.recomputation.check_recomputation`).
 
     Source: choice.
 
@@ -53,3 +58,16 @@ class SetupCheckHook(Hook):
             fetch(cfg['checkpoint'])
             if local_path(cfg['checkpoint']) is not None:
                 check_match(name, module, cfg)
+
+    def before_train(self, runner: Runner) -> None:
+        """Check gradient checkpointing, which is on by now.
+
+        Args:
+            runner (Runner): The runner of the training.
+        """
+        for hook in runner.hooks:
+            if isinstance(hook, SSDPHook) and hook.enabled:
+                check_recomputation(
+                    runner.model,
+                    runner.cfg.get('activation_checkpointing') or (),
+                    hook.norm)
