@@ -206,6 +206,30 @@ def test_csdnet_adds_only_its_parts(name):
     assert ours.model.head.cls_head == baseline.model.head
 
 
+@pytest.mark.parametrize('name, base, changed', [
+    ('cotton80_checkpointing', 'cotton80',
+     {'model.backbone', 'model_wrapper_cfg'}),
+    ('cotton80_fsdp', 'cotton80', {'runner_type', 'strategy'}),
+    ('cotton80_resnet50_syncbn', 'cotton80_resnet50', {'sync_bn'}),
+])
+def test_distributed_config_trains_the_same(name, base, changed):
+    flat, flat_base = flatten(load(name)), flatten(load(base))
+    assert {
+        '.'.join(key.split('.')[:2 if key.startswith('model.') else 1])
+        for key in flat.keys() | flat_base.keys()
+        if flat.get(key) != flat_base.get(key)
+    } == changed
+
+
+def test_distributed_checkpointing_has_its_settings():
+    config = load('cotton80_checkpointing')
+    wrapper = config.model_wrapper_cfg
+    assert wrapper.static_graph and not wrapper.broadcast_buffers
+    assert any(module.with_cp is True
+               for module in shallow_model('cotton80_checkpointing').modules()
+               if hasattr(module, 'with_cp'))
+
+
 def test_ablation_adds_one_part_at_a_time():
     full = load('cotton80')
     for name, missing in (('ssdp-ddl', ['ssdt']), ('ssdp', ['ddl', 'ssdt'])):
@@ -221,9 +245,9 @@ def test_learning_rate_follows_the_batch(name):
     batch = config.train_dataloader.batch_size
     assert config.auto_scale_lr.base_batch_size == batch
     if batch == 12:
-        base = dict(
-            soygene=2e-3, cotton80_resnet50=4e-3,
-            cotton80_mobilenet_v2=4e-3).get(name.replace('-v2', '_v2'), 1e-3)
+        backbone = config.model.backbone.type
+        base = 4e-3 if backbone in ('ResNet', 'MobileNetV2') else 1e-3
+        base = 2e-3 if name == 'soygene' else base
         lr = config.optim_wrapper.optimizer.lr
         assert lr == pytest.approx(base * batch / 512)
 
