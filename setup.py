@@ -87,6 +87,8 @@ setup(
         timm=['timm'],
         datasets=['scipy'],
         vis=['matplotlib'],
-        dev=['pytest', 'pytest-xdist', 'ruff', 'setuptools>=70.1']),
+        dev=[
+            'hypothesis', 'pytest', 'pytest-xdist', 'ruff', 'setuptools>=70.1'
+        ]),
     cmdclass=dict(build_py=BuildPyWithMim, editable_wheel=EditableWheelForMim),
     zip_safe=False)

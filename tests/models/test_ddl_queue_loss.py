@@ -3,6 +3,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+pytest.importorskip('hypothesis')
+from hypothesis import given, settings  # noqa: E402
+from hypothesis import strategies as st  # noqa: E402
+
 from csd_mmpretrain.models.losses import DDLQueueLoss
 
 
@@ -26,20 +30,28 @@ def slow_loss(anchors, anchor_labels, keys, key_labels, itself, margin,
     return total / len(anchors)
 
 
-@pytest.mark.parametrize('num_views', [1, 2])
-@pytest.mark.parametrize('queue_len', [1, 3, 16, 40])
-@pytest.mark.parametrize('negatives', ['all', 'violating'])
-@pytest.mark.parametrize('enqueue', ['raw', 'both'])
-def test_value_gradient_and_queue_equal_the_loop(num_views, queue_len,
-                                                 negatives, enqueue):
-    torch.manual_seed(queue_len)
+@given(
+    num_views=st.integers(1, 2),
+    channels=st.integers(2, 6),
+    classes=st.integers(1, 5),
+    queue_len=st.integers(1, 24),
+    batches=st.lists(st.integers(1, 8), min_size=1, max_size=3),
+    margin=st.floats(-0.9, 0.9),
+    negatives=st.sampled_from(['all', 'violating']),
+    enqueue=st.sampled_from(['raw', 'both']),
+    seed=st.integers(0, 1000))
+@settings(max_examples=60, deadline=None)
+def test_value_gradient_and_queue_equal_the_loop(num_views, channels, classes,
+                                                 queue_len, batches, margin,
+                                                 negatives, enqueue, seed):
+    torch.manual_seed(seed)
     loss = DDLQueueLoss(
-        4, queue_len, margin=0.2, negatives=negatives, enqueue=enqueue,
-        loss_weight=0.7)
+        channels, queue_len, margin=margin, negatives=negatives,
+        enqueue=enqueue, loss_weight=0.7)
     memory = []
-    for batch in (1, 5, 17, 2):
-        views = torch.randn(num_views, batch, 4, requires_grad=True)
-        labels = torch.randint(0, 4, (batch, ))
+    for batch in batches:
+        views = torch.randn(num_views, batch, channels, requires_grad=True)
+        labels = torch.randint(0, classes, (batch, ))
         out = loss(views, labels)
         out['loss_qc'].backward()
 
@@ -51,7 +63,7 @@ def test_value_gradient_and_queue_equal_the_loop(num_views, queue_len,
         key_labels = [y for _, y in memory] + anchor_labels.tolist()
         itself = [len(memory) + i for i in range(len(anchors))]
         expected = 0.7 * slow_loss(anchors, anchor_labels, keys, key_labels,
-                                   itself, 0.2, negatives)
+                                   itself, margin, negatives)
         # Adds nothing, and gives an anchor without partners a gradient of 0.
         expected = expected + 0 * slow_views.sum()
         expected.backward()

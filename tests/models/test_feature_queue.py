@@ -4,29 +4,36 @@ from collections import deque
 import pytest
 import torch
 
+pytest.importorskip('hypothesis')
+from hypothesis import given, settings  # noqa: E402
+from hypothesis import strategies as st  # noqa: E402
+
 from csd_mmpretrain.models.utils import FeatureQueue
 
 
-@pytest.mark.parametrize('length', [1, 5, 17])
-@pytest.mark.parametrize('sizes', [(1, ), (3, 3, 3), (5, 1, 7), (40, 2),
-                                   (17, 17, 16), (4, ) * 13])
-def test_holds_the_last_entries_like_a_deque(length, sizes):
+@given(
+    length=st.integers(1, 20),
+    sizes=st.lists(st.integers(0, 50), max_size=8),
+    dtype=st.sampled_from(
+        [torch.float16, torch.bfloat16, torch.float32, torch.float64]),
+    seed=st.integers(0, 1000))
+@settings(max_examples=100, deadline=None)
+def test_holds_the_last_entries_like_a_deque(length, sizes, dtype, seed):
+    torch.manual_seed(seed)
     queue = FeatureQueue(length, 2)
     reference = deque(maxlen=length)
-    label = 0
-    for n in sizes:
-        labels = torch.arange(label, label + n)
-        label += n
-        features = labels[:, None] * torch.tensor([1., -1.])
+    for step, n in enumerate(sizes):
+        labels = torch.randint(0, 7, (n, ))
+        features = torch.randn(n, 2).to(dtype)
         queue.enqueue(features, labels)
-        reference.extend(labels.tolist())
-    filled = queue.labels >= 0
-    assert sorted(queue.labels[filled].tolist()) == list(reference)
-    assert torch.equal(queue.features[filled],
-                       queue.labels[filled][:, None] * torch.tensor([1., -1.]))
-    assert int(queue.ptr) == sum(sizes) % length
-    order = queue.labels.roll(-int(queue.ptr))
-    assert order[order >= 0].tolist() == list(reference)
+        reference.extend(zip(features.float().tolist(), labels.tolist()))
+
+        assert int(queue.ptr) == sum(sizes[:step + 1]) % length
+        assert queue.features.dtype == torch.float32
+        oldest_first = [x.roll(-int(queue.ptr), 0).tolist()
+                        for x in (queue.features, queue.labels)]
+        empty = [([0., 0.], -1)] * (length - len(reference))
+        assert list(zip(*oldest_first)) == empty + list(reference)
 
 
 def test_starts_empty_and_is_saved_with_its_place():
@@ -39,12 +46,6 @@ def test_starts_empty_and_is_saved_with_its_place():
         q.enqueue(torch.ones(1, 2), torch.tensor([9]))
     assert torch.equal(queue.labels, restored.labels)
     assert torch.equal(queue.features, restored.features)
-
-
-def test_stays_float32_and_takes_half():
-    queue = FeatureQueue(3, 2)
-    queue.enqueue(torch.ones(2, 2, dtype=torch.bfloat16), torch.arange(2))
-    assert queue.features.dtype == torch.float32
 
 
 @pytest.mark.parametrize('length', [0, -3])
