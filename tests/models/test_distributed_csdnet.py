@@ -1,20 +1,23 @@
 """CSDNet on several ranks against one process with the whole batch."""
+import os
+import re
+import tempfile
 import traceback
 from contextlib import ExitStack, contextmanager
+from functools import lru_cache
 from types import SimpleNamespace
 from unittest.mock import patch
 
 import pytest
 import torch
-from mmengine.optim import OptimWrapper
+from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODEL_WRAPPERS, DefaultScope
 from mmengine.runner import turn_on_activation_checkpointing
-from mmpretrain.models.backbones.swin_transformer import SwinBlock
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 from torch.distributed.fsdp import FullyShardedDataParallel
-from torch.distributed.fsdp.wrap import ModuleWrapPolicy
 
+from csd_mmpretrain.engine.block_fsdp_strategy import BlockFSDPStrategy
 from csd_mmpretrain.engine.hooks import SSDPHook
 from csd_mmpretrain.models.losses import DDLQueueLoss
 
@@ -43,18 +46,18 @@ ARCFACE = dict(LINEAR, type='ArcFaceClsHead')
 SSDT = dict(type='SSDTLoss')
 DDP = dict(type='MMDistributedDataParallel', broadcast_buffers=False)
 STATIC = dict(DDP, static_graph=True)
-FSDP = dict(
-    type='MMFullyShardedDataParallel', device_id=torch.device('cpu'))
+INSIDE_WRAPPERS = re.compile(
+    r'^module\.|_fsdp_wrapped_module\.|_checkpoint_wrapped_module\.')
 PARTS = ['backbone.stages.0.blocks.0', 'backbone.stages.1.blocks.0']
 
-# What each run changes; `wrapper` and `checkpointing` are the ranks' alone.
+# What each run changes, of which this is for the ranks alone:
+RANKS_ALONE = ('wrapper', 'checkpointing', 'fsdp')
 FP64 = dict(dtype=torch.float64)
 RUNS = dict(
     fp64=FP64,
     fp32=dict(),
     norm_eval=dict(FP64, backbone=RESNET),
     arcface=dict(FP64, cls_head=ARCFACE),
-    both_enqueued=dict(FP64, enqueue='both'),
     one_view=dict(FP64, ssdt=None),
     unused=dict(FP64, wrapper=dict(DDP, find_unused_parameters=True)),
     static=dict(FP64, wrapper=STATIC),
@@ -62,7 +65,10 @@ RUNS = dict(
     with_cp=dict(FP64, wrapper=STATIC, checkpointing='with_cp'),
     activation_checkpointing=dict(
         FP64, wrapper=STATIC, checkpointing='mmengine'),
-    fsdp=dict(FP64, wrapper=FSDP))
+    fsdp=dict(FP64, fsdp=dict(recompute=True)),
+    # FSDP takes the norm in fp32 only.
+    fsdp_clipped=dict(fsdp=dict(), clip_grad=dict(max_norm=0.05)))
+NAMES = {2: list(RUNS), 4: ['fp64', 'fp32', 'accumulated', 'fsdp']}
 
 
 @contextmanager
@@ -80,7 +86,6 @@ def float_means(dtype):
 
 def build(backbone=SWIN,
           cls_head=LINEAR,
-          enqueue='raw',
           ssdt=SSDT,
           checkpointing=None):
     torch.manual_seed(0)
@@ -96,8 +101,7 @@ def build(backbone=SWIN,
                     ddl=dict(
                         type='DDLQueueLoss',
                         feat_dim=16,
-                        queue_len=29,
-                        enqueue=enqueue),
+                        queue_len=9),
                     ssdt=ssdt),
                 data_preprocessor=dict(mean=[127.5] * 3, std=[127.5] * 3)))
     if checkpointing == 'mmengine':
@@ -129,10 +133,23 @@ def batches(sizes, rank=None):
             ])
 
 
-def wrap(model, wrapper):
-    if wrapper is FSDP:
-        wrapper = dict(FSDP, auto_wrap_policy=ModuleWrapPolicy({SwinBlock}))
-    return MODEL_WRAPPERS.build(wrapper, default_args=dict(module=model))
+def prepare(model, optim_wrapper, rank, wrapper, fsdp):
+    """The model in its wrapper, and its optimizer."""
+    if rank is not None and fsdp is not None:
+        with patch.dict(os.environ, LOCAL_RANK=str(rank)):
+            strategy = BlockFSDPStrategy(
+                blocks=['SwinBlock'],
+                model_wrapper=dict(device_id='cpu'),
+                work_dir=tempfile.gettempdir(),
+                **fsdp)
+            return strategy.prepare(
+                model,
+                optim_wrapper=optim_wrapper,
+                dispatch_kwargs=dict(init_weights_for_test_or_val=False))
+    if rank is not None:
+        model = MODEL_WRAPPERS.build(
+            dict(wrapper, module=model, device_ids=None))
+    return model, build_optim_wrapper(model, optim_wrapper)
 
 
 @contextmanager
@@ -143,8 +160,7 @@ def whole(wrapped):
             stack.enter_context(
                 wrapped.summon_full_params(wrapped, with_grads=True))
         yield {
-            name.replace('_fsdp_wrapped_module.', '').replace('module.', ''):
-            param
+            INSIDE_WRAPPERS.sub('', name): param
             for name, param in wrapped.named_parameters()
         }
 
@@ -153,7 +169,9 @@ def train(sizes,
           rank=None,
           dtype=torch.float32,
           counts=1,
+          clip_grad=None,
           wrapper=DDP,
+          fsdp=None,
           ssdt=SSDT,
           **parts):
     """A few steps, and what they leave behind."""
@@ -165,13 +183,16 @@ def train(sizes,
 
     with float_means(dtype):
         model = build(ssdt=ssdt, **parts)
-        wrapped = model if rank is None else wrap(model, wrapper)
+        optim_wrapper = dict(
+            optimizer=dict(type='SGD', lr=0.1),
+            accumulative_counts=counts,
+            clip_grad=clip_grad)
+        wrapped, optim_wrapper = prepare(model, optim_wrapper, rank, wrapper,
+                                         fsdp)
         wrapped.train()
         hook = SSDPHook(enabled=ssdt is not None)
         hook.before_train(SimpleNamespace(model=wrapped))
-        optimizer = torch.optim.SGD(wrapped.parameters(), lr=0.1)
-        optimizer.register_step_pre_hook(keep_grads)
-        optim_wrapper = OptimWrapper(optimizer, accumulative_counts=counts)
+        optim_wrapper.optimizer.register_step_pre_hook(keep_grads)
         optim_wrapper.initialize_count_status(wrapped, 0, STEPS)
         for batch in batches(sizes, rank):
             logged = wrapped.train_step(batch, optim_wrapper)
@@ -208,25 +229,27 @@ def train_all(rank, folder, sizes):
         rank=rank,
         world_size=len(sizes))
     results = dict(queue=remember(sizes, rank))
-    for name, options in RUNS.items():
+    for name in NAMES[len(sizes)]:
         try:
-            results[name] = train(sizes, rank, **options)
+            results[name] = train(sizes, rank, **RUNS[name])
         except RuntimeError:
             results[name] = traceback.format_exc()
     torch.save(results, f'{folder}/{rank}.pth')
     torch.distributed.destroy_process_group()
 
 
-@pytest.fixture(scope='module', params=SIZES, ids=lambda n: f'{n}_ranks')
-def ranks(request, tmp_path_factory):
-    """What each rank of a group leaves behind."""
-    sizes = SIZES[request.param]
-    folder = str(tmp_path_factory.mktemp('ranks'))
-    torch.multiprocessing.spawn(
-        train_all, (folder, sizes), nprocs=len(sizes))
-    return sizes, [
-        torch.load(f'{folder}/{rank}.pth') for rank in range(len(sizes))
-    ]
+@pytest.fixture(scope='module')
+def run_ranks(tmp_path_factory):
+    """What each rank of a group of some size leaves behind."""
+
+    @lru_cache(maxsize=None)
+    def run(world):
+        folder = str(tmp_path_factory.mktemp('ranks'))
+        torch.multiprocessing.spawn(
+            train_all, (folder, SIZES[world]), nprocs=world)
+        return [torch.load(f'{folder}/{rank}.pth') for rank in range(world)]
+
+    return run
 
 
 def largest_difference(found, expected):
@@ -237,17 +260,18 @@ def largest_difference(found, expected):
         for key, value in expected.items())
 
 
-@pytest.mark.parametrize('name', RUNS)
-def test_ranks_equal_one_process(ranks, name):
-    sizes, results = ranks
-    results = [result[name] for result in results]
-    if name == 'fsdp' and 'does not support' in results[0]:
+@pytest.mark.parametrize(
+    'world, name', [(n, name) for n in SIZES for name in NAMES[n]])
+def test_ranks_equal_one_process(run_ranks, world, name):
+    sizes = SIZES[world]
+    results = [result[name] for result in run_ranks(world)]
+    if 'fsdp' in name and 'does not support' in results[0]:
         pytest.skip("this torch's gloo cannot shard")
     assert not any(isinstance(result, str) for result in results), results
     options = {
         key: value
         for key, value in RUNS[name].items()
-        if key not in ('wrapper', 'checkpointing')
+        if key not in RANKS_ALONE
     }
     one = train(sizes, **options)
 
@@ -276,9 +300,9 @@ def test_ranks_equal_one_process(ranks, name):
     assert max(differences.values()) < (1e-10 if fp64 else 1e-4)
 
 
-def test_queue_is_the_same_on_all_ranks_after_many_steps(ranks):
-    sizes, results = ranks
-    one = remember(sizes)
-    for result in results:
+@pytest.mark.parametrize('world', SIZES)
+def test_queue_is_the_same_on_all_ranks_after_many_steps(run_ranks, world):
+    one = remember(SIZES[world])
+    for result in run_ranks(world):
         for key, value in one.items():
             assert torch.equal(result['queue'][key], value), key
