@@ -54,7 +54,8 @@ def start_processes(cfg: Config) -> None:
 
     Raises:
         ValueError: If there are several processes without a launcher, whose
-            models would drift apart, or a launcher without its processes.
+            models would drift apart, a launcher without its processes, or
+            FSDP without a launcher.
     """
     launcher = cfg.get('launcher', 'none')
     if launcher == 'none':
@@ -65,6 +66,11 @@ def start_processes(cfg: Config) -> None:
                 '--launcher is none, so each would train a model of its own. '
                 'Add `--launcher pytorch`, or start with '
                 'tools/dist_train.sh; for one process, unset WORLD_SIZE.')
+        if _is_sharded(cfg):
+            raise ValueError(
+                f'{cfg.strategy.type} shares a model among processes, but '
+                '--launcher is none. Start with tools/dist_train.sh, or for '
+                'one process add `--cfg-options runner_type=Runner`.')
         return
     ranks = _ranks(launcher)
     if get_device() != 'cpu' or is_distributed():
@@ -82,6 +88,7 @@ def start_processes(cfg: Config) -> None:
 
 
 def _stay_on_cpu(cfg: Config) -> None:
+    """Tell the model's wrapper, of either runner, not to ask for a GPU."""
     owner, name = cfg, 'model_wrapper_cfg'
     if cfg.get('runner_type') == 'FlexibleRunner':
         owner = cfg.setdefault('strategy', dict(type='DDPStrategy'))
@@ -91,9 +98,15 @@ def _stay_on_cpu(cfg: Config) -> None:
         broadcast_buffers=False,
         find_unused_parameters=cfg.get('find_unused_parameters', False))
     device = dict(device_ids=None)
-    if owner.get('type', '').endswith('FSDPStrategy'):
+    if _is_sharded(cfg):
         wrapper, device = dict(), dict(device_id='cpu')
     owner[name] = {**wrapper, **(owner.get(name) or {}), **device}
+
+
+def _is_sharded(cfg: Config) -> bool:
+    strategy = cfg.get('strategy') or {}
+    return (cfg.get('runner_type') == 'FlexibleRunner'
+            and strategy.get('type', '').endswith('FSDPStrategy'))
 
 
 def _ranks(launcher: str) -> Dict[str, str]:
