@@ -26,8 +26,8 @@ FAR_OFF, SHARE = 32, 0.01
 def image_fault(path: str, decode: bool = False) -> Optional[str]:
     """Tell what is wrong with an image file.
 
-    A PNG or JPEG file of a plain kind (8-bit grey, palette or RGB) that ends
-    with its end marker is whole: its first and last bytes and its header
+    A PNG or JPEG file of a plain kind (8-bit grey, palette, RGB or RGBA) that
+    ends with its end marker is whole: its first and last bytes and its header
     decide. Anything else is decoded as the configs do, by OpenCV, and
     compared with what a person sees. A file whose extension is not that of
     an image (an array, say) only has to be a file that is not empty.
@@ -40,9 +40,9 @@ def image_fault(path: str, decode: bool = False) -> Optional[str]:
 
     Returns:
         str | None: 'missing', 'not a file', 'empty', 'truncated', 'not an
-        image', 'damaged', 'transparent', 'too large (pixels and limit)',
-        'cannot be read (why)', 'not read by OpenCV (kind)', 'shown
-        differently by OpenCV (kind)', or None if nothing is wrong.
+        image', 'damaged', 'too large (pixels and limit)', 'cannot be read
+        (why)', 'not read by OpenCV (kind)', 'shown differently by OpenCV
+        (kind)', or None if nothing is wrong.
 
     Source: choice; the limit of pixels is PIL's against decompression bombs.
     """
@@ -120,16 +120,12 @@ def as_seen(image: Image.Image) -> np.ndarray:
         image (Image): Opened by PIL; of several frames the first counts.
 
     Returns:
-        ndarray: (H, W, 3), uint8, BGR: upright by its EXIF orientation, on
-        white where it is transparent, 16 bits scaled to 8.
+        ndarray: (H, W, 3), uint8, BGR: upright by its EXIF orientation,
+        without its alpha channel, 16 bits scaled to 8.
     """
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith('I'):
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    if _may_be_transparent(image):
-        image = image.convert('RGBA')
-        white = Image.new('RGBA', image.size, 'white')
-        image = Image.alpha_composite(white, image)
     return np.asarray(image.convert('RGB'))[..., ::-1]
 
 
@@ -137,12 +133,8 @@ def _is_plain(image: Image.Image) -> bool:
     """Whether every OpenCV decodes such an image as it looks."""
     if image.format in ('JPEG', 'MPO'):
         return image.mode in ('L', 'RGB')
-    return image.mode in ('1', 'L', 'P', 'RGB') and not (
-        _may_be_transparent(image) or 'exif' in image.info)
-
-
-def _may_be_transparent(image: Image.Image) -> bool:
-    return image.mode.endswith('A') or 'transparency' in image.info
+    return (image.mode in ('1', 'L', 'LA', 'P', 'RGB', 'RGBA')
+            and 'exif' not in image.info)
 
 
 def _decode(path: str) -> Optional[np.ndarray]:
@@ -162,6 +154,4 @@ def _decoding_fault(path: str, image: Image.Image) -> Optional[str]:
         far_off = cv2.absdiff(loaded, np.ascontiguousarray(seen)) > FAR_OFF
         if np.count_nonzero(far_off) <= SHARE * far_off.size:
             return None
-        if _may_be_transparent(image):
-            return 'transparent'
     return f'shown differently by OpenCV ({kind})'

@@ -16,8 +16,8 @@ WORKERS = min(8, os.cpu_count() or 1)
 REMEDY = (
     'Unpack or copy the dataset again, check data_root (or CSD_DATA_ROOT), '
     'take these files out of the list, or convert those of unusual kinds '
-    '(transparent, shown differently, not read, too large) to 8-bit RGB of '
-    'a moderate size.')
+    '(shown differently, not read, too large) to 8-bit RGB of a moderate '
+    'size.')
 
 
 def image_paths(samples: Iterable[Sample]) -> List[str]:

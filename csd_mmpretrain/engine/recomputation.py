@@ -58,8 +58,9 @@ def check_recomputation(model: nn.Module,
         raise ValueError(
             f"{found}, but SSDPHook(norm='{norm}') treats batch norm in a way "
             'that the recomputation does not know: gradients or statistics '
-            "would be wrong. Set norm='shared', freeze the backbone's batch "
-            'norm (norm_eval=True), or leave checkpointing out.')
+            "would be wrong. Set default_hooks.ssdp.norm='shared', freeze the "
+            "backbone's batch norm (norm_eval=True), or leave checkpointing "
+            'out.')
 
 
 def _flagged(model: nn.Module) -> List[str]:

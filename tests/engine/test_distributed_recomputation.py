@@ -36,7 +36,7 @@ def make_model(**backbone):
         dict(backbone=MODELS.build(dict(RESNET, **backbone))))
 
 
-def check(model, modules=None, wrapper=None, **view):
+def check(model, modules=None, wrapper=None, norm='shared', enabled=True):
     """The hook as it meets the model, before the first step."""
     model.backbone = model['backbone']
     if wrapper is not None:
@@ -44,7 +44,7 @@ def check(model, modules=None, wrapper=None, **view):
     SetupCheckHook().before_train(
         SimpleNamespace(
             model=model,
-            hooks=[SetupCheckHook(), SSDPHook(**view)],
+            hooks=[SetupCheckHook(), SSDPHook(norm=norm, enabled=enabled)],
             cfg=Config(dict(activation_checkpointing=modules))))
 
 
@@ -90,7 +90,7 @@ def test_norm_of_the_second_view_is_refused(norm):
     with pytest.raises(ValueError, match=f"norm='{norm}'"):
         check(make_model(), ['backbone.layer2'], norm=norm)
     check(make_model(), norm=norm)
-    check(make_model(with_cp=True), norm='shared')
+    check(make_model(with_cp=True))
     check(make_model(with_cp=True, norm_eval=True), norm=norm)
 
 

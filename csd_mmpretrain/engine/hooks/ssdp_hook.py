@@ -36,7 +36,7 @@ class SSDPHook(Hook):
         norm (str): What batch norm does with the second view, ``'shared'``,
             ``'batch'`` or ``'frozen'``, see
             :func:`~csd_mmpretrain.models.utils.view_norm.view_norm`. Defaults
-            to ``'shared'``.
+            to ``'batch'``, by cross-validation (docs/reliability.md).
         enabled (bool): False gives the plain classifier. Defaults to True.
 
     Raises:
@@ -46,7 +46,7 @@ class SSDPHook(Hook):
             one.
 
     Source: SSDP of the paper: the augmented image passes the same backbone
-    again, in training only.
+    again, in training only; ``norm`` is a choice.
 
     Example:
         ::
@@ -62,7 +62,7 @@ class SSDPHook(Hook):
     def __init__(
         self,
         view: Any = None,
-        norm: str = 'shared',
+        norm: str = 'batch',
         enabled: bool = True
     ) -> None:
         if norm not in NORMS:
