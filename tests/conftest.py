@@ -18,6 +18,17 @@ from mmengine.registry import DefaultScope  # noqa: E402
 torch.set_num_threads(1)
 
 
+def pytest_terminal_summary(terminalreporter):
+    """Print what tests have measured with `record_property`."""
+    measured = [
+        value for report in terminalreporter.getreports('passed')
+        for name, value in report.user_properties if name == 'measured'
+    ]
+    if measured:
+        terminalreporter.section('largest differences')
+        terminalreporter.write_line('\n'.join(sorted(measured)))
+
+
 @pytest.fixture(autouse=True)
 def seed():
     """Every test draws the same numbers, in any order of the tests."""

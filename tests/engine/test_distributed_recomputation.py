@@ -44,6 +44,7 @@ def check(model, modules=None, wrapper=None, norm='shared', enabled=True):
     SetupCheckHook().before_train(
         SimpleNamespace(
             model=model,
+            train_dataloader=range(3),
             hooks=[SetupCheckHook(), SSDPHook(norm=norm, enabled=enabled)],
             cfg=Config(dict(activation_checkpointing=modules))))
 

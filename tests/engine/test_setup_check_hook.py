@@ -2,13 +2,16 @@ import threading
 from functools import partial
 from http.server import HTTPServer, SimpleHTTPRequestHandler
 from types import SimpleNamespace
+from unittest.mock import patch
 
 import pytest
 import torch
 from mmengine.config import ConfigDict
+from mmengine.dataset import DefaultSampler
 from mmengine.model import BaseModule
 from mmengine.optim import OptimWrapper
 from torch import nn
+from torch.utils.data import DataLoader
 
 from csd_mmpretrain.engine.hooks import SetupCheckHook, setup_check_hook
 from csd_mmpretrain.engine.pretrained import local_path, pretrained_cfg
@@ -116,6 +119,26 @@ def test_processes_need_a_wrapper(monkeypatch):
     with pytest.raises(ValueError, match='2 processes .* no wrapper'):
         check(Toy())
     check(nn.DataParallel(Toy()))
+
+
+@pytest.mark.parametrize('round_up, steps', [(True, [3, 3]), (False, [3, 2])])
+def test_distributed_processes_need_equal_steps(monkeypatch, round_up, steps):
+    def loader(rank):
+        with patch('mmengine.dataset.sampler.get_dist_info',
+                   return_value=(rank, 2)):
+            return DataLoader(
+                range(5), sampler=DefaultSampler(range(5), round_up=round_up))
+
+    loaders = [loader(rank) for rank in range(2)]
+    assert [len(each) for each in loaders] == steps
+    monkeypatch.setattr(setup_check_hook, 'all_gather_object',
+                        lambda length: [len(each) for each in loaders])
+    runner = SimpleNamespace(train_dataloader=loaders[0], hooks=[])
+    if round_up:
+        SetupCheckHook().before_train(runner)
+    else:
+        with pytest.raises(ValueError, match=r'\[3, 2\] steps.*round_up=True'):
+            SetupCheckHook().before_train(runner)
 
 
 @pytest.mark.parametrize('init_cfg, found', [

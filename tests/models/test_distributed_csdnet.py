@@ -262,7 +262,7 @@ def largest_difference(found, expected):
 
 @pytest.mark.parametrize(
     'world, name', [(n, name) for n in SIZES for name in NAMES[n]])
-def test_ranks_equal_one_process(run_ranks, world, name):
+def test_ranks_equal_one_process(run_ranks, world, name, record_property):
     sizes = SIZES[world]
     results = [result[name] for result in run_ranks(world)]
     if 'fsdp' in name and 'does not support' in results[0]:
@@ -294,8 +294,8 @@ def test_ranks_equal_one_process(run_ranks, world, name):
         for key, value in results[0]['queue'].items():
             assert torch.equal(rank['queue'][key], value), key
         assert torch.equal(rank['queue']['labels'], one['queue']['labels'])
-    print(f'\n{len(sizes)} ranks, {name}:', ', '.join(
-        f'{key} {value:.1e}' for key, value in differences.items()))
+    figures = ', '.join(f'{k} {v:.1e}' for k, v in differences.items())
+    record_property('measured', f'{world} ranks, {name}: {figures}')
     fp64 = options.get('dtype') == torch.float64
     assert max(differences.values()) < (1e-10 if fp64 else 1e-4)
 

@@ -1,5 +1,5 @@
 """Checks of what a run has built, before it trains."""
-from mmengine.dist import get_world_size
+from mmengine.dist import all_gather_object, get_world_size
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper, OptimWrapperDict
@@ -16,15 +16,16 @@ class SetupCheckHook(Hook):
     """Stop a training that would start wrong.
 
     It downloads the pretrained weights and checks that they are for this
-    model, that several processes share one model, and that gradient
-    checkpointing survives the second view. It works with any tool, as it
-    belongs to the config.
+    model, that several processes share one model and have equally many steps,
+    and that gradient checkpointing survives the second view. It works with
+    any tool, as it belongs to the config.
 
     Raises:
         FileNotFoundError: If weights are missing or do not download.
         ValueError: If not one tensor of the weights fits the model, or if the
             model of several processes has no wrapper, so that each process
-            would train one of its own, or gradient checkpointing would crash
+            would train one of its own, or they differ in their steps, or
+            gradient checkpointing would crash
             or give wrong gradients (see
             :func:`~csd_mmpretrain.engine.recomputation.check_recomputation`).
 
@@ -60,11 +61,17 @@ class SetupCheckHook(Hook):
                 check_match(name, module, cfg)
 
     def before_train(self, runner: Runner) -> None:
-        """Check gradient checkpointing, which is on by now.
+        """Check the steps of an epoch, and gradient checkpointing.
 
         Args:
             runner (Runner): The runner of the training.
         """
+        steps = all_gather_object(len(runner.train_dataloader))
+        if len(set(steps)) > 1:
+            raise ValueError(
+                f'The processes have {steps} steps in an epoch, so some would '
+                'wait for ever for the others. Set '
+                'train_dataloader.sampler.round_up=True.')
         for hook in runner.hooks:
             if isinstance(hook, SSDPHook) and hook.enabled:
                 check_recomputation(
