@@ -3,9 +3,9 @@
 python tests/stress/kill_and_resume.py [--kills 20] [--seed 0] [--folder DIR]
 
 CSDNet on drawn leaves, saved after every step, trains once without a break.
-Then it trains again, and after a random number of steps and a random part of
-a second the process and its workers get SIGKILL; `tools/train.py --resume`
-goes on. In the end both runs must have left the same weights, averaged
+Then it trains again, and after a random number of steps, and either a random
+part of a second or when a checkpoint is just being written, the process and
+its workers get SIGKILL; `tools/train.py --resume` goes on. In the end both runs must have left the same weights, averaged
 weights, queue, optimizer and schedules, bit for bit.
 """
 import argparse
@@ -120,6 +120,10 @@ def main() -> None:
         while last_step(run) < target and process.poll() is None:
             time.sleep(.005)
         time.sleep(draw.uniform(0, .2))
+        if draw.random() < .5:
+            end = time.time() + 10
+            while time.time() < end and not any(run.glob('*.part')):
+                pass
         if process.poll() is not None:
             finish(process, folder, 'killed')
             sys.exit('The run ended before it could be killed.')

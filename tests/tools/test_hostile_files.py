@@ -107,9 +107,9 @@ def hostile_data(tmp_path, tiny_data):
     data = bytearray(damaged.read_bytes())
     data[len(data) // 2] ^= 255
     damaged.write_bytes(data)
-    Image.new('LAB', (40, 40)).save(tmp_path / 'data/test/class0/lab.tif')
+    Image.new('F', (40, 40), 200).save(tmp_path / 'data/test/class0/f.tif')
     return tmp_path / 'data', [*bad, 'train/class2/0.png',
-                               'test/class0/lab.tif']
+                               'test/class0/f.tif']
 
 
 def test_hostile_images_and_check_data(hostile_data, tiny_config, tiny_data,
@@ -126,7 +126,7 @@ def test_hostile_images_and_check_data(hostile_data, tiny_config, tiny_data,
     for name in bad:
         assert done.stdout.count(f'  {root}/{name}\n') == 1
     for line in ('empty: 1', 'not an image: 2', 'damaged: 1',
-                 'by OpenCV (TIFF, LAB): 1', 'convert'):
+                 'by OpenCV (TIFF, F): 1', 'convert'):
         assert line in done.stdout
     assert 'Traceback' not in done.stdout
 
