@@ -5,8 +5,9 @@ python tests/stress/kill_and_resume.py [--kills 20] [--seed 0] [--folder DIR]
 CSDNet on drawn leaves, saved after every step, trains once without a break.
 Then it trains again, and after a random number of steps, and either a random
 part of a second or when a checkpoint is just being written, the process and
-its workers get SIGKILL; `tools/train.py --resume` goes on. In the end both runs must have left the same weights, averaged
-weights, queue, optimizer and schedules, bit for bit.
+its workers get SIGKILL; `tools/train.py --resume` goes on. In the end both
+runs must have left the same weights, averaged weights, queue, optimizer and
+schedules, bit for bit.
 """
 import argparse
 import hashlib
