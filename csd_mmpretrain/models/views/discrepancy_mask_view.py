@@ -151,7 +151,8 @@ def _crop_resize(images: torch.Tensor, box: torch.Tensor) -> torch.Tensor:
                         dim=1)
     grid = F.affine_grid(theta, images.shape, align_corners=False)
     return F.grid_sample(
-        images, grid.to(images), padding_mode='border', align_corners=False)
+        images.float(), grid, padding_mode='border',
+        align_corners=False).to(images)
 
 
 @MODELS.register_module()
