@@ -188,6 +188,8 @@ def accumulate_on_rank(rank, folder):
     torch.manual_seed(0)
     model = MMDistributedDataParallel(nn.Linear(3, 1))
     torch.save(accumulate(model, rank, 2), f'{folder}/{rank}.pth')
+    torch.distributed.barrier()
+    torch.distributed.destroy_process_group()
 
 
 def test_distributed_amp_accumulates_as_one_process(tmp_path):

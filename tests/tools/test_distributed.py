@@ -79,6 +79,7 @@ def leaving(tiny_config, tmp_path):
         f'_base_ = {str(tiny_config)!r}\n'
         "custom_imports = dict(imports=['csd_mmpretrain', 'leave_weights'])\n"
         "custom_hooks = [dict(type='LeaveWeightsHook')]\n"
+        "default_hooks = dict(channels_last=dict(type='ChannelsLastHook'))\n"
         'train_dataloader = dict(batch_size=3)\n')
     return config, os.pathsep.join([str(tmp_path), os.environ['PYTHONPATH']])
 
@@ -95,14 +96,20 @@ def check_weights(folder):
     assert sum(not torch.equal(first[key], second[key]) for key in first) > 0
 
 
-def test_two_processes_train_one_model(run_script, leaving, tiny_config,
-                                       tmp_path):
+def test_two_processes_train_and_resume_one_model(run_script, leaving,
+                                                  tiny_config, tmp_path):
     config, path = leaving
     log = run_script('dist_train.sh', config, 2, '--work-dir', tmp_path,
                      PYTHONPATH=path)
     assert '6 images, 3 on each of 2 processes' in log
     assert log.count('Run:') == log.count('Best epoch: ') == 1
     check_weights(tmp_path)
+    unbroken = torch.load(tmp_path / 'rank0.pth')
+    run_script('dist_train.sh', config, 2, '--work-dir', tmp_path / 'again',
+               '--resume', tmp_path / 'epoch_1.pth', PYTHONPATH=path)
+    resumed = torch.load(tmp_path / 'again' / 'rank0.pth')
+    for key in unbroken:
+        assert torch.equal(resumed[key], unbroken[key]), key
     log = run_script('dist_test.sh', tiny_config, tmp_path / 'epoch_2.pth', 2,
                      '--work-dir', tmp_path / 'test')
     assert re.search(r'Epoch\(test\).*accuracy/top1', log)
