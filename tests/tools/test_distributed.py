@@ -167,7 +167,8 @@ def test_slurm(run_script, leaving, tmp_path):
     check_weights(work_dir)
 
     log = run_script('slurm_test.sh', 'gpu', 'name', config,
-                     work_dir / 'epoch_2.pth', **env)
+                     work_dir / 'epoch_2.pth', '--work-dir',
+                     tmp_path / 'test', **env)
     assert 'Distributed training: True' in log
     assert re.search(r'Epoch\(test\).*accuracy/top1', log)
 
@@ -203,7 +204,8 @@ def test_fsdp_trains_and_resumes(run_script, run_python, repo_root,
 
     # The checkpoint is that of a whole model, in one process too.
     done = run_python(repo_root / 'tools/test.py', config,
-                      work_dir / 'epoch_2.pth', '--cfg-options',
+                      work_dir / 'epoch_2.pth', '--work-dir',
+                      tmp_path / 'test', '--cfg-options',
                       'runner_type=Runner')
     assert re.search(r'Epoch\(test\).*accuracy/top1', done.stdout)
     assert 'unexpected key' not in done.stdout
