@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
 
+from csd_mmpretrain.wording import first_names
+
 from .image_files import find_broken_images
 from .release_folder import find_folder
 from .ultra_fgvc import (
@@ -125,7 +127,8 @@ def check_set(released: ReleasedSet,
                         ('unreadable', report.unreadable)):
         if names:
             report.problems.append(f'{len(names)} {what} images: '
-                                   f'{_some(names)}; unpack them again')
+                                   f'{first_names(names, SHOWN)}; unpack '
+                                   'them again')
     return report
 
 
@@ -201,7 +204,8 @@ def format_reports(reports: Sequence[SetReport]) -> str:
         notes += [f'{report.folder}: {text}' for text in report.problems]
         if report.extra:
             notes.append(f'{report.folder}: {len(report.extra)} files in no '
-                         f'list, which do no harm: {_some(report.extra)}')
+                         'list, which do no harm: '
+                         f'{first_names(report.extra, SHOWN)}')
     widths = [max(map(len, column)) for column in zip(*rows)]
     lines = ['  '.join(cell.ljust(width) for cell, width in zip(row, widths))
              .rstrip() for row in rows]
@@ -232,8 +236,8 @@ def _check_lists(report: SetReport) -> List[str]:
         both = [name for name, _ in rows if name in split_of]
         if both and split != 'val':
             report.problems.append(
-                f'{len(both)} files are in two lists: {_some(both)}; unpack '
-                'the lists again')
+                f'{len(both)} files are in two lists: '
+                f'{first_names(both, SHOWN)}; unpack the lists again')
         split_of.update((name, split) for name, _ in rows)
         if split == 'val':
             continue
@@ -265,12 +269,6 @@ def _undecodable(images: Path, names: List[str], workers: int) -> List[str]:
                                 workers, f'Decoding {images.parent.name}')
     return [f'{os.path.relpath(path, images)} ({fault})'
             for path, fault in broken]
-
-
-def _some(names: Sequence[str]) -> str:
-    """The first names of a list, and how many more there are."""
-    more = len(names) - SHOWN
-    return ', '.join(names[:SHOWN]) + (f' and {more} more' * (more > 0))
 
 
 def _format_range(bounds: Tuple[int, int]) -> str:

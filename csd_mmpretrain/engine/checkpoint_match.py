@@ -2,8 +2,9 @@
 import re
 from typing import List, NamedTuple, Optional, Sequence, Tuple
 
-from mmengine.model import BaseTTAModel, is_model_wrapper
 from torch import nn
+
+from .unwrap import unwrap
 
 # What of a model only its training uses.
 TRAINING_ONLY = re.compile(r'(^|\.)(ddl|ssdt|loss_module)\.')
@@ -45,21 +46,6 @@ class Match(NamedTuple):
     refused: List[str]
 
 
-def bare(model: nn.Module) -> nn.Module:
-    """Take a model out of its wrappers.
-
-    Args:
-        model (nn.Module): Wrapped for several processes, for test-time
-            augmentation, or not at all.
-
-    Returns:
-        nn.Module: The model that mmengine loads a checkpoint into.
-    """
-    while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
-        model = model.module
-    return model
-
-
 def num_classes_of(model: nn.Module) -> Optional[int]:
     """Look up the number of classes in a model's head.
 
@@ -69,7 +55,7 @@ def num_classes_of(model: nn.Module) -> Optional[int]:
     Returns:
         int, optional: The first ``num_classes`` of its head's parts.
     """
-    head = getattr(bare(model), 'head', None)
+    head = getattr(unwrap(model), 'head', None)
     for module in head.modules() if isinstance(head, nn.Module) else ():
         if isinstance(getattr(module, 'num_classes', None), int):
             return module.num_classes

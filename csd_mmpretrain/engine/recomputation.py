@@ -6,6 +6,9 @@ from mmengine.model import is_model_wrapper
 from torch import nn
 
 from csd_mmpretrain.models.utils.view_norm import active_batch_norms
+from csd_mmpretrain.wording import first_names
+
+from .unwrap import unwrap
 
 
 def check_recomputation(model: nn.Module,
@@ -29,13 +32,13 @@ def check_recomputation(model: nn.Module,
     reentrant kind, where each recomputation hands DDP a gradient of its own,
     and which FSDP's freed weights do not survive.
     """
-    bare = model.module if is_model_wrapper(model) else model
+    bare = unwrap(model)
     modules = [modules] if isinstance(modules, str) else modules
     inside, outside = _flagged(bare), _wrapped(bare)
     names = [*modules, *inside, *outside]
     if not names:
         return
-    found = f'Gradient checkpointing is on ({_some(names)})'
+    found = f'Gradient checkpointing is on ({first_names(names, 2)})'
     static = getattr(model, 'static_graph', False)
     if (len(names) > len(outside) and is_model_wrapper(model)
             and (not static or model.broadcast_buffers)):
@@ -78,8 +81,3 @@ def _wrapped(model: nn.Module) -> List[str]:
         name for name, module in model.named_modules()
         if hasattr(module, '_checkpoint_wrapped_module')
     ]
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f' and {len(names) - 2} more' if len(names) > 2 else ''
-    return ', '.join(names[:2]) + more

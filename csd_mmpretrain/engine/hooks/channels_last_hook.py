@@ -7,7 +7,7 @@ from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 from torch import nn
 
-from ..checkpoint_match import bare
+from ..unwrap import unwrap
 
 
 @HOOKS.register_module()
@@ -31,7 +31,7 @@ class ChannelsLastHook(Hook):
         Args:
             runner (Runner): The runner of the training, validation or test.
         """
-        backbone = bare(runner.model).backbone
+        backbone = unwrap(runner.model).backbone
         self._handle = backbone.register_forward_pre_hook(_channels_last)
 
     def after_run(self, runner: Runner) -> None:

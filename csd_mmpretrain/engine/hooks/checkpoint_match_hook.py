@@ -9,7 +9,6 @@ from mmengine.runner import BaseLoop, Runner
 from mmpretrain.registry import HOOKS
 
 from ..checkpoint_match import (
-    bare,
     describe_classes,
     describe_match,
     load_and_compare,
@@ -17,6 +16,7 @@ from ..checkpoint_match import (
     without_training_state,
 )
 from ..pretrained import local_path, read_names
+from ..unwrap import unwrap
 
 # What mmengine goes on from, beside the weights.
 PROGRESS = ('meta', 'message_hub', 'optimizer')
@@ -88,7 +88,7 @@ class CheckpointMatchHook(Hook):
         stage = 'test'
         if isinstance(runner._train_loop, BaseLoop):
             stage = 'resume' if runner._resume else 'fine-tuning'
-        model = bare(runner.model)
+        model = unwrap(runner.model)
         loaded = checkpoint.get('state_dict', checkpoint)
         state_dict = OrderedDict(
             (re.sub(r'^module\.', '', name), value)

@@ -1,17 +1,19 @@
 """A resumed run ends where an unbroken one would have ended."""
 import random
-from typing import Optional, Union
 
 import numpy as np
 import torch
 from mmengine.hooks import Hook
+from mmengine.hooks.hook import DATA_BATCH
 from mmengine.optim import OptimWrapperDict
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from mmpretrain.registry import HOOKS
 
-from csd_mmpretrain.datasets.seeded_batch_sampler import SeededBatchSampler
+from csd_mmpretrain.datasets.seeded_batch_sampler import (
+    SeededBatchSampler,
+    mix_seed,
+)
 
-DATA_BATCH = Optional[Union[dict, tuple, list]]
 STATE = 'exact_resume'
 
 
@@ -149,7 +151,7 @@ class ExactResumeHook(Hook):
 
 def _seed_all(*source: int) -> None:
     """Seed Python, NumPy and torch on all devices."""
-    seed = int(np.random.SeedSequence(source).generate_state(1)[0])
+    seed = mix_seed(*source)
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)

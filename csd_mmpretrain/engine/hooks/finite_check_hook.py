@@ -1,15 +1,18 @@
 """A stop at the first loss that is no finite number."""
 import math
-from typing import Dict, List, Optional, Union
+from typing import Dict, Optional
 
 import torch
 from mmengine.dist import get_rank, get_world_size
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
+from mmengine.hooks.hook import DATA_BATCH
 from mmengine.runner import Runner, find_latest_checkpoint
 from mmpretrain.registry import HOOKS
 
-DATA_BATCH = Optional[Union[dict, tuple, list]]
+from csd_mmpretrain.wording import first_names
+
+from ..unwrap import unwrap
+
 SHOWN = 20
 
 
@@ -97,9 +100,7 @@ class FiniteCheckHook(Hook):
         """
         if not self.enabled:
             return
-        model = runner.model
-        model = model.module if is_model_wrapper(model) else model
-        buffers = {name for name, _ in model.named_buffers()}
+        buffers = {name for name, _ in unwrap(runner.model).named_buffers()}
         bad = [
             name for name, value in checkpoint['state_dict'].items()
             if name not in buffers and isinstance(value, torch.Tensor)
@@ -109,7 +110,7 @@ class FiniteCheckHook(Hook):
             raise FloatingPointError(
                 f'The checkpoint of step {checkpoint["meta"]["iter"]} is not '
                 f'written, as {len(bad)} of its parameters are not finite: '
-                f'{_shorten(bad)}.\n{_remedy(runner)}')
+                f'{first_names(bad, SHOWN)}.\n{_remedy(runner)}')
 
 
 def _format(values: Dict[str, float]) -> str:
@@ -123,12 +124,7 @@ def _describe_images(data_batch: DATA_BATCH) -> str:
         str(sample.get('img_path') or f'number {sample.get("sample_idx")}')
         for sample in samples
     ]
-    return _shorten(list(dict.fromkeys(images))) or 'unknown'
-
-
-def _shorten(names: List[str]) -> str:
-    more = len(names) - SHOWN
-    return ', '.join(names[:SHOWN]) + (f' and {more} more' if more > 0 else '')
+    return first_names(list(dict.fromkeys(images)), SHOWN) or 'unknown'
 
 
 def _remedy(runner: Runner) -> str:

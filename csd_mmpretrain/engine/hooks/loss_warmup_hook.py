@@ -1,12 +1,10 @@
 """Linear warm-up of the weights of DDL and SSDT."""
-from typing import Optional, Union
-
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
+from mmengine.hooks.hook import DATA_BATCH
 from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 
-DATA_BATCH = Optional[Union[dict, tuple, list]]
+from ..unwrap import unwrap
 
 
 @HOOKS.register_module()
@@ -44,10 +42,8 @@ class LossWarmupHook(Hook):
         Args:
             runner (Runner): The runner of the training.
         """
-        model = runner.model
-        if is_model_wrapper(model):
-            model = model.module
-        losses = (getattr(model.head, name, None) for name in ('ddl', 'ssdt'))
+        head = unwrap(runner.model).head
+        losses = (getattr(head, name, None) for name in ('ddl', 'ssdt'))
         self._full = [(loss, loss.loss_weight) for loss in losses if loss]
         if not self._full:
             raise TypeError('LossWarmupHook: the head has neither `ddl` nor '

@@ -2,11 +2,11 @@
 from typing import Dict, Optional
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import IterBasedTrainLoop, Runner
 from mmpretrain.registry import HOOKS
 
 from ..run_summary import summarise
+from ..unwrap import unwrap
 
 STATE = 'run_summary'
 
@@ -59,10 +59,7 @@ class RunSummaryHook(Hook):
         """
         self._training = True
         if runner.rank == 0:
-            model = runner.model
-            if is_model_wrapper(model):
-                model = model.module
-            runner.logger.info(summarise(runner, model))
+            runner.logger.info(summarise(runner, unwrap(runner.model)))
 
     def after_val_epoch(self,
                         runner: Runner,

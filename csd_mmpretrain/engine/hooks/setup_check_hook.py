@@ -8,6 +8,7 @@ from mmpretrain.registry import HOOKS
 
 from ..pretrained import check_match, fetch, local_path, pretrained_parts
 from ..recomputation import check_recomputation
+from ..unwrap import unwrap
 from .ssdp_hook import SSDPHook
 
 
@@ -46,16 +47,14 @@ class SetupCheckHook(Hook):
         if not isinstance(runner.optim_wrapper,
                           (OptimWrapper, OptimWrapperDict)):
             return  # a test, which loads a checkpoint afterwards
-        wrapped = is_model_wrapper(runner.model)
-        if get_world_size() > 1 and not wrapped:
+        if get_world_size() > 1 and not is_model_wrapper(runner.model):
             raise ValueError(
                 f'{get_world_size()} processes train, but the model has no '
                 "wrapper that keeps them equal (launcher='none'). Start "
                 'with tools/dist_train.sh, or give the tool `--launcher`.')
-        model = runner.model.module if wrapped else runner.model
         if runner.rank != 0:
             return
-        for name, module, cfg in pretrained_parts(model):
+        for name, module, cfg in pretrained_parts(unwrap(runner.model)):
             fetch(cfg['checkpoint'])
             if local_path(cfg['checkpoint']) is not None:
                 check_match(name, module, cfg)

@@ -1,9 +1,9 @@
 """The second view: images and their augmented view through one backbone."""
-from typing import Any, Optional, Sequence, Tuple, Union
+from typing import Any, Optional, Sequence, Tuple
 
 import torch
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
+from mmengine.hooks.hook import DATA_BATCH
 from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS, MODELS
 from torch import nn
@@ -11,7 +11,7 @@ from torch import nn
 from csd_mmpretrain.models.heads import CSDHead
 from csd_mmpretrain.models.utils.view_norm import NORMS, view_norm
 
-DATA_BATCH = Optional[Union[dict, tuple, list]]
+from ..unwrap import unwrap
 
 
 @HOOKS.register_module()
@@ -84,9 +84,7 @@ class SSDPHook(Hook):
         """
         if not self.enabled:
             return
-        model = runner.model
-        if is_model_wrapper(model):
-            model = model.module
+        model = unwrap(runner.model)
         self._check(model)
         self._neck = model.neck
         self._handles = [

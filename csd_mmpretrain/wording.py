@@ -1,0 +1,20 @@
+"""Wording that messages share."""
+from typing import Sequence
+
+
+def first_names(names: Sequence[str], shown: int) -> str:
+    """Name the first of a list, and how many more there are.
+
+    Args:
+        names (Sequence[str]): The names.
+        shown (int): How many to name at most.
+
+    Returns:
+        str: The names, with commas.
+
+    Example:
+        >>> first_names(['a', 'b', 'c'], 2)
+        'a, b and 1 more'
+    """
+    more = len(names) - shown
+    return ', '.join(names[:shown]) + (f' and {more} more' if more > 0 else '')
