@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from mmpretrain.registry import MODELS
 
+from ..utils.crop_resize import crop_resize
+
 MODES = ('keep', 'erase', 'crop', 'soft')
 Threshold = Union[str, float, Tuple[str, float]]
 
@@ -141,20 +143,6 @@ def _bounding_box(mask: torch.Tensor) -> torch.Tensor:
     return torch.stack(edges, dim=1)
 
 
-def _crop_resize(images: torch.Tensor, box: torch.Tensor) -> torch.Tensor:
-    top, bottom, left, right = box.unbind(1)
-    zero = torch.zeros_like(top)
-    theta = torch.stack([
-        torch.stack([right - left, zero, right + left - 1], dim=1),
-        torch.stack([zero, bottom - top, bottom + top - 1], dim=1)
-    ],
-                        dim=1)
-    grid = F.affine_grid(theta, images.shape, align_corners=False)
-    return F.grid_sample(
-        images.float(), grid, padding_mode='border',
-        align_corners=False).to(images)
-
-
 @MODELS.register_module()
 class DiscrepancyMaskView:
     """Make the second view I' from the image and its discrepancy mask M.
@@ -251,7 +239,7 @@ class DiscrepancyMaskView:
         if self.mode == 'crop':
             box = _bounding_box(mask)
             kept = (box[:, 1] - box[:, 0]) * (box[:, 3] - box[:, 2])
-            return _crop_resize(images, box), kept
+            return crop_resize(images, box), kept
         if self.mode == 'erase':
             mask = ~mask
         return images * mask[:, None], mask.float().mean(dim=(1, 2))
