@@ -8,7 +8,7 @@ def crop_resize(images: torch.Tensor, box: torch.Tensor) -> torch.Tensor:
 
     Boxes need not end between pixels. The image beyond a box is seen where
     the interpolation reaches over the box's edge, and beyond the image its
-    border is repeated. Resampled in float32.
+    border is repeated. Resampled in float32, also under autocast.
 
     Args:
         images (Tensor): (B, C, H, W), floating.
@@ -32,7 +32,9 @@ def crop_resize(images: torch.Tensor, box: torch.Tensor) -> torch.Tensor:
         torch.stack([zero, bottom - top, bottom + top - 1], dim=1)
     ],
                         dim=1)
-    grid = F.affine_grid(theta, images.shape, align_corners=False)
-    return F.grid_sample(
-        images.float(), grid, padding_mode='border',
-        align_corners=False).to(images)
+    # Autocast would round the places to bfloat16.
+    with torch.autocast(images.device.type, enabled=False):
+        grid = F.affine_grid(theta, images.shape, align_corners=False)
+        return F.grid_sample(
+            images.float(), grid, padding_mode='border',
+            align_corners=False).to(images)
