@@ -39,7 +39,7 @@ $(STAMP): setup.py pyproject.toml Makefile
 	$(BIN)/python -m pip install 'setuptools>=70.1'
 	$(BIN)/python -m pip install --no-build-isolation --no-deps -e .
 	$(BIN)/python -m pip install $(TORCH) \
-	  'csd_mmpretrain[$(STACK),timm,datasets,vis,dev]'
+	  'csd_mmpretrain[$(STACK),timm,datasets,vis,bench,dev]'
 	$(BIN)/python -c 'import csd_mmpretrain'
 	@touch $@
 
