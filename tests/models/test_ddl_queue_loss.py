@@ -6,8 +6,10 @@ import torch.nn.functional as F
 pytest.importorskip('hypothesis')
 from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
+from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
 
-from csd_mmpretrain.models.losses import DDLQueueLoss
+from csd_mmpretrain.models.losses import DDLQueueLoss, ddl_queue_loss
+from csd_mmpretrain.models.losses.ddl_queue_loss import queue_contrast
 
 
 def slow_loss(anchors, anchor_labels, keys, key_labels, itself, margin,
@@ -81,6 +83,59 @@ def test_value_gradient_and_queue_equal_the_loop(num_views, channels, classes,
         memory += list(
             zip(anchors.detach()[:remembered],
                 anchor_labels[:remembered].tolist()))
+
+
+@pytest.mark.parametrize('negatives', ['all', 'violating'])
+@pytest.mark.parametrize('margin', [-0.2, 0.4])
+@pytest.mark.parametrize('keys_in_block', [1, 3, 7, 1000])
+def test_blocks_of_any_size_give_the_same(monkeypatch, keys_in_block, margin,
+                                          negatives):
+    torch.manual_seed(0)
+    anchors = F.normalize(torch.randn(2, 5, 4).double(), dim=-1)
+    labels = torch.tensor([0, 1, 1, 2, 9])
+    queue = F.normalize(torch.randn(30, 4).double(), dim=-1)
+    queue_labels = torch.randint(-1, 4, (30, ))
+    queue[queue_labels < 0] = 0
+    keys = [(queue, queue_labels),
+            (anchors.flatten(0, 1), labels.repeat(2))]
+    expected = queue_contrast(anchors, labels, keys, margin, negatives)
+    monkeypatch.setitem(ddl_queue_loss.BLOCK_BYTES, 'cpu',
+                        keys_in_block * 8 * 10)
+    found = queue_contrast(anchors, labels, keys, margin, negatives)
+    for one, other in zip(found, expected):
+        torch.testing.assert_close(one, other)
+    _, grad, positives = found
+    assert positives[-1] == 1  # the other view
+
+
+class LargestTensor(TorchDispatchMode):
+    """Bytes of the largest storage that is made."""
+
+    def __init__(self, known):
+        super().__init__()
+        self.known = {x.untyped_storage().data_ptr() for x in known}
+        self.bytes = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **kwargs or {})
+        if isinstance(out, torch.Tensor):
+            storage = out.untyped_storage()
+            if storage.data_ptr() not in self.known:
+                self.bytes = max(self.bytes, storage.nbytes())
+        return out
+
+
+@pytest.mark.parametrize('negatives', ['all', 'violating'])
+def test_nothing_of_the_size_of_the_queue_is_made(monkeypatch, negatives):
+    monkeypatch.setitem(ddl_queue_loss.BLOCK_BYTES, 'cpu', 2**14)
+    largest = []
+    for queue_len in (1000, 8000):
+        loss = DDLQueueLoss(32, queue_len, negatives=negatives)
+        views = torch.randn(2, 16, 32, requires_grad=True)
+        with LargestTensor(loss.queue.buffers()) as mode:
+            loss(views, torch.arange(16))['loss_qc'].backward()
+        largest.append(mode.bytes)
+    assert largest[0] == largest[1] <= 2**14
 
 
 def test_empty_queue_says_so_and_contrasts_inside_the_batch():

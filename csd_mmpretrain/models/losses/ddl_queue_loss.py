@@ -1,5 +1,6 @@
 """DDL: margin contrastive loss between features and a queue of past ones."""
-from typing import Dict, Iterable, Optional, Tuple
+import math
+from typing import Dict, Iterator, Optional, Sequence, Tuple
 
 import torch
 from mmengine.model import BaseModule
@@ -11,59 +12,97 @@ from ..utils.gather import gather_batch
 from ..utils.unit_vectors import unit_vectors
 
 NEGATIVES = ('all', 'violating')
-Block = Tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+# Temporaries of one block of keys: on a CPU they stay in its cache.
+BLOCK_BYTES = dict(cpu=2**20, other=2**26)
+Keys = Tuple[torch.Tensor, torch.Tensor]
 
 
 @torch.no_grad()
 def queue_contrast(anchors: torch.Tensor,
-                   blocks: Iterable[Block],
+                   labels: torch.Tensor,
+                   keys: Sequence[Keys],
                    margin: float = 0.4,
                    negatives: str = 'all'
-                   ) -> Tuple[torch.Tensor, torch.Tensor]:
+                   ) -> Tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     r"""The loss of each anchor against fixed keys, with its gradient.
 
     .. math::
         L_i = \frac{1}{|P_i|} \sum_{j \in P_i} (1 - a_i \cdot k_j)
             + \frac{1}{|N_i|} \sum_{j \in N_i} \max(0, a_i \cdot k_j - \xi)
 
-    A term without partners is 0. As the keys are fixed, the gradient with
-    respect to an anchor is a weighted sum of keys, so it is formed here,
-    block by block, and nothing of the size of the queue is kept.
+    A term without partners is 0. As the keys are fixed, the gradient is a
+    weighted sum of keys, and gives the loss too:
+
+    .. math::
+        g_i = \sum_j w_{ij} k_j, \quad
+        L_i = a_i \cdot g_i + [P_i \ne \emptyset] - \xi \sum_{j \in N_i} w_{ij}
+
+    with :math:`w_{ij} = -1 / |P_i|` for positives, :math:`1 / |N_i|` for
+    negatives above the margin, 0 otherwise. It is formed block by block, so
+    nothing of the size of the keys is made or kept: two matrix products, of
+    the anchors with the keys and of the weights with the keys. ``'violating'``
+    needs half a product more, as it knows :math:`|N_i|` only at the end.
 
     Args:
-        anchors (Tensor): (N, C), unit vectors.
-        blocks (Iterable[tuple]): Keys in any number of blocks, each of unit
-            vectors (K, C) and two (N, K) bool masks, which keys are positives
-            and which negatives of which anchor.
+        anchors (Tensor): (V, B, C), unit vectors, V views of B images.
+        labels (Tensor): (B, ), int64, of the images.
+        keys (Sequence[tuple]): Pairs of unit vectors (K, C) and their labels
+            (K, ), of which -1 marks no key. Each anchor is a key too, once,
+            and is left out of its own sums.
         margin (float): The paper's xi. Defaults to 0.4.
         negatives (str): The mean of the second term is over ``'all'``
             negatives or over the ``'violating'`` ones, which lie above the
             margin. Defaults to ``'all'``.
 
     Returns:
-        tuple[Tensor, Tensor]: L of each anchor, (N, ), and dL/danchor,
-        (N, C).
+        tuple[Tensor, Tensor, Tensor]: L of each anchor, (V, B), dL/danchor,
+        (V, B, C), and the number of positives, (B, ).
 
     Source: L_qc of the paper; the form is a choice (PAPER: margin form).
     """
-    zero = anchors.new_zeros(len(anchors))
-    count_pos, count_neg, pull, push = zero, zero, zero, zero
-    grad_pull = grad_push = torch.zeros_like(anchors)
-    for keys, positive, negative in blocks:
-        similarity = anchors @ keys.t()
-        excess = (similarity - margin).clamp(min=0).masked_fill(~negative, 0)
-        violating = (excess > 0).to(anchors)
-        positive = positive.to(anchors)
-        counted = violating if negatives == 'violating' else negative
-        count_pos = count_pos + positive.sum(1)
-        count_neg = count_neg + counted.sum(1)
-        pull = pull + (positive * (1 - similarity)).sum(1)
-        push = push + excess.sum(1)
-        grad_pull = grad_pull - positive @ keys
-        grad_push = grad_push + violating @ keys
-    count_pos, count_neg = count_pos.clamp(min=1), count_neg.clamp(min=1)
-    return (pull / count_pos + push / count_neg,
-            grad_pull / count_pos[:, None] + grad_push / count_neg[:, None])
+    rows = anchors.flatten(0, 1)
+    blocks = list(_blocks(keys, rows))
+    same = sum((labels[:, None] == found).sum(1) for _, found in blocks)
+    known = sum((found >= 0).sum() for _, found in blocks)
+    positives = same - 1
+    pull = ((positives > 0) / positives.clamp(min=1)).to(anchors)[:, None]
+    push = (1 / (known - same).clamp(min=1)).to(anchors)[:, None]
+    late = negatives == 'violating'
+    factors = (torch.zeros_like(pull), torch.ones_like(push)) if late else (
+        -pull, push)
+
+    grad = torch.zeros_like(rows)
+    total = torch.zeros_like(anchors[..., 0])
+    attracted = rows.new_zeros(len(labels), rows.size(1))
+    for features, found in blocks:
+        positive = labels[:, None] == found
+        level = torch.where(found < 0, math.inf, margin)
+        level = torch.where(positive, -math.inf, level)
+        weights = (rows @ features.t()).view(*total.shape, -1)
+        weights.gt_(level).mul_(torch.where(positive, *factors))
+        total += weights.sum(-1)
+        grad.addmm_(weights.flatten(0, 1), features)
+        if late:
+            attracted.addmm_(positive.to(features), features)
+    grad = grad.view_as(anchors)
+    if late:
+        count = total.clamp(min=1)
+        grad = grad / count[..., None] - pull * attracted
+        total = total / count - pull[:, 0] * same
+    # Takes the anchors themselves out again.
+    grad = grad + pull * anchors
+    total = total + pull[:, 0]
+    attracts = (positives > 0).to(anchors)
+    loss = (anchors * grad).sum(-1) + attracts - margin * (total + attracts)
+    return loss, grad, positives
+
+
+def _blocks(keys: Sequence[Keys], rows: torch.Tensor) -> Iterator[Keys]:
+    """Split the keys so that (rows x keys) stays below BLOCK_BYTES."""
+    limit = BLOCK_BYTES.get(rows.device.type, BLOCK_BYTES['other'])
+    size = max(1, limit // (rows.element_size() * len(rows)))
+    for features, labels in keys:
+        yield from zip(features.split(size), labels.split(size))
 
 
 @MODELS.register_module()
@@ -157,34 +196,24 @@ class DDLQueueLoss(BaseModule):
 
     def _contrast(self, views: torch.Tensor,
                   labels: torch.Tensor) -> Dict[str, torch.Tensor]:
-        num_views, batch = views.shape[:2]
-        keys, key_labels, start = gather_batch(
-            views.detach().transpose(0, 1), labels)
-        total = len(key_labels)
-        anchors = views.flatten(0, 1)
-        anchor_labels = labels.repeat(num_views)
-
-        batch_keys = keys.transpose(0, 1).flatten(0, 1)
-        same = anchor_labels[:, None] == key_labels.repeat(num_views)
-        first = start + torch.arange(batch, device=labels.device)
-        itself = torch.cat([first + v * total for v in range(num_views)])
-        positive = same.scatter(1, itself[:, None], False)
-        from_queue = anchor_labels[:, None] == self.queue.labels
-        loss, grad = queue_contrast(
-            anchors.detach(),
-            [(self.queue.features, from_queue,
-              ~from_queue & (self.queue.labels >= 0)),
-             (batch_keys, positive, ~same)], self.margin, self.negatives)
+        keys, key_labels = gather_batch(views.detach().transpose(0, 1), labels)
+        keys = keys.transpose(0, 1).flatten(0, 1)
+        num_views = len(views)
+        all_labels = key_labels.repeat(num_views)
+        loss, grad, positives = queue_contrast(
+            views.detach(), labels,
+            [(self.queue.features, self.queue.labels), (keys, all_labels)],
+            self.margin, self.negatives)
         # Adds 0 to the value and the closed-form gradient to the anchors.
         loss = loss.mean() + (
-            grad * (anchors - anchors.detach())).sum() / len(anchors)
+            grad * (views - views.detach())).sum() / loss.numel()
 
-        remembered = num_views if self.enqueue == 'both' else 1
-        self.queue.enqueue(batch_keys[:remembered * total],
-                           key_labels.repeat(remembered))
+        in_batch = (labels[:, None] == all_labels).sum(1) - 1
+        remembered = len(keys) if self.enqueue == 'both' else len(key_labels)
+        self.queue.enqueue(keys[:remembered], all_labels[:remembered])
         return dict(
             loss_qc=self.loss_weight * loss,
-            ddl_positives=from_queue.sum() / len(anchors))
+            ddl_positives=(positives - in_batch).sum() / len(labels))
 
 
 def check_margin(owner: str, margin: float) -> None:

@@ -2,13 +2,13 @@
 from typing import Sequence, Tuple, Union
 
 import torch
-from mmengine.dist import all_gather, all_reduce, get_rank, get_world_size
+from mmengine.dist import all_gather, all_reduce, get_world_size
 
 
 @torch.no_grad()
 def gather_batch(
         features: torch.Tensor,
-        labels: torch.Tensor) -> Tuple[torch.Tensor, torch.Tensor, int]:
+        labels: torch.Tensor) -> Tuple[torch.Tensor, torch.Tensor]:
     """Concatenate features and labels of all ranks, in rank order.
 
     Ranks may hold batches of different sizes. In a single process nothing is
@@ -19,15 +19,14 @@ def gather_batch(
         labels (Tensor): (n, ), int64.
 
     Returns:
-        tuple[Tensor, Tensor, int]: The features (N, ...) and labels (N, ) of
-        all ranks, and the place in them of this rank's first entry.
+        tuple[Tensor, Tensor]: The features (N, ...) and labels (N, ) of all
+        ranks.
     """
     if get_world_size() == 1:
-        return features, labels, 0
+        return features, labels
     size = labels.new_tensor([len(labels)])
     sizes = torch.cat(all_gather(size)).tolist()
-    features, labels = (_gather_uneven(x, sizes) for x in (features, labels))
-    return features, labels, sum(sizes[:get_rank()])
+    return _gather_uneven(features, sizes), _gather_uneven(labels, sizes)
 
 
 def _gather_uneven(x: torch.Tensor, sizes: Sequence[int]) -> torch.Tensor:
