@@ -227,3 +227,51 @@ def test_one_position_is_an_error():
 def test_cells_larger_than_the_bounds_are_an_error():
     with pytest.raises(ValueError, match='25%.*area'):
         discrepancy_mask(torch.rand(2, 2, 2), (32, 32), area=(0.4, 0.6))
+
+
+@pytest.mark.parametrize('grid', [(1, 2), (2, 2), (3, 5), (7, 7), (14, 9)])
+@pytest.mark.parametrize('q', [0.01, 0.3, 0.5, 0.9, 0.99])
+@pytest.mark.parametrize('ties', [False, True])
+def test_kept_cells_equal_a_sort(grid, q, ties):
+    n = grid[0] * grid[1]
+    pattern = torch.randn(3, *grid)
+    if ties:
+        pattern = pattern.round()
+    area = (1e-3, 1 - 1e-3)
+    keep = DiscrepancyMaskView('keep', ('quantile', q), area)
+    erase = DiscrepancyMaskView('erase', ('quantile', q), area)
+    masked = min(max(round((1 - q) * n), 1), n - 1)
+    for b, values in enumerate(pattern.flatten(1).tolist()):
+        ranked = sorted(range(n), key=lambda place: (-values[place], place))
+        assert keep.kept_cells(pattern)[b].tolist() == ranked[:masked]
+        assert erase.kept_cells(pattern)[b].tolist() == ranked[masked:]
+
+
+@pytest.mark.parametrize('q, area, kept', [
+    (0.05, (0.1, 0.6), 60),
+    (0.95, (0.3, 0.9), 30),
+    (0.5, (0.1, 0.9), 50),
+])
+def test_kept_cells_stay_within_the_bounds(q, area, kept):
+    view = DiscrepancyMaskView(threshold=('quantile', q), area=area)
+    assert view.kept_cells(torch.rand(2, 10, 10)).shape == (2, kept)
+
+
+def test_kept_cells_of_a_useless_map_are_an_error():
+    view = DiscrepancyMaskView(threshold=('quantile', 0.5), area=(0.4, 0.6))
+    with pytest.raises(ValueError, match='1 x 1'):
+        view.kept_cells(torch.rand(2, 1, 1))
+    with pytest.raises(ValueError, match='area'):
+        view.kept_cells(torch.rand(2, 1, 3))
+
+
+@pytest.mark.parametrize('options, equal', [
+    (dict(threshold=('quantile', 0.5)), True),
+    (dict(threshold=['quantile', 0.5], mode='erase'), True),
+    (dict(threshold=('quantile', 0.5), mode='crop'), False),
+    (dict(threshold=('quantile', 0.5), mode='soft'), False),
+    (dict(threshold='mean'), False),
+    (dict(threshold=0.5), False),
+])
+def test_keeps_equal_cells(options, equal):
+    assert DiscrepancyMaskView(**options).keeps_equal_cells is equal

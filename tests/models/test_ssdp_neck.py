@@ -10,7 +10,9 @@ from csd_mmpretrain.models.necks.ssdp_neck import (
     GATINGS,
     content_pattern,
     gate_weights,
+    weighted_mean,
 )
+from csd_mmpretrain.models.utils.masked_features import MaskedFeatures
 
 
 def slow_pattern(x, kernel):
@@ -127,3 +129,93 @@ def test_channels_must_match():
 
 def test_gate_weights_are_one_per_position():
     assert gate_weights(torch.rand(2, 3, 4)).shape == (2, 3, 4)
+
+
+def some_positions(batch, h, w):
+    """From one position to all of them, image by image."""
+    valid = torch.zeros(batch, h * w, dtype=torch.bool)
+    for b, row in enumerate(valid):
+        count = 1 + b * (h * w - 1) // max(batch - 1, 1)
+        row[torch.randperm(h * w)[:count]] = True
+    return valid.view(batch, h, w)
+
+
+@pytest.mark.parametrize('layout', ['nchw', 'nhwc', 'tokens'])
+@pytest.mark.parametrize('kernel, gating', [
+    (kernel, gating) for kernel in ('gap', 'cosine', 'conv')
+    for gating in GATINGS if (kernel, gating) != ('conv', 'none')
+])
+def test_masked_features_equal_the_valid_positions_alone(
+        kernel, gating, layout):
+    x = torch.randn(4, 6, 3, 3, requires_grad=True)
+    valid = some_positions(4, 3, 3)
+    neck = SSDPNeck(6, kernel, gating, layout)
+    feat = dict(
+        nchw=x, nhwc=x.permute(0, 2, 3, 1), tokens=x.flatten(2).mT)[layout]
+    (out, ) = neck(MaskedFeatures((feat, ), valid))
+    alone = SSDPNeck(6, kernel, gating)
+    alone.load_state_dict(neck.state_dict())
+    expected = torch.cat(
+        [alone((x[b:b + 1, :, valid[b]][..., None], ))[0] for b in range(4)])
+    torch.testing.assert_close(out, expected)
+
+    weights = torch.randn_like(out)
+    leaves = [x, *neck.parameters()]
+    fast = torch.autograd.grad((out * weights).sum(), leaves)
+    slow = torch.autograd.grad((expected * weights).sum(),
+                               [x, *alone.parameters()])
+    for ours, theirs in zip(fast, slow):
+        torch.testing.assert_close(ours, theirs)
+    assert not fast[0].permute(0, 2, 3, 1)[~valid].any()
+
+
+@pytest.mark.parametrize('kernel', ['gap', 'cosine', 'conv'])
+@pytest.mark.parametrize('gating', ['multiply', 'standardised', 'residual'])
+def test_what_is_not_valid_does_not_count(kernel, gating):
+    x = torch.randn(4, 6, 4, 5)
+    valid = some_positions(4, 4, 5)
+    neck = SSDPNeck(6, kernel, gating)
+    (out, ) = neck(MaskedFeatures((x, ), valid))
+    other = torch.where(valid[:, None], x, 100 * torch.randn_like(x))
+    (again, ) = neck(MaskedFeatures((other, ), valid))
+    torch.testing.assert_close(again, out)
+
+
+@pytest.mark.parametrize('gating', GATINGS)
+def test_all_valid_is_the_plain_feature(gating):
+    x = torch.randn(3, 6, 5, 4)
+    neck = SSDPNeck(6, gating=gating)
+    (out, ) = neck(MaskedFeatures((x, ), torch.ones(3, 5, 4).bool()))
+    torch.testing.assert_close(out, neck((x, ))[0])
+
+
+@pytest.mark.parametrize('gating', GATINGS)
+def test_one_valid_position_has_finite_gradients(gating):
+    x = torch.randn(2, 4, 3, 3, requires_grad=True)
+    valid = torch.zeros(2, 3, 3, dtype=torch.bool)
+    valid[:, 1, 2] = True
+    out = SSDPNeck(4, gating=gating)(MaskedFeatures((x, ), valid))[0]
+    out.sum().backward()
+    assert out.isfinite().all() and x.grad.isfinite().all()
+
+
+def test_masked_features_stay_float32_under_autocast():
+    x = torch.randn(2, 4, 3, 3).bfloat16()
+    feats = MaskedFeatures((x, ), some_positions(2, 3, 3))
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        assert SSDPNeck(4)(feats)[0].dtype == torch.float32
+
+
+def test_weighted_mean_equals_the_loop():
+    x, weights = torch.randn(3, 2, 4, 5), torch.rand(3, 4, 5)
+    valid = some_positions(3, 4, 5)
+    for w, v in ((None, None), (weights, None), (None, valid),
+                 (weights, valid)):
+        out = weighted_mean(x, w, v)
+        for b in range(3):
+            values = [
+                x[b, :, i, j] * (1 if w is None else w[b, i, j])
+                for i in range(4) for j in range(5)
+                if v is None or v[b, i, j]
+            ]
+            torch.testing.assert_close(out[b], sum(values) / len(values))

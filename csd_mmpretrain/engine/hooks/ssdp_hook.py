@@ -9,9 +9,13 @@ from mmpretrain.registry import HOOKS, MODELS
 from torch import nn
 
 from csd_mmpretrain.models.heads import CSDHead
+from csd_mmpretrain.models.utils.masked_features import MaskedFeatures
+from csd_mmpretrain.models.utils.token_trunk import TokenTrunk
 from csd_mmpretrain.models.utils.view_norm import NORMS, view_norm
 
 from ..unwrap import unwrap
+
+SECOND_PASSES = ('full', 'kept_tokens')
 
 
 @HOOKS.register_module()
@@ -37,16 +41,28 @@ class SSDPHook(Hook):
             ``'batch'`` or ``'frozen'``, see
             :func:`~csd_mmpretrain.models.utils.view_norm.view_norm`. Defaults
             to ``'batch'``, by cross-validation (docs/reliability.md).
+        second_pass (str): What of the second view enters the backbone.
+            ``'full'``: all of I', dropped pixels being 0. ``'kept_tokens'``,
+            for plain vision transformers: the patches of I that the mask
+            keeps, at their places, and nothing else, at about their share of
+            the cost; the neck pools their positions alone. To the network
+            the dropped patches are then absent instead of of the mean colour,
+            and whole patches are kept or dropped, so a training differs from
+            one with ``'full'``. Defaults to ``'full'``.
         enabled (bool): False gives the plain classifier. Defaults to True.
 
     Raises:
-        ValueError: For an unknown norm.
+        ValueError: For an unknown norm or second_pass, or if the view does
+            not keep equally many cells of every image, as ``'kept_tokens'``
+            needs.
         TypeError, ValueError: Before the first step, if the model has no
             ``CSDHead``, or no neck with a pattern map where the view needs
-            one.
+            one, or for ``'kept_tokens'`` a backbone or neck that it does not
+            work with, see
+            :class:`~csd_mmpretrain.models.utils.token_trunk.TokenTrunk`.
 
     Source: SSDP of the paper: the augmented image passes the same backbone
-    again, in training only; ``norm`` is a choice.
+    again, in training only; ``norm`` and ``second_pass`` are choices.
 
     Example:
         ::
@@ -54,6 +70,14 @@ class SSDPHook(Hook):
             default_hooks = dict(ssdp=dict(
                 type='SSDPHook',
                 view=dict(type='DiscrepancyMaskView', mode='keep')))
+
+        The second pass of a ViT at half the tokens::
+
+            default_hooks = dict(ssdp=dict(
+                type='SSDPHook',
+                second_pass='kept_tokens',
+                view=dict(
+                    type='DiscrepancyMaskView', threshold=('quantile', 0.5))))
     """
 
     # Before RuntimeInfoHook, which hands the step's outputs to the logger.
@@ -63,14 +87,26 @@ class SSDPHook(Hook):
         self,
         view: Any = None,
         norm: str = 'batch',
+        second_pass: str = 'full',
         enabled: bool = True
     ) -> None:
-        if norm not in NORMS:
-            raise ValueError(f'SSDPHook: unknown norm={norm!r}; choose one of '
-                             f'{", ".join(NORMS)}.')
+        for name, value, known in (('norm', norm, NORMS),
+                                   ('second_pass', second_pass,
+                                    SECOND_PASSES)):
+            if value not in known:
+                raise ValueError(f'SSDPHook: unknown {name}={value!r}; '
+                                 f'choose one of {", ".join(known)}.')
         view = view or dict(type='DiscrepancyMaskView')
         self.view = MODELS.build(view) if isinstance(view, dict) else view
+        if second_pass == 'kept_tokens' and not getattr(
+                self.view, 'keeps_equal_cells', False):
+            raise ValueError(
+                "SSDPHook: second_pass='kept_tokens' needs a view that keeps "
+                'equally many cells of every image. Set view=dict('
+                "type='DiscrepancyMaskView', mode='keep', threshold="
+                "('quantile', 0.5)), or mode='erase', or second_pass='full'.")
         self.norm = norm
+        self.second_pass = second_pass
         self.enabled = enabled
         self._handles = []
         self._samples = None
@@ -87,6 +123,8 @@ class SSDPHook(Hook):
         model = unwrap(runner.model)
         self._check(model)
         self._neck = model.neck
+        if self.second_pass == 'kept_tokens':
+            self._trunk = TokenTrunk(model.backbone)
         self._handles = [
             model.register_forward_pre_hook(
                 self._enter_model, with_kwargs=True),
@@ -135,6 +173,13 @@ class SSDPHook(Hook):
                 f"model's neck is {type(neck).__name__}. Use "
                 "neck=dict(type='SSDPNeck', in_channels=...), or a view "
                 'without one, such as EraseShuffleView.')
+        if self.second_pass == 'kept_tokens' and not getattr(
+                neck, 'takes_masked_features', False):
+            raise TypeError(
+                "second_pass='kept_tokens' leaves places of the feature map "
+                f"empty, which the model's neck, {type(neck).__name__}, "
+                "would count. Use neck=dict(type='SSDPNeck', "
+                "in_channels=...), or second_pass='full' of SSDPHook.")
 
     def _enter_model(self, model: nn.Module, args: Sequence[Any],
                      kwargs: dict) -> None:
@@ -157,7 +202,27 @@ class SSDPHook(Hook):
         if self.view.needs_pattern_map:
             with torch.no_grad():
                 pattern = self._neck.pattern_map(feats)
+        if self.second_pass == 'kept_tokens':
+            return self._pass_kept(backbone, images, feats, pattern)
         second, self._kept = self.view(images, pattern, labels)
         with view_norm(backbone, self.norm):
             second_feats = backbone(second)
-        return tuple(torch.cat(pair) for pair in zip(feats, second_feats))
+        return _stack(feats, second_feats)
+
+    def _pass_kept(self, backbone: nn.Module, images: torch.Tensor,
+                   feats: Sequence[torch.Tensor],
+                   pattern: torch.Tensor) -> MaskedFeatures:
+        index = self.view.kept_cells(pattern)
+        with view_norm(backbone, self.norm), self._trunk.keep(index):
+            second_feats = backbone(images)
+        kept = torch.zeros(
+            pattern.shape, dtype=torch.bool, device=pattern.device)
+        kept.view(len(kept), -1).scatter_(1, index, True)
+        self._kept = kept.float().mean(dim=(1, 2))
+        valid = torch.cat([torch.ones_like(kept), kept])
+        return MaskedFeatures(_stack(feats, second_feats), valid)
+
+
+def _stack(feats: Sequence[torch.Tensor],
+           second: Sequence[torch.Tensor]) -> Tuple[torch.Tensor, ...]:
+    return tuple(torch.cat(pair) for pair in zip(feats, second))

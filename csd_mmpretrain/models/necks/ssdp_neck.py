@@ -1,5 +1,5 @@
 """SSDP's pattern map, its gate and the pooled feature."""
-from typing import Optional, Sequence, Tuple
+from typing import Optional, Sequence, Tuple, Union
 
 import torch
 import torch.nn.functional as F
@@ -8,12 +8,40 @@ from mmpretrain.registry import MODELS
 from torch import nn
 
 from ..utils.feature_map import LAYOUTS, to_feature_map
+from ..utils.masked_features import MaskedFeatures
 
 KERNELS = ('gap', 'cosine', 'conv')
 GATINGS = ('multiply', 'standardised', 'residual', 'none')
 
 
-def content_pattern(x: torch.Tensor, kernel: str = 'gap') -> torch.Tensor:
+def weighted_mean(x: torch.Tensor,
+                  weights: Optional[torch.Tensor] = None,
+                  valid: Optional[torch.Tensor] = None) -> torch.Tensor:
+    """Average weighted maps over their positions.
+
+    Args:
+        x (Tensor): (B, C, h, w), floating.
+        weights (Tensor, optional): (B, h, w), like ``x``, the factor of each
+            position. Defaults to None, 1.
+        valid (Tensor, optional): (B, h, w), bool, the positions that count.
+            Defaults to None, all.
+
+    Returns:
+        Tensor: (B, C).
+    """
+    if valid is None:
+        if weights is None:
+            return x.mean(dim=(2, 3))
+        positions = weights[0].numel()
+    else:
+        positions = valid.sum(dim=(1, 2))[:, None]
+        weights = valid.to(x) if weights is None else weights * valid
+    return torch.einsum('bchw,bhw->bc', x, weights) / positions
+
+
+def content_pattern(x: torch.Tensor,
+                    kernel: str = 'gap',
+                    valid: Optional[torch.Tensor] = None) -> torch.Tensor:
     r"""Correlate a feature map with the kernel made of its own content.
 
     With :math:`k` the mean of :math:`X` over its positions,
@@ -25,13 +53,15 @@ def content_pattern(x: torch.Tensor, kernel: str = 'gap') -> torch.Tensor:
     Args:
         x (Tensor): (B, C, h, w), floating.
         kernel (str): ``'gap'`` or ``'cosine'``. Defaults to ``'gap'``.
+        valid (Tensor, optional): (B, h, w), bool, the positions that make
+            the kernel. Defaults to None, all.
 
     Returns:
         Tensor: The pattern map, (B, h, w).
 
     Source: the paper names a content-aware kernel; both forms are choices.
     """
-    content = x.mean(dim=(2, 3))
+    content = weighted_mean(x, valid=valid)
     if kernel == 'cosine':
         return torch.einsum('bc,bchw->bhw', F.normalize(content, dim=1),
                             F.normalize(x, dim=1))
@@ -39,7 +69,8 @@ def content_pattern(x: torch.Tensor, kernel: str = 'gap') -> torch.Tensor:
 
 
 def gate_weights(pattern: torch.Tensor,
-                 gating: str = 'multiply') -> torch.Tensor:
+                 gating: str = 'multiply',
+                 valid: Optional[torch.Tensor] = None) -> torch.Tensor:
     r"""Turn a pattern map into the weight of each position.
 
     - ``'multiply'``: :math:`\sigma(P)`, the paper's
@@ -51,6 +82,8 @@ def gate_weights(pattern: torch.Tensor,
     Args:
         pattern (Tensor): (B, h, w), floating.
         gating (str): One of the above. Defaults to ``'multiply'``.
+        valid (Tensor, optional): (B, h, w), bool, the positions whose mean
+            and deviation count. Defaults to None, all.
 
     Returns:
         Tensor: (B, h, w), the factor of all channels at each position.
@@ -60,9 +93,19 @@ def gate_weights(pattern: torch.Tensor,
     if gating == 'none':
         return torch.ones_like(pattern)
     if gating == 'standardised':
-        pattern = F.layer_norm(pattern, pattern.shape[1:])
+        pattern = _standardise(pattern, valid)
     weights = pattern.sigmoid()
     return 1 + weights if gating == 'residual' else weights
+
+
+def _standardise(pattern: torch.Tensor,
+                 valid: Optional[torch.Tensor]) -> torch.Tensor:
+    if valid is None:
+        return F.layer_norm(pattern, pattern.shape[1:])
+    mean = weighted_mean(pattern[:, None], valid=valid)
+    centred = pattern - mean[..., None]
+    variance = weighted_mean(centred.square()[:, None], valid=valid)
+    return centred * (variance[..., None] + 1e-5).rsqrt()
 
 
 @MODELS.register_module()
@@ -98,6 +141,8 @@ class SSDPNeck(BaseModule):
             neck=dict(type='SSDPNeck', in_channels=768,
                       layout='tokens', num_prefix_tokens=5)
     """
+
+    takes_masked_features = True
 
     def __init__(self,
                  in_channels: int,
@@ -168,23 +213,32 @@ class SSDPNeck(BaseModule):
         with torch.autocast(x.device.type, enabled=False):
             return self._pattern(x.float())
 
-    def forward(self, feats: Sequence[torch.Tensor]) -> Tuple[torch.Tensor]:
+    def forward(
+        self, feats: Union[Sequence[torch.Tensor], MaskedFeatures]
+    ) -> Tuple[torch.Tensor]:
         """Gate and pool the last feature.
 
         Args:
-            feats (Sequence[Tensor]): The backbone's outputs.
+            feats (Sequence[Tensor] | MaskedFeatures): The backbone's outputs.
+                Of masked ones the valid positions alone make the pattern
+                map, its gate and the mean.
 
         Returns:
             tuple[Tensor]: One (B, C) float32 feature.
         """
+        valid = None
+        if isinstance(feats, MaskedFeatures):
+            feats, valid = feats
         x = self.feature_map(feats)
         with torch.autocast(x.device.type, enabled=False):
             x = x.float()
-            weights = gate_weights(self._pattern(x), self.gating)
-            positions = weights[0].numel()
-            return (torch.einsum('bchw,bhw->bc', x, weights) / positions, )
+            pattern = self._pattern(x, valid)
+            weights = gate_weights(pattern, self.gating, valid)
+            return (weighted_mean(x, weights, valid), )
 
-    def _pattern(self, x: torch.Tensor) -> torch.Tensor:
+    def _pattern(self,
+                 x: torch.Tensor,
+                 valid: Optional[torch.Tensor] = None) -> torch.Tensor:
         if self.kernel == 'conv':
             return self.conv(x).squeeze(1)
-        return content_pattern(x, self.kernel)
+        return content_pattern(x, self.kernel, valid)

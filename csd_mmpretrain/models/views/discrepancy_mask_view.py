@@ -213,6 +213,45 @@ class DiscrepancyMaskView:
         """
         return discrepancy_mask(pattern, size, self.threshold, self.area)
 
+    @property
+    def keeps_equal_cells(self) -> bool:
+        """Whether the number of cells that are kept is known beforehand."""
+        return self.mode in ('keep', 'erase') and isinstance(
+            self.threshold, (tuple, list))
+
+    @torch.no_grad()
+    def kept_cells(self, pattern: torch.Tensor) -> torch.Tensor:
+        """Choose the cells of the map that the second view keeps.
+
+        The cells are ranked by P, ties by position. Of n cells M holds the
+        best ``round((1 - q) * n)``, or as near to it as ``area`` allows;
+        ``'erase'`` keeps the others.
+
+        Args:
+            pattern (Tensor): (B, h, w), with ``threshold=('quantile', q)``
+                and ``mode`` ``'keep'`` or ``'erase'``.
+
+        Returns:
+            Tensor: (B, k), int64, numbered row by row; k is that of all maps
+            of this size.
+
+        Raises:
+            ValueError: If the map has one position only, or no number of
+                cells meets ``area``.
+
+        Example:
+            >>> import torch
+            >>> view = DiscrepancyMaskView(threshold=('quantile', 0.5))
+            >>> view.kept_cells(torch.tensor([[[3., 1.], [2., 4.]]]))
+            tensor([[3, 0]])
+        """
+        grid = pattern.shape[1:]
+        least, most = _pixel_bounds(grid, grid, self.area)
+        masked = round((1 - self.threshold[1]) * grid.numel())
+        masked = min(max(masked, least), most)
+        order = pattern.flatten(1).argsort(dim=1, descending=True, stable=True)
+        return order[:, masked:] if self.mode == 'erase' else order[:, :masked]
+
     @torch.no_grad()
     def __call__(
         self,
