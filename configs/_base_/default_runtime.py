@@ -18,6 +18,7 @@ default_hooks = dict(
     setup_check=dict(type='SetupCheckHook'),
     checkpoint_match=dict(type='CheckpointMatchHook'),
     dataset_check=dict(type='DatasetCheckHook'),
+    image_cache=dict(type='ImageCacheHook'),
     finite_check=dict(type='FiniteCheckHook'),
     plain_checkpoint=dict(type='PlainCheckpointHook'),
     run_summary=dict(type='RunSummaryHook'))

@@ -4,6 +4,7 @@ from .checkpoint_match_hook import CheckpointMatchHook
 from .dataset_check_hook import DatasetCheckHook
 from .exact_resume_hook import ExactResumeHook
 from .finite_check_hook import FiniteCheckHook
+from .image_cache_hook import ImageCacheHook
 from .loss_warmup_hook import LossWarmupHook
 from .plain_checkpoint_hook import PlainCheckpointHook
 from .run_summary_hook import RunSummaryHook
@@ -17,6 +18,7 @@ __all__ = [
     'DatasetCheckHook',
     'ExactResumeHook',
     'FiniteCheckHook',
+    'ImageCacheHook',
     'LossWarmupHook',
     'PlainCheckpointHook',
     'RunSummaryHook',
