@@ -153,7 +153,12 @@ def test_model_index_loads(monkeypatch):
     monkeypatch.setattr(ModelHub, '_models_dict', {})
     ModelHub.register_model_index(
         REPO / 'model-index.yml', config_prefix=REPO)
-    assert len(ModelHub._models_dict) == len(NAMES)
+    metafiles = [
+        yaml.safe_load(path.read_text())
+        for path in (REPO / 'configs').glob('*/metafile.yml')
+    ]
+    assert len(ModelHub._models_dict) == sum(
+        len(metafile['Models']) for metafile in metafiles) > len(NAMES)
     assert ModelHub.get('csdnet_cotton80').config.model.head.type == 'CSDHead'
 
 

@@ -1,0 +1,21 @@
+"""CLE-ViT's second view and loss on Grocery81, on the same backbone."""
+_base_ = '../csdnet/grocery81.py'
+
+model = dict(
+    neck=dict(gating='none'),
+    head=dict(
+        aug_loss_weight=1.0,
+        ddl=dict(
+            _delete_=True,
+            type='PairMarginLoss',
+            margin=0.4,
+            loss_weight=1.0),
+        ssdt=None))
+
+default_hooks = dict(
+    ssdp=dict(
+        view=dict(
+            _delete_=True,
+            type='EraseShuffleView',
+            area=(0.15, 0.45),
+            aspect=(0.3, 3.3))))
