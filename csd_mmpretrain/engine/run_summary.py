@@ -249,7 +249,7 @@ def describe_losses(head: Optional[nn.Module]) -> str:
         if head.aug_loss_weight:
             terms.append(f'{head.aug_loss_weight:g} x (the same on the '
                          'second view)')
-        terms.append(_term(head.ddl, 'alpha=', 'margin'))
+        terms.append(_term(head.ddl, 'alpha=', 'margin', 'metric'))
         terms.append(_term(head.ssdt, 'beta=', 'temperature', 'direction'))
     return ' + '.join(term for term in terms if term)
 
@@ -279,7 +279,8 @@ def describe_views(hooks: Iterable[Hook]) -> List[str]:
         view = getattr(hook, 'view', None)
         if view is None:
             continue
-        names = ('mode', 'threshold', 'area', 'aspect')
+        names = ('mode', 'threshold', 'area', 'aspect', 'scale', 'ratio',
+                 'flip', 'jitter')
         settings = _settings((name, getattr(view, name, None))
                              for name in names)
         lines.append(f'{type(view).__name__}{settings}'

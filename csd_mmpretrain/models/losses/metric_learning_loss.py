@@ -64,6 +64,9 @@ class MetricLearningLoss(BaseModule):
             take no labels (``VICRegLoss``, ``ManifoldLoss``) do not fit.
         loss_weight (float): Defaults to 1.0.
 
+    Attributes:
+        metric (str): Name of the loss, for the log.
+
     Raises:
         ImportError: If pytorch-metric-learning is missing.
         ValueError: For an unknown loss, or arguments that it does not take.
@@ -84,6 +87,7 @@ class MetricLearningLoss(BaseModule):
     def __init__(self, loss: dict, loss_weight: float = 1.0) -> None:
         super().__init__()
         self.loss = _build(loss)
+        self.metric = loss['type']
         self.loss_weight = loss_weight
 
     def forward(self, views: torch.Tensor,
