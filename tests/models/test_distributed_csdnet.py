@@ -41,6 +41,16 @@ RESNET = dict(
     stem_channels=8,
     base_channels=8,
     norm_eval=True)
+VIT = dict(
+    type='VisionTransformer',
+    img_size=32,
+    patch_size=8,
+    arch=dict(
+        embed_dims=16, num_layers=2, num_heads=2, feedforward_channels=24),
+    out_type='featmap')
+KEPT = dict(
+    second_pass='kept_tokens',
+    view=dict(type='DiscrepancyMaskView', threshold=('quantile', 0.5)))
 LINEAR = dict(type='LinearClsHead', num_classes=4, in_channels=16)
 ARCFACE = dict(LINEAR, type='ArcFaceClsHead')
 SSDT = dict(type='SSDTLoss')
@@ -66,6 +76,9 @@ RUNS = dict(
     activation_checkpointing=dict(
         FP64, wrapper=STATIC, checkpointing='mmengine'),
     fsdp=dict(FP64, fsdp=dict(recompute=True)),
+    kept_tokens=dict(FP64, backbone=VIT, hook=KEPT),
+    kept_tokens_fsdp=dict(
+        FP64, backbone=VIT, hook=KEPT, fsdp=dict(recompute=True)),
     # FSDP takes the norm in fp32 only.
     fsdp_clipped=dict(fsdp=dict(), clip_grad=dict(max_norm=0.05)))
 NAMES = {2: list(RUNS), 4: ['fp64', 'fp32', 'accumulated', 'fsdp']}
@@ -89,11 +102,13 @@ def build(backbone=SWIN,
           ssdt=SSDT,
           checkpointing=None):
     torch.manual_seed(0)
+    if checkpointing == 'with_cp':
+        backbone = dict(backbone, with_cp=True)
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         model = MODELS.build(
             dict(
                 type='ImageClassifier',
-                backbone=dict(backbone, with_cp=checkpointing == 'with_cp'),
+                backbone=backbone,
                 neck=dict(type='SSDPNeck', in_channels=16),
                 head=dict(
                     type='CSDHead',
@@ -138,7 +153,7 @@ def prepare(model, optim_wrapper, rank, wrapper, fsdp):
     if rank is not None and fsdp is not None:
         with patch.dict(os.environ, LOCAL_RANK=str(rank)):
             strategy = BlockFSDPStrategy(
-                blocks=['SwinBlock'],
+                blocks=['SwinBlock', 'TransformerEncoderLayer'],
                 model_wrapper=dict(device_id='cpu'),
                 work_dir=tempfile.gettempdir(),
                 **fsdp)
@@ -173,6 +188,7 @@ def train(sizes,
           wrapper=DDP,
           fsdp=None,
           ssdt=SSDT,
+          hook=None,
           **parts):
     """A few steps, and what they leave behind."""
     grads, losses = [], []
@@ -190,8 +206,8 @@ def train(sizes,
         wrapped, optim_wrapper = prepare(model, optim_wrapper, rank, wrapper,
                                          fsdp)
         wrapped.train()
-        hook = SSDPHook(enabled=ssdt is not None)
-        hook.before_train(SimpleNamespace(model=wrapped))
+        second_view = SSDPHook(**hook or {}, enabled=ssdt is not None)
+        second_view.before_train(SimpleNamespace(model=wrapped))
         optim_wrapper.optimizer.register_step_pre_hook(keep_grads)
         optim_wrapper.initialize_count_status(wrapped, 0, STEPS)
         for batch in batches(sizes, rank):
