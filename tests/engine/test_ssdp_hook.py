@@ -373,6 +373,13 @@ def test_kept_tokens_need_equal_numbers(view):
         SSDPHook(view=view, second_pass='kept_tokens')
 
 
+def test_a_refused_view_is_shown_with_its_options():
+    with pytest.raises(ValueError) as error:
+        SSDPHook(second_pass='kept_tokens')
+    assert "DiscrepancyMaskView(mode='keep', threshold='mean'" in str(
+        error.value)
+
+
 def test_kept_tokens_need_a_plain_vit():
     with pytest.raises(TypeError, match="MobileNetV2.*second_pass='full'"):
         attach_kept(classifier(), view=half())

@@ -36,7 +36,8 @@ class SSDPHook(Hook):
             called as ``view(images, pattern_map, labels)`` that returns the
             second view and the kept share of each image, and that says in
             ``needs_pattern_map`` whether it looks at the pattern map.
-            Defaults to None, a ``DiscrepancyMaskView``.
+            ``'kept_tokens'`` asks it for ``kept_cells`` instead. Defaults to
+            None, a ``DiscrepancyMaskView``.
         norm (str): What batch norm does with the second view, ``'shared'``,
             ``'batch'`` or ``'frozen'``, see
             :func:`~csd_mmpretrain.models.utils.view_norm.view_norm`. Defaults
@@ -100,11 +101,15 @@ class SSDPHook(Hook):
         self.view = MODELS.build(view) if isinstance(view, dict) else view
         if second_pass == 'kept_tokens' and not getattr(
                 self.view, 'keeps_equal_cells', False):
+            options = ', '.join(f'{k}={v!r}' for k, v in
+                                vars(self.view).items())
             raise ValueError(
                 "SSDPHook: second_pass='kept_tokens' needs a view that keeps "
-                'equally many cells of every image. Set view=dict('
-                "type='DiscrepancyMaskView', mode='keep', threshold="
-                "('quantile', 0.5)), or mode='erase', or second_pass='full'.")
+                'equally many cells of every image, but '
+                f'{type(self.view).__name__}({options}) does not. Set '
+                "view=dict(type='DiscrepancyMaskView', mode='keep', "
+                "threshold=('quantile', 0.5)), mode='erase' with the same "
+                "threshold, or second_pass='full'.")
         self.norm = norm
         self.second_pass = second_pass
         self.enabled = enabled
