@@ -1,0 +1,90 @@
+"""CSDNet's choices, one at a time, and its peers, by cross-validation.
+
+Training photos of Grocery81 alone: three of the eight of each class to train
+on, the other five held out, drawn anew for each split; 128 px. All rows send
+as many images through the backbone: one view for 24 epochs, two for 12.
+"""
+baseline = 'csdnet'
+seeds = [1]
+splits = dict(num=3, shots=3)
+
+options = {
+    'train_dataloader.dataset.pipeline.1.scale': 128,
+    'val_dataloader.dataset.pipeline.1.scale': 146,
+    'val_dataloader.dataset.pipeline.2.crop_size': 128,
+    'train_dataloader.num_workers': 0,
+    'val_dataloader.num_workers': 0,
+    'train_cfg.max_epochs': 12,
+    'train_cfg.val_interval': 12,
+    'param_scheduler.1.end': 12,
+    'default_hooks.checkpoint.interval': 4,
+}
+_one_view = {
+    'train_cfg.max_epochs': 24,
+    'train_cfg.val_interval': 24,
+    'param_scheduler.1.end': 24,
+}
+
+_view = 'default_hooks.ssdp.view'
+_neck = 'model.neck'
+_ddl = 'model.head.ddl'
+_ssdt = 'model.head.ssdt'
+_queue = {f'{_ddl}.queue_len': 243}
+
+_peers = {
+    'plain': '../csdnet/grocery81_baseline.py',
+    'cross entropy': '../peers/grocery81_cross-entropy.py',
+    'Mixup': '../peers/grocery81_mixup.py',
+    'CutMix': '../peers/grocery81_cutmix.py',
+    'RandomErasing': '../peers/grocery81_random-erasing.py',
+    'ArcFace': '../peers/grocery81_arcface.py',
+}
+_two_view_peers = {
+    'two views': '../peers/grocery81_two-views.py',
+    'SupCon': '../peers/grocery81_supcon.py',
+    'CLE-ViT': '../peers/grocery81_cle-vit.py',
+}
+_changes = {
+    'CSDNet': {},
+    'SSDP alone': {_ddl: None, _ssdt: None},
+    'without SSDT': {_ssdt: None},
+    'without DDL': {_ddl: None},
+    'view: erase': {f'{_view}.mode': 'erase'},
+    'view: crop': {f'{_view}.mode': 'crop'},
+    'view: soft': {f'{_view}.mode': 'soft'},
+    'threshold: median': {f'{_view}.threshold': ('quantile', 0.5)},
+    'threshold: 0.5': {f'{_view}.threshold': 0.5},
+    'kernel: cosine': {f'{_neck}.kernel': 'cosine'},
+    'kernel: conv': {f'{_neck}.kernel': 'conv'},
+    'gating: standardised': {f'{_neck}.gating': 'standardised'},
+    'gating: none': {f'{_neck}.gating': 'none'},
+    'no L_cls on the view': {'model.head.aug_loss_weight': 0.},
+    'alpha 0.3': {f'{_ddl}.loss_weight': 0.3},
+    'alpha 3': {f'{_ddl}.loss_weight': 3.},
+    'margin 0': {f'{_ddl}.margin': 0.},
+    'margin 0.7': {f'{_ddl}.margin': 0.7},
+    'negatives: violating': {f'{_ddl}.negatives': 'violating'},
+    'iota: a quarter epoch': {f'{_ddl}.queue_len': 61},
+    'beta 0.3': {f'{_ssdt}.loss_weight': 0.3},
+    'beta 3': {f'{_ssdt}.loss_weight': 3.},
+    'tau 1': {f'{_ssdt}.temperature': 1.},
+    'direction: aug2raw': {f'{_ssdt}.direction': 'aug2raw'},
+    'direction: raw2aug': {f'{_ssdt}.direction': 'raw2aug'},
+    'warm-up of alpha and beta: 3 epochs': {
+        'default_hooks.loss_warmup': dict(type='LossWarmupHook', epochs=3)
+    },
+}
+_rows = [
+    *((title, config, _one_view) for title, config in _peers.items()),
+    *((title, config, {}) for title, config in _two_view_peers.items()),
+    ('two views, DDL and SSDT', '../peers/grocery81_two-views-distilled.py',
+     _queue),
+    *((title, '../csdnet/grocery81.py', {**_queue, **change})
+      for title, change in _changes.items()),
+]
+
+runs = {
+    title.lower().replace(':', '').replace(',', '').replace(' ', '-'):
+    dict(title=title, config=config, options=options)
+    for title, config, options in _rows
+}

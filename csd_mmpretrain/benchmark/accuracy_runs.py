@@ -1,0 +1,232 @@
+"""Train the cells of a suite, several at a time, and keep their results."""
+import json
+import os
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+from queue import Queue
+from typing import Callable, Dict, List, NamedTuple, Optional, Sequence
+
+from mmengine.config import Config
+
+from .suite import Cell, Suite, cell_config, suite_cells
+
+
+class Result(NamedTuple):
+    """What came out of one training.
+
+    Attributes:
+        last (float): The score of the last validation.
+        best (float): The best score of all validations.
+        epochs (int): Epochs trained.
+        images (int): Images sent through the backbone, second views counted.
+        seconds (float): From the start to the end of the program, all
+            attempts together.
+    """
+
+    last: float
+    best: float
+    epochs: int
+    images: int
+    seconds: float
+
+
+class Job(NamedTuple):
+    """A training that can be started.
+
+    Attributes:
+        cell (Cell): The cell of the suite.
+        folder (Path): Its work directory.
+        config (Path): The whole config, beside that folder, where the runner
+            writes a copy of its own.
+        images (int): See :class:`Result`.
+        metric (str): The validation's name of the score.
+    """
+
+    cell: Cell
+    folder: Path
+    config: Path
+    images: int
+    metric: str
+
+
+def prepare_jobs(suite: Suite, out: Path) -> List[Job]:
+    """Write the config of each cell.
+
+    Args:
+        suite (Suite): The suite.
+        out (Path): The suite's folder.
+
+    Returns:
+        list[Job]: One per cell.
+
+    Raises:
+        ValueError: If a folder holds a training with another config.
+    """
+    methods = {method.name: method for method in suite.methods}
+    jobs = []
+    for cell in suite_cells(suite):
+        cfg, images = cell_config(methods[cell.method], cell, suite.splits)
+        folder, config = out / cell.path, out / f'{cell.path}.py'
+        _write_config(cfg, config)
+        folder.mkdir(exist_ok=True)
+        jobs.append(Job(cell, folder, config, images, suite.metric))
+    return jobs
+
+
+def _write_config(cfg: Config, path: Path) -> None:
+    text = cfg.pretty_text
+    if path.is_file() and path.read_text(encoding='utf-8') != text:
+        raise ValueError(
+            f'{path} is another config than that of the suite now, so the '
+            'results beside it are of another training. Remove both, or '
+            'choose another folder with `--out`.')
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding='utf-8')
+
+
+def read_result(job: Job) -> Optional[Result]:
+    """Read the result of a finished training.
+
+    Args:
+        job (Job): The training.
+
+    Returns:
+        Result | None: None if it has not finished.
+    """
+    path = job.folder / 'result.json'
+    if not path.is_file():
+        return None
+    return Result(**json.loads(path.read_text(encoding='utf-8')))
+
+
+def run_jobs(jobs: Sequence[Job],
+             devices: Sequence[Optional[str]],
+             train: Sequence[str],
+             keep_checkpoints: bool = False,
+             say: Callable[[str], None] = print) -> Dict[Cell, str]:
+    """Train what has no result yet, one training per device at a time.
+
+    A training that was stopped goes on from its latest checkpoint.
+
+    Args:
+        jobs (Sequence[Job]): In the order in which they are started.
+        devices (Sequence[str | None]): As many at a time: the number of a
+            GPU, or None for a CPU process, which gets its part of the cores.
+        train (Sequence[str]): tools/train.py, and arguments for all runs.
+        keep_checkpoints (bool): Keep the checkpoints of finished trainings.
+            Defaults to False.
+        say (Callable): Gets a line for each training that ends.
+
+    Returns:
+        dict[Cell, str]: The cells that failed, with the end of their log.
+    """
+    todo = [job for job in jobs if read_result(job) is None]
+    say(f'{len(jobs) - len(todo)} of {len(jobs)} trainings have a result.')
+    free = Queue()
+    for device in devices:
+        free.put(device)
+    failed = {}
+    progress = _Progress(todo, len(devices))
+    running = []
+
+    def work(job: Job) -> None:
+        device = free.get()
+        try:
+            error = _train(job, device, len(devices), train, running)
+        finally:
+            free.put(device)
+        if error is not None:
+            failed[job.cell] = error
+            say(f'{job.cell.path} failed, see {job.folder / "out.log"}')
+            return
+        if not keep_checkpoints:
+            for checkpoint in job.folder.glob('*.pth'):
+                checkpoint.unlink()
+        say(progress.after(job, read_result(job)))
+
+    with ThreadPoolExecutor(len(devices)) as pool:
+        futures = [pool.submit(work, job) for job in todo]
+        try:
+            for future in as_completed(futures):
+                future.result()
+        except BaseException:
+            for future in futures:
+                future.cancel()
+            for process in running:
+                process.terminate()
+            raise
+    return failed
+
+
+class _Progress:
+    """Time left, from the images that are still to be trained on."""
+
+    def __init__(self, todo: Sequence[Job], parallel: int) -> None:
+        self.total = len(todo)
+        self.left = sum(job.images for job in todo)
+        self.parallel = parallel
+        self.done = self.images = 0
+        self.seconds = 0.
+
+    def after(self, job: Job, result: Result) -> str:
+        self.done += 1
+        self.left -= job.images
+        self.images += job.images
+        self.seconds += result.seconds
+        left = self.seconds / self.images * self.left / self.parallel
+        return (f'[{self.done}/{self.total}] {job.cell.path}: '
+                f'{result.last:.2f} in {result.seconds / 60:.1f} min; about '
+                f'{left / 60:.0f} min left')
+
+
+def _train(job: Job, device: Optional[str], parallel: int,
+           train: Sequence[str], running: list) -> Optional[str]:
+    """Run the training; return the end of its log if it fails."""
+    environment = dict(os.environ, OMP_WAIT_POLICY='PASSIVE')
+    if device is None:
+        threads = str(max(1, (os.cpu_count() or 1) // parallel))
+        environment.update(CUDA_VISIBLE_DEVICES='', OMP_NUM_THREADS=threads)
+    else:
+        environment['CUDA_VISIBLE_DEVICES'] = device
+    start = time.time()
+    log = job.folder / 'out.log'
+    with open(log, 'a', encoding='utf-8') as out:
+        process = subprocess.Popen([
+            sys.executable, train[0],
+            str(job.config), '--work-dir',
+            str(job.folder), '--resume', *train[1:]
+        ],
+                                   env=environment,
+                                   stdout=out,
+                                   stderr=subprocess.STDOUT)
+        running.append(process)
+        code = process.wait()
+        running.remove(process)
+    earlier = job.folder / 'seconds'
+    seconds = time.time() - start
+    if earlier.is_file():
+        seconds += float(earlier.read_text())
+    earlier.write_text(str(seconds))
+    scores = _scores(job) if code == 0 else []
+    if not scores:
+        return log.read_text(encoding='utf-8')[-2000:]
+    cfg = Config.fromfile(job.config)
+    result = Result(scores[-1], max(scores), cfg.train_cfg.max_epochs,
+                    job.images, seconds)
+    path = job.folder / 'result.json'
+    path.write_text(json.dumps(result._asdict()), encoding='utf-8')
+    return None
+
+
+def _scores(job: Job) -> List[float]:
+    """The validations' scores in the logs of all attempts."""
+    scores = {}
+    for log in sorted(job.folder.glob('*/vis_data/scalars.json')):
+        for line in log.read_text(encoding='utf-8').splitlines():
+            entry = json.loads(line)
+            if job.metric in entry:
+                scores[entry['step']] = entry[job.metric]
+    return [scores[step] for step in sorted(scores)]

@@ -1,0 +1,179 @@
+"""Results of a suite: mean, deviation, paired difference; Markdown, CSV."""
+import csv
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
+
+from .accuracy_runs import Result
+from .suite import Cell, Method, Suite
+
+COLUMNS = ('method', 'seed', 'split', *Result._fields)
+
+
+class Row(NamedTuple):
+    """A method in the table.
+
+    Attributes:
+        method (Method): The method.
+        scores (list[float]): Of its finished trainings, last epoch.
+        deviation (float): Standard deviation of the scores; 0 of one.
+        difference (tuple[float, float, int], optional): Mean difference to
+            the baseline over the seeds and splits that both have, half the
+            width of its 95 % interval, and the number of pairs.
+        epochs (int): Epochs of a training.
+        images (int): Images through the backbone in a training.
+        seconds (float): Mean seconds of a training.
+    """
+
+    method: Method
+    scores: List[float]
+    deviation: float
+    difference: Optional[Tuple[float, float, int]]
+    epochs: int
+    images: int
+    seconds: float
+
+
+def paired_difference(scores: Sequence[float],
+                      others: Sequence[float]) -> Tuple[float, float, int]:
+    """Compare scores with others of the same seeds.
+
+    Args:
+        scores (Sequence[float]): One per seed.
+        others (Sequence[float]): Those of the baseline, in the same order.
+
+    Returns:
+        tuple[float, float, int]: The mean difference, half the width of its
+        95 % interval, and the number of pairs. The interval is Student's; it
+        is infinite for one pair. In cross-validation the pairs share training
+        images, and the interval is somewhat too narrow.
+
+    Raises:
+        ImportError: If scipy is missing.
+
+    Example:
+        >>> paired_difference([3., 4., 5.], [1., 2., 3.])
+        (2.0, 0.0, 3)
+    """
+    try:
+        from scipy.stats import t
+    except ImportError as error:
+        raise ImportError('Intervals need scipy: '
+                          'pip install "csd_mmpretrain[bench]".') from error
+    differences = [a - b for a, b in zip(scores, others)]
+    n = len(differences)
+    half = float('inf') if n < 2 else float(
+        t.ppf(0.975, n - 1)) * stdev(differences) / n**0.5
+    return mean(differences), half, n
+
+
+def make_rows(suite: Suite, results: Dict[Cell, Result]) -> List[Row]:
+    """Sum up the results of each method.
+
+    Args:
+        suite (Suite): The suite.
+        results (dict[Cell, Result]): Of the finished trainings.
+
+    Returns:
+        list[Row]: The methods that have a result, in the suite's order.
+    """
+    by_method = {
+        method.name: {
+            cell[1:]: result
+            for cell, result in results.items() if cell.method == method.name
+        }
+        for method in suite.methods
+    }
+    base = by_method[suite.baseline]
+    rows = []
+    for method in suite.methods:
+        own = by_method[method.name]
+        if not own:
+            continue
+        scores = [result.last for result in own.values()]
+        shared = [key for key in own if key in base]
+        difference = None
+        if shared and method.name != suite.baseline:
+            difference = paired_difference([own[key].last for key in shared],
+                                           [base[key].last for key in shared])
+        first = next(iter(own.values()))
+        rows.append(
+            Row(method, scores,
+                stdev(scores) if len(scores) > 1 else 0., difference,
+                first.epochs, first.images,
+                mean(result.seconds for result in own.values())))
+    return rows
+
+
+def format_rows(rows: Iterable[Row]) -> str:
+    """Write rows as a Markdown table.
+
+    Args:
+        rows (Iterable[Row]): Of :func:`make_rows`.
+
+    Returns:
+        str: The table.
+    """
+    lines = [
+        '| method | score, % (mean ± deviation) | runs | to the baseline '
+        '(95 % interval) | epochs | images seen | min per run |',
+        '| :--- | ---: | ---: | ---: | ---: | ---: | ---: |'
+    ]
+    for row in rows:
+        lines.append(
+            f'| {row.method.title} | {mean(row.scores):.2f} ± '
+            f'{row.deviation:.2f} | {len(row.scores)} | '
+            f'{_difference_text(row.difference)} | {row.epochs} | '
+            f'{row.images} | {row.seconds / 60:.1f} |')
+    return '\n'.join(lines)
+
+
+def _difference_text(difference: Optional[Tuple[float, float, int]]) -> str:
+    if difference is None:
+        return ''
+    middle, half, n = difference
+    if n < 2:
+        return f'{middle:+.2f} (one pair)'
+    return f'{middle:+.2f} ({middle - half:+.2f} to {middle + half:+.2f})'
+
+
+def write_csv(results: Dict[Cell, Result], path: Path) -> None:
+    """Write one line per training.
+
+    Args:
+        results (dict[Cell, Result]): Of the finished trainings.
+        path (Path): The file.
+    """
+    with open(path, 'w', newline='', encoding='utf-8') as file:
+        writer = csv.writer(file, lineterminator='\n')
+        writer.writerow(COLUMNS)
+        for cell, result in results.items():
+            writer.writerow([
+                f'{value:.2f}' if isinstance(value, float) else value
+                for value in (*cell, *result)
+            ])
+
+
+def read_csv(path: Path) -> Dict[Cell, Result]:
+    """Read what :func:`write_csv` has written.
+
+    Args:
+        path (Path): The file.
+
+    Returns:
+        dict[Cell, Result]: By training.
+
+    Raises:
+        ValueError: If its columns are others.
+    """
+    with open(path, newline='', encoding='utf-8') as file:
+        lines = list(csv.reader(file))
+    if not lines or tuple(lines[0]) != COLUMNS:
+        raise ValueError(f'{path}: the first line must be '
+                         f'{",".join(COLUMNS)}.')
+    results = {}
+    for method, seed, split, last, best, epochs, images, seconds in lines[1:]:
+        cell = Cell(method, int(seed), int(split) if split else None)
+        results[cell] = Result(float(last), float(best), int(epochs),
+                               int(images), float(seconds))
+    return results

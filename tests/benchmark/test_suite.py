@@ -1,0 +1,135 @@
+"""Tests of the suites: which trainings they ask for, on which images."""
+from collections import Counter
+
+import pytest
+
+from csd_mmpretrain.benchmark.suite import (
+    cell_config,
+    load_suite,
+    split_images,
+    suite_cells,
+)
+
+SUITE = """
+baseline = 'one'
+seeds = [3, 4]
+{splits}
+options = {{'train_cfg.max_epochs': 5}}
+_own = 'model.head.ssdt.temperature'
+runs = dict(
+    one=dict(config='{config}'),
+    two=dict(config='{config}', title='The other', options={{_own: 2.0}}))
+"""
+
+
+CONFIG = """
+dataset = dict(type='CustomDataset', data_root='{data}', pipeline=[])
+train_dataloader = dict(batch_size=4, dataset=dataset)
+val_dataloader = dict(
+    batch_size=4,
+    dataset=dict(
+        type='CustomDataset',
+        data_root='elsewhere',
+        pipeline=[dict(type='PackInputs')]))
+model = dict(head=dict(ssdt=dict(type='SSDTLoss')))
+default_hooks = dict(ssdp=dict(type='SSDPHook'))
+train_cfg = dict(by_epoch=True, max_epochs=2)
+"""
+
+
+@pytest.fixture
+def write_suite(tmp_path):
+    for label in range(6):
+        folder = tmp_path / 'data' / f'class{label}'
+        folder.mkdir(parents=True)
+        for index in range(4):
+            (folder / f'{index}.png').touch()
+    config = tmp_path / 'config.py'
+    config.write_text(CONFIG.format(data=(tmp_path / 'data').as_posix()))
+
+    def write(splits='', text=SUITE, config=config):
+        path = tmp_path / 'suite.py'
+        path.write_text(text.format(splits=splits, config=config))
+        return str(path)
+
+    return write
+
+
+def test_cells_take_turns_so_that_a_part_is_a_fair_comparison(write_suite):
+    suite = load_suite(write_suite())
+    assert [m.title for m in suite.methods] == ['one', 'The other']
+    assert [c.path for c in suite_cells(suite)
+            ] == ['one/seed3', 'two/seed3', 'one/seed4', 'two/seed4']
+    suite = load_suite(write_suite('splits = dict(num=2)'))
+    assert [c.path for c in suite_cells(suite)][:3] == [
+        'one/seed3_split0', 'two/seed3_split0', 'one/seed3_split1'
+    ]
+
+
+def test_config_of_a_cell(write_suite):
+    suite = load_suite(write_suite())
+    cell = suite_cells(suite)[1]
+    cfg, images = cell_config(suite.methods[1], cell, None)
+    assert cfg.randomness.seed == 3
+    assert cfg.model.head.ssdt.temperature == 2
+    assert cfg.train_cfg.max_epochs == 5
+    assert images == 2 * 24 * 5  # two views of 24 images in five epochs
+
+
+def test_split_trains_and_scores_on_parts_of_the_training_images(write_suite):
+    suite = load_suite(write_suite('splits = dict(num=2, shots=1)'))
+    cfg, images = cell_config(suite.methods[0], suite_cells(suite)[0],
+                              suite.splits)
+    train, held = cfg.train_dataloader.dataset, cfg.val_dataloader.dataset
+    assert images == 2 * 6 * 5
+    assert train.data_root == held.data_root
+    assert sorted(train.indices + held.indices) == list(range(24))
+    assert held.pipeline == [dict(type='PackInputs')]
+
+
+@pytest.mark.parametrize('num, counts', [(2, [5, 3, 7, 2]), (3, [3, 4, 3]),
+                                         (5, [5, 9, 11])])
+def test_folds_partition_each_class(num, counts):
+    labels = [y for y, count in enumerate(counts) for _ in range(count)][::-1]
+    held = []
+    for split in range(num):
+        train, out = split_images(labels, split, num)
+        assert sorted(train + out) == list(range(len(labels)))
+        for y, count in enumerate(counts):
+            part = sum(labels[i] == y for i in out)
+            assert count // num <= part <= -(-count // num)
+        held += out
+    assert sorted(held) == list(range(len(labels)))
+
+
+def test_shots_are_drawn_anew_and_alike_each_time():
+    labels = [0] * 5 + [1] * 8 + [2] * 4
+    splits = [split_images(labels, s, 4, shots=3) for s in range(4)]
+    for train, out in splits:
+        assert Counter(labels[i] for i in train) == {0: 3, 1: 3, 2: 3}
+        assert sorted(train + out) == list(range(17))
+    assert splits == [split_images(labels, s, 4, shots=3) for s in range(4)]
+    assert len({tuple(train) for train, _ in splits}) == 4
+    assert splits[0] != split_images(labels, 0, 4, shots=3, seed=1)
+
+
+@pytest.mark.parametrize('options', [dict(num=2, shots=2), dict(num=3)])
+def test_too_few_images_for_a_split(options):
+    with pytest.raises(ValueError, match='smallest class has 2 images'):
+        split_images([0, 0, 0, 1, 1], 0, **options)
+
+
+@pytest.mark.parametrize('change, error', [
+    (('seeds = [3, 4]', ''), '`seeds` is missing'),
+    (("baseline = 'one'", "baseline = 'none'"), "'none' is none of the runs"),
+    (('options =', 'option ='), 'unknown `option`'),
+    (('seeds =', 'splits = dict(folds=3)\nseeds ='), 'must have `num`'),
+])
+def test_errors_name_the_key(write_suite, change, error):
+    with pytest.raises(ValueError, match=error):
+        load_suite(write_suite(text=SUITE.replace(*change)))
+
+
+def test_missing_config(write_suite):
+    with pytest.raises(FileNotFoundError, match='runs.one.config=.*gone.py'):
+        load_suite(write_suite(config='gone.py'))

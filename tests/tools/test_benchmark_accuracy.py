@@ -1,0 +1,88 @@
+"""A user's path through tools/benchmark_accuracy.py."""
+import csv
+import json
+
+import pytest
+
+pytest.importorskip('scipy')
+pytest.importorskip('matplotlib')
+
+SUITE = """
+baseline = 'plain'
+seeds = [1, 2]
+splits = dict(num=2)
+options = {{'train_cfg.max_epochs': 1}}
+runs = dict(
+    plain=dict(
+        config='{config}',
+        options={{
+            'default_hooks.ssdp.enabled': False, 'model.head.ssdt': None
+        }}),
+    csdnet=dict(config='{config}', title='CSDNet'))
+"""
+
+
+@pytest.fixture(scope='module')
+def suite(tmp_path_factory, tiny_config):
+    path = tmp_path_factory.mktemp('suite') / 'tiny.py'
+    path.write_text(SUITE.format(config=tiny_config.as_posix()))
+    return path
+
+
+def test_suite_stops_goes_on_and_makes_its_table(run_python, repo_root, suite,
+                                                 tmp_path):
+    tool = repo_root / 'tools/benchmark_accuracy.py'
+    command = (tool, suite, '--jobs', 2, '--out', tmp_path)
+    log = run_python(*command, '--seeds', 1, '--methods', 'plain').stdout
+    assert '0 of 2 trainings have a result' in log
+    first = json.loads(
+        (tmp_path / 'plain/seed1_split0/result.json').read_text())
+    assert first['images'] == 12
+    assert not list(tmp_path.rglob('*.pth'))
+
+    log = run_python(*command).stdout
+    assert '2 of 8 trainings have a result' in log
+    assert '[6/6]' in log and 'min left' in log
+    with open(tmp_path / 'results.csv', newline='') as file:
+        lines = list(csv.DictReader(file))
+    assert len(lines) == 8
+    assert {line['images'] for line in lines
+            if line['method'] == 'csdnet'} == {'24'}
+    table = (tmp_path / 'table.md').read_text()
+    assert table in log and '| CSDNet |' in table
+    assert (tmp_path / 'plot.png').is_file()
+
+    # Another config in the same folders would mix two experiments.
+    suite.write_text(suite.read_text().replace("max_epochs': 1",
+                                               "max_epochs': 2"))
+    log = run_python(*command, fails=True).stdout
+    assert 'is another config than that of the suite now' in log
+
+
+def test_failed_training_is_named_and_the_others_go_on(run_python, repo_root,
+                                                       tiny_config, tmp_path):
+    path = tmp_path / 'broken.py'
+    path.write_text(
+        SUITE.format(config=tiny_config.as_posix()).replace(
+            'title=', "options={'model.neck.in_channels': 7}, title=").replace(
+                '[1, 2]', '[1]'))
+    log = run_python(
+        repo_root / 'tools/benchmark_accuracy.py',
+        path,
+        '--jobs',
+        2,
+        '--out',
+        tmp_path / 'out',
+        fails=True).stdout
+    assert 'csdnet/seed1_split1 failed' in log and 'in_channels=7' in log
+    assert '| plain |' in (tmp_path / 'out/table.md').read_text()
+
+
+def test_unknown_method(run_python, repo_root, suite):
+    log = run_python(
+        repo_root / 'tools/benchmark_accuracy.py',
+        suite,
+        '--methods',
+        'simclr',
+        fails=True).stdout
+    assert 'has no simclr; it has plain, csdnet' in log

@@ -1,0 +1,120 @@
+"""Train a suite and write its table: benchmark_accuracy.py SUITE."""
+import argparse
+import os
+import sys
+from pathlib import Path
+
+import torch
+from mmengine.registry import init_default_scope
+
+import csd_mmpretrain  # noqa: F401  registers everything
+from csd_mmpretrain.benchmark.accuracy_plot import plot_rows
+from csd_mmpretrain.benchmark.accuracy_runs import (
+    prepare_jobs,
+    read_result,
+    run_jobs,
+)
+from csd_mmpretrain.benchmark.accuracy_table import (
+    format_rows,
+    make_rows,
+    write_csv,
+)
+from csd_mmpretrain.benchmark.suite import load_suite
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line.
+
+    Returns:
+        Namespace: The options.
+    """
+    parser = argparse.ArgumentParser(
+        description='Train the configs of a suite with several seeds, and '
+        'write a table (Markdown, CSV) and a plot. A stopped run goes on '
+        'where it was.')
+    parser.add_argument(
+        'suite', help='a suite file, such as configs/benchmark/*.py')
+    parser.add_argument(
+        '--out',
+        type=Path,
+        metavar='DIR',
+        help='work_dirs/benchmark/<suite> by default')
+    parser.add_argument(
+        '--jobs',
+        type=int,
+        default=os.cpu_count(),
+        help='trainings at a time, without a GPU (the number of cores)')
+    parser.add_argument(
+        '--gpus',
+        help='numbers of the GPUs, such as 0,1 (all); one training each; '
+        '"" for none')
+    parser.add_argument(
+        '--weights',
+        metavar='FILE',
+        help='pretrained weights for the backbones, as in tools/train.py')
+    parser.add_argument(
+        '--amp', action='store_true', help='automatic mixed precision')
+    parser.add_argument(
+        '--seeds', type=int, nargs='+', help='in place of those of the suite')
+    parser.add_argument(
+        '--methods', nargs='+', help='train these alone; the table has all '
+        'that have a result')
+    parser.add_argument(
+        '--keep-checkpoints',
+        action='store_true',
+        help='keep the checkpoints of finished trainings')
+    parser.add_argument(
+        '--table-only',
+        action='store_true',
+        help='train nothing; write the table of what has a result')
+    args = parser.parse_args()
+    if args.jobs < 1:
+        parser.error(f'--jobs {args.jobs}: it must be at least 1.')
+    return args
+
+
+def main() -> None:
+    """Train what is missing and write the table."""
+    args = parse_args()
+    init_default_scope('mmpretrain')
+    suite = load_suite(args.suite)
+    if args.seeds:
+        suite = suite._replace(seeds=args.seeds)
+    names = [method.name for method in suite.methods]
+    unknown = [name for name in args.methods or () if name not in names]
+    if unknown:
+        sys.exit(f'--methods: {args.suite} has no {", ".join(unknown)}; it '
+                 f'has {", ".join(names)}.')
+    out = args.out or Path('work_dirs', 'benchmark', suite.name)
+    jobs = prepare_jobs(suite, out)
+    failed = {}
+    if not args.table_only:
+        gpus = args.gpus
+        if gpus is None:
+            gpus = ','.join(map(str, range(torch.cuda.device_count())))
+        train = [str(Path(__file__).with_name('train.py'))]
+        if args.weights:
+            train += ['--weights', args.weights]
+        if args.amp:
+            train.append('--amp')
+        failed = run_jobs(
+            [job for job in jobs
+             if job.cell.method in (args.methods or names)],
+            gpus.split(',') if gpus else [None] * args.jobs, train,
+            args.keep_checkpoints)
+    results = {job.cell: read_result(job) for job in jobs}
+    results = {cell: result for cell, result in results.items() if result}
+    if results:
+        rows = make_rows(suite, results)
+        table = format_rows(rows)
+        out.joinpath('table.md').write_text(table + '\n', encoding='utf-8')
+        write_csv(results, out / 'results.csv')
+        plot_rows(rows, out / 'plot.png', suite.metric)
+        print(f'\n{table}\n\n{out}: table.md, results.csv, plot.png')
+    for cell, log in failed.items():
+        print(f'\n{cell.path} failed; its log ends:\n{log}', file=sys.stderr)
+    sys.exit(bool(failed))
+
+
+if __name__ == '__main__':
+    main()
