@@ -5,13 +5,13 @@ import platform
 import torch
 from mmengine.config import DictAction
 
-from csd_mmpretrain.engine.run_options import load_config
-from csd_mmpretrain.engine.step_benchmark import (
+from csd_mmpretrain.benchmark.step_benchmark import (
     StepSetting,
     benchmark_step,
     config_img_size,
     format_table,
 )
+from csd_mmpretrain.engine.run_options import load_config
 
 
 def parse_args() -> argparse.Namespace:
@@ -21,8 +21,9 @@ def parse_args() -> argparse.Namespace:
         Namespace: The options.
     """
     parser = argparse.ArgumentParser(
-        description='Images/s and peak memory of the plain classifier, of '
-        'two plain passes and of CSDNet, on random images and weights.')
+        description='Time and peak memory of training steps (the plain '
+        'classifier, two plain passes, CSDNet) and of predictions, on random '
+        'images and weights.')
     parser.add_argument('config', help='a config of CSDNet')
     parser.add_argument(
         '--batch-size', type=int, help='that of the config by default')
@@ -38,7 +39,9 @@ def parse_args() -> argparse.Namespace:
         choices=['cpu', 'cuda'],
         help='a GPU by default, where there is one')
     parser.add_argument(
-        '--amp', action='store_true', help='mixed precision, on a GPU')
+        '--amp',
+        action='store_true',
+        help='mixed precision: float16 on a GPU, bfloat16 on a CPU')
     parser.add_argument(
         '--cfg-options',
         nargs='+',
@@ -53,8 +56,6 @@ def parse_args() -> argparse.Namespace:
                          'least 1.')
     if args.device == 'cuda' and not torch.cuda.is_available():
         parser.error('--device cuda: torch finds no GPU.')
-    if args.amp and args.device == 'cpu':
-        parser.error('--amp: mixed precision needs --device cuda.')
     return args
 
 
@@ -68,15 +69,17 @@ def main() -> None:
         img_size=args.img_size or config_img_size(cfg),
         device=args.device,
         amp=args.amp)
-    costs = benchmark_step(setting, args.iters, args.warmup)
     machine = (
         torch.cuda.get_device_name() if args.device == 'cuda' else
         f'{platform.machine()} CPU, {torch.get_num_threads()} thread(s)')
     print(f'\n{args.config}: {cfg.model.backbone.type}, batch '
           f'{setting.batch_size}, {setting.img_size} px, '
           f'{"mixed" if args.amp else "single"} precision, {machine}, torch '
-          f'{torch.__version__}, {args.iters} interleaved steps\n')
-    print(format_table(setting, costs))
+          f'{torch.__version__}, {args.iters} interleaved steps')
+    for training in (True, False):
+        setting = setting._replace(training=training)
+        costs = benchmark_step(setting, args.iters, args.warmup)
+        print(f'\n{format_table(setting, costs)}', flush=True)
 
 
 if __name__ == '__main__':

@@ -145,7 +145,7 @@ def make_train_config(args: argparse.Namespace) -> Config:
     if args.weights is not None:
         use_weights(cfg, args.weights)
     if args.amp:
-        _set_amp(cfg)
+        set_amp(cfg, torch.cuda.is_available())
     elif (cfg.optim_wrapper.get('type') == 'AmpOptimWrapper'
           and not torch.cuda.is_available()):
         raise ValueError('optim_wrapper.type=AmpOptimWrapper needs a GPU, and '
@@ -248,9 +248,15 @@ def _check_checkpoint(cfg: Config) -> None:
     read_names(checkpoint)
 
 
-def _set_amp(cfg: Config) -> None:
+def set_amp(cfg: Config, gpu: bool) -> None:
+    """Set mixed precision: float16 on a GPU, bfloat16 on a CPU.
+
+    Args:
+        cfg (Config): Its ``optim_wrapper`` is changed in place.
+        gpu (bool): Whether a GPU does the steps.
+    """
     wrapper = cfg.optim_wrapper
-    if not torch.cuda.is_available():
+    if not gpu:
         wrapper.type = 'BFloat16OptimWrapper'
         for setting in ('loss_scale', 'dtype', 'use_fsdp'):
             wrapper.pop(setting, None)

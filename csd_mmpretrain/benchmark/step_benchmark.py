@@ -1,13 +1,9 @@
-"""Time and memory of a training step: plain, twice plain, and CSDNet."""
-import gc
-import resource
-import sys
-import time
+"""Time and memory of a step: plain, twice plain, and CSDNet."""
 from copy import deepcopy
-from multiprocessing import get_context
-from statistics import median, quantiles
+from functools import partial
+from statistics import median
 from types import SimpleNamespace
-from typing import Callable, Dict, List, NamedTuple, Optional
+from typing import Callable, Dict, List, NamedTuple
 
 import torch
 from mmengine.config import Config, ConfigDict
@@ -18,10 +14,13 @@ from mmengine.registry import DefaultScope
 from mmpretrain.registry import HOOKS
 from mmpretrain.structures import DataSample
 
-from .bare_model import build_bare_model
+from csd_mmpretrain.engine.bare_model import build_bare_model
+from csd_mmpretrain.engine.run_options import set_amp
+
+from .measure import in_process, median_ratio, peak_growth, spread, take_turns
 
 VARIANTS = {
-    'plain': 'plain classifier, one view',
+    'plain': 'the plain classifier',
     'twice': 'two plain passes',
     'csdnet': 'CSDNet'
 }
@@ -35,7 +34,8 @@ class StepSetting(NamedTuple):
         batch_size (int): Images per step.
         img_size (int): Height and width of the images in pixels.
         device (str): ``'cpu'`` or ``'cuda'``.
-        amp (bool): Mixed precision, on a GPU.
+        amp (bool): Mixed precision, that of ``tools/train.py --amp``.
+        training (bool): Training steps, or predictions.
     """
 
     cfg: Config
@@ -43,6 +43,12 @@ class StepSetting(NamedTuple):
     img_size: int
     device: str = 'cpu'
     amp: bool = False
+    training: bool = True
+
+    @property
+    def variants(self) -> List[str]:
+        """Those that are compared; a prediction passes once."""
+        return list(VARIANTS) if self.training else ['plain', 'csdnet']
 
 
 class StepCost(NamedTuple):
@@ -115,12 +121,13 @@ def config_img_size(cfg: Config) -> int:
                      'it with `--img-size`.')
 
 
-def training_step(setting: StepSetting, variant: str) -> Callable[[], None]:
-    """Make a function that trains a model with one step, random images in.
+def model_step(setting: StepSetting, variant: str) -> Callable[[], None]:
+    """Make a function that does one step with a model, random images in.
 
-    It is the step of mmengine's runner: preprocessing, forward, backward and
-    the config's optimizer. ``'twice'`` is two plain forwards and backwards
-    with one update at the end.
+    It is the step of mmengine's runner. Training: preprocessing, forward,
+    backward and the config's optimizer, where ``'twice'`` is two plain
+    forwards and backwards with one update at the end. Prediction:
+    preprocessing, forward, scores.
 
     Args:
         setting (StepSetting): What is measured.
@@ -136,24 +143,31 @@ def training_step(setting: StepSetting, variant: str) -> Callable[[], None]:
         cfg.model.backbone.img_size = setting.img_size
     if variant != 'csdnet':
         cfg.model = plain_model_cfg(cfg.model)
-    model = build_bare_model(cfg).to(setting.device).train()
-    _apply_hooks(cfg, model, second_view=variant == 'csdnet')
+    model = build_bare_model(cfg).to(setting.device).train(setting.training)
+    _apply_hooks(cfg, model, setting.training and variant == 'csdnet')
+    batch = _random_batch(setting, plain_model_cfg(setting.cfg.model))
+    if not setting.training:
+        return partial(_predict, model, batch, setting)
 
     passes = 2 if variant == 'twice' else 1
-    wrapper = cfg.optim_wrapper
-    wrapper.accumulative_counts = passes
+    cfg.optim_wrapper.accumulative_counts = passes
     if setting.amp:
-        wrapper.type = 'AmpOptimWrapper'
-        wrapper.setdefault('loss_scale', 'dynamic')
+        set_amp(cfg, setting.device != 'cpu')
     with DefaultScope.overwrite_default_scope('mmpretrain'):
-        optim_wrapper = build_optim_wrapper(model, wrapper)
-    batch = _random_batch(setting, plain_model_cfg(setting.cfg.model))
+        optim_wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
 
     def step() -> None:
         for _ in range(passes):
             model.train_step(batch, optim_wrapper)
 
     return step
+
+
+@torch.no_grad()
+def _predict(model: BaseModel, batch: dict, setting: StepSetting) -> None:
+    dtype = torch.bfloat16 if setting.device == 'cpu' else torch.float16
+    with torch.autocast(setting.device, dtype, enabled=setting.amp):
+        model.test_step(batch)
 
 
 def _apply_hooks(cfg: Config, model: BaseModel, second_view: bool) -> None:
@@ -177,11 +191,10 @@ def _random_batch(setting: StepSetting, model: dict) -> Dict[str, object]:
 def benchmark_step(setting: StepSetting,
                    iters: int = 10,
                    warmup: int = 2) -> Dict[str, StepCost]:
-    """Measure the three variants.
+    """Measure the variants.
 
-    Time: one process, all three models in it, whose steps alternate, so that
-    what disturbs the machine disturbs all three. Memory: a process of its own
-    for each variant, which trains for ``warmup + 2`` steps.
+    Time: one process, all models in it, whose steps alternate. Memory: a
+    process of its own for each variant, for ``warmup + 2`` steps.
 
     Args:
         setting (StepSetting): What is measured.
@@ -192,47 +205,21 @@ def benchmark_step(setting: StepSetting,
         dict[str, StepCost]: By variant.
     """
     plain_model_cfg(setting.cfg.model)
-    peaks = {v: _peak_in_child(setting, v, warmup + 2) for v in VARIANTS}
-    torch.backends.cudnn.benchmark = setting.cfg.get('env_cfg', {}).get(
-        'cudnn_benchmark', False)
-    steps = {v: training_step(setting, v) for v in VARIANTS}
-    seconds = {v: [] for v in VARIANTS}
-    order = list(VARIANTS)
-    for i in range(warmup + iters):
-        order = order[1:] + order[:1]
-        for variant in order:
-            spent = _timed(steps[variant], setting.device)
-            if i >= warmup:
-                seconds[variant].append(spent)
-    return {v: StepCost(seconds[v], peaks[v]) for v in VARIANTS}
-
-
-def _timed(step: Callable[[], None], device: str) -> float:
-    _synchronise(device)
-    start = time.perf_counter()
-    step()
-    _synchronise(device)
-    return time.perf_counter() - start
-
-
-def _synchronise(device: str) -> None:
-    if device != 'cpu':
-        torch.cuda.synchronize()
-
-
-def _peak_in_child(setting: StepSetting, variant: str, steps: int) -> float:
     cfg = setting.cfg
-    plain = setting._replace(cfg=(cfg._cfg_dict.to_dict(), cfg.filename))
-    with get_context('spawn').Pool(1) as pool:
-        return pool.apply(peak_memory,
-                          (plain, variant, steps, torch.get_num_threads()))
+    portable = setting._replace(cfg=(cfg._cfg_dict.to_dict(), cfg.filename))
+    peaks = {
+        v: in_process(peak_memory, portable, v, warmup + 2)
+        for v in setting.variants
+    }
+    torch.backends.cudnn.benchmark = cfg.get('env_cfg', {}).get(
+        'cudnn_benchmark', False)
+    steps = {v: model_step(setting, v) for v in setting.variants}
+    seconds = take_turns(steps, iters, warmup, setting.device)
+    return {v: StepCost(seconds[v], peaks[v]) for v in setting.variants}
 
 
-def peak_memory(setting: StepSetting,
-                variant: str,
-                steps: int,
-                threads: Optional[int] = None) -> float:
-    """Train a few steps in this process and tell the peak memory.
+def peak_memory(setting: StepSetting, variant: str, steps: int) -> float:
+    """Do a few steps in this process and tell the peak memory.
 
     On a GPU: what torch has allocated there at most. On a CPU: by how much
     the process's peak resident memory grows from before the model is built,
@@ -241,10 +228,8 @@ def peak_memory(setting: StepSetting,
     Args:
         setting (StepSetting): What is measured; its ``cfg`` may be a dict and
             a file name, to cross to another process.
-        variant (str): See :func:`training_step`.
+        variant (str): See :func:`model_step`.
         steps (int): How many steps.
-        threads (int, optional): Threads of torch. Defaults to None, torch's
-            choice.
 
     Returns:
         float: MiB.
@@ -253,61 +238,45 @@ def peak_memory(setting: StepSetting,
     if isinstance(setting.cfg, tuple):
         setting = setting._replace(
             cfg=Config(setting.cfg[0], filename=setting.cfg[1]))
-    if threads is not None:
-        torch.set_num_threads(threads)
-    gc.collect()
-    before = _peak_rss_mib()
-    step = training_step(setting, variant)
-    for _ in range(steps):
-        step()
-    if setting.device != 'cpu':
-        return torch.cuda.max_memory_allocated() / 2**20
-    return _peak_rss_mib() - before
 
+    def work() -> None:
+        step = model_step(setting, variant)
+        for _ in range(steps):
+            step()
 
-def _peak_rss_mib() -> float:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (2**20 if sys.platform == 'darwin' else 2**10)
+    return peak_growth(work, setting.device)
 
 
 def format_table(setting: StepSetting, costs: Dict[str, StepCost]) -> str:
     """Write the costs as a Markdown table.
 
-    Of two plain passes, an image counts once. The spread is half the
-    interquartile range over the median. The ratios of time are medians over
-    the repetitions.
+    Of two plain passes, an image counts once. The ratios of time are medians
+    over the turns.
 
     Args:
         setting (StepSetting): What was measured.
         costs (dict[str, StepCost]): By variant.
 
     Returns:
-        str: The table, with two lines of ratios below.
+        str: The table, with the ratios below.
     """
     lines = [
-        '| per step | ms | spread | images/s | peak memory (MiB) |',
+        f'| per {"training step" if setting.training else "prediction"} | ms '
+        '| spread | images/s | peak memory (MiB) |',
         '| :--- | ---: | ---: | ---: | ---: |'
     ]
     for variant, cost in costs.items():
         middle = median(cost.seconds)
         lines.append(f'| {VARIANTS[variant]} | {1000 * middle:.0f} | '
-                     f'{_spread(cost.seconds):.1%} | '
+                     f'{spread(cost.seconds):.1%} | '
                      f'{setting.batch_size / middle:.2f} | '
                      f'{cost.peak_mib:.0f} |')
     lines.append('')
     csdnet = costs['csdnet']
-    for variant, name in (('plain', 'the plain step'), ('twice',
-                                                        'two plain passes')):
-        other = costs[variant]
-        ratio = median(a / b for a, b in zip(csdnet.seconds, other.seconds))
-        memory = csdnet.peak_mib / other.peak_mib
-        lines.append(f'- CSDNet against {name}: time x {ratio:.2f}, '
-                     f'memory x {memory:.2f}')
+    for variant, other in costs.items():
+        if variant != 'csdnet':
+            lines.append(
+                f'- CSDNet against {VARIANTS[variant]}: time x '
+                f'{median_ratio(csdnet.seconds, other.seconds):.3f}, memory '
+                f'x {csdnet.peak_mib / max(other.peak_mib, 1):.2f}')
     return '\n'.join(lines)
-
-
-def _spread(values: List[float]) -> float:
-    if len(values) < 2:
-        return 0.
-    low, _, high = quantiles(values, n=4, method='inclusive')
-    return (high - low) / 2 / median(values)

@@ -1,0 +1,72 @@
+import re
+
+import pytest
+
+from csd_mmpretrain.benchmark import ddl_benchmark
+from csd_mmpretrain.benchmark.ddl_benchmark import (
+    DDLCost,
+    DDLSetting,
+    contenders,
+    format_ddl_table,
+    peak_memory,
+)
+
+
+def test_the_tool_prints_a_row_for_each_contender(run_python, repo_root):
+    done = run_python(repo_root / 'tools/benchmark_ddl.py', '--queue-lens', 50,
+                      90, '--batch-size', 4, '--channels', 8, '--iters', 2,
+                      '--device', 'cpu', '--no-peer')
+    rows = re.findall(r'^\| (\d+) \| (.*?) \| [\d.]+ \| x ([\d.]+) \|',
+                      done.stdout, re.M)
+    names = ['two products', 'DDLQueueLoss', 'DDLQueueLoss violating']
+    assert [row[:2] for row in rows] == [
+        (length, name) for length in ('50', '90') for name in names
+    ], done.stdout
+    assert rows[0][2] == rows[3][2] == '1.00'
+
+
+@pytest.mark.parametrize('options, message', [
+    (['--queue-lens', 7, '--batch-size', 4], 'two views of a batch, 8'),
+    (['--iters', 0], '--iters 0: it must be at least 1'),
+])
+def test_bad_options_are_named(run_python, repo_root, options, message):
+    done = run_python(repo_root / 'tools/benchmark_ddl.py', *options,
+                      fails=True)
+    assert message in done.stdout
+
+
+def test_the_peer_is_left_out_where_it_is_not_installed(monkeypatch):
+    monkeypatch.setattr(ddl_benchmark, 'find_spec', lambda name: None)
+    assert 'CrossBatchMemory' not in contenders()
+
+
+def test_each_contender_does_a_step_with_gradients():
+    pytest.importorskip('pytorch_metric_learning')
+    for name, contender in contenders().items():
+        loss, views, labels = ddl_benchmark._inputs(DDLSetting(40, 4, 8))
+        before = loss.queue.features.clone()
+        contender(loss, views, labels)
+        if name == 'two products':
+            assert views.grad is None and before.equal(loss.queue.features)
+        else:
+            assert views.grad.abs().sum() > 0
+            assert not before.equal(loss.queue.features)
+
+
+def test_memory_growth_is_that_of_the_products():
+    """128 anchors with 30000 keys of 16 channels: 14.6 MiB of cosines."""
+    setting = DDLSetting(30000, channels=16)
+    assert peak_memory(setting, 'two products') > 10
+    assert peak_memory(setting, 'DDLQueueLoss') < 10
+
+
+def test_ratios_are_against_the_products():
+    cost = DDLCost({
+        'two products': [1., 1.],
+        'DDLQueueLoss': [1.2, 1.4]
+    }, {
+        'two products': 4.,
+        'DDLQueueLoss': 0.
+    })
+    assert '| 50 | DDLQueueLoss | 1300.0 | x 1.30 | 0 |' in format_ddl_table(
+        {50: cost})

@@ -1,0 +1,87 @@
+"""Compare DDL with the matrix products that it needs: benchmark_ddl.py."""
+import argparse
+import platform
+
+import torch
+
+from csd_mmpretrain.benchmark.ddl_benchmark import (
+    DDLSetting,
+    benchmark_ddl,
+    contenders,
+    format_ddl_table,
+)
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line.
+
+    Returns:
+        Namespace: The options.
+    """
+    parser = argparse.ArgumentParser(
+        description='Time and peak memory of forward and backward of '
+        'DDLQueueLoss for full queues, against the two bare matrix products '
+        'and against CrossBatchMemory of pytorch-metric-learning.')
+    parser.add_argument(
+        '--batch-size', type=int, default=64,
+        help='images, in two views each (64)')
+    parser.add_argument(
+        '--channels', type=int, default=1024, help='of a feature (1024)')
+    parser.add_argument(
+        '--queue-lens',
+        type=int,
+        nargs='+',
+        default=[1000, 10000, 100000],
+        help='(1000 10000 100000); a million keys of 1024 channels need 4 GiB')
+    parser.add_argument(
+        '--iters', type=int, default=10, help='measured steps (10)')
+    parser.add_argument(
+        '--device',
+        default='cuda' if torch.cuda.is_available() else 'cpu',
+        choices=['cpu', 'cuda'],
+        help='a GPU by default, where there is one')
+    parser.add_argument(
+        '--no-peer',
+        action='store_true',
+        help='leave CrossBatchMemory out, which copies the queue and lists '
+        'all pairs')
+    args = parser.parse_args()
+    for name in ('batch_size', 'channels', 'iters'):
+        if getattr(args, name) < 1:
+            parser.error(f'--{name.replace("_", "-")} {getattr(args, name)}: '
+                         'it must be at least 1.')
+    if min(args.queue_lens) < 2 * args.batch_size:
+        parser.error(f'--queue-lens {min(args.queue_lens)}: it must be at '
+                     'least two views of a batch, '
+                     f'{2 * args.batch_size}.')
+    if args.device == 'cuda' and not torch.cuda.is_available():
+        parser.error('--device cuda: torch finds no GPU.')
+    return args
+
+
+def main() -> None:
+    """Measure and print the table."""
+    args = parse_args()
+    names = list(contenders())
+    peer = 'CrossBatchMemory'
+    if peer not in names:
+        print(f'{peer} is left out: pip install "csd_mmpretrain[bench]".')
+    elif args.no_peer:
+        names.remove(peer)
+    machine = (
+        torch.cuda.get_device_name() if args.device == 'cuda' else
+        f'{platform.machine()} CPU, {torch.get_num_threads()} thread(s)')
+    print(f'\n{args.batch_size} images in two views, {args.channels} '
+          f'channels, {machine}, torch {torch.__version__}, {args.iters} '
+          'interleaved steps\n')
+    costs = {
+        queue_len: benchmark_ddl(
+            DDLSetting(queue_len, args.batch_size, args.channels,
+                       args.device), names, args.iters)
+        for queue_len in args.queue_lens
+    }
+    print(format_ddl_table(costs))
+
+
+if __name__ == '__main__':
+    main()
