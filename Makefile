@@ -12,11 +12,12 @@ DEMO := work_dirs/demo
 # Threads that spin while they wait are ten times as slow on busy cores.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help setup demo test lint clean
+.PHONY: help setup demo bench test lint clean
 
 help:
 	@echo 'make setup  prepare the environment (repeated: nothing to do)'
 	@echo 'make demo   train on drawn leaves, test, draw the masks'
+	@echo 'make bench  accuracy and cost against plain training, short form'
 	@echo 'make test   run the tests'
 	@echo 'make lint   check the style'
 	@echo 'make clean  remove what the other targets made'
@@ -54,6 +55,11 @@ demo: setup
 	@$(BIN)/python -c 'import json; \
 	  score = json.load(open("$(DEMO)/test.json"))["accuracy/top1"]; \
 	  print(f"\nTest accuracy: {score:.1f} %\nMasks: $(DEMO)/masks.png")'
+
+bench: setup
+	$(BIN)/python tools/benchmark_accuracy.py configs/benchmark/demo.py
+	$(BIN)/python tools/benchmark_step.py configs/csdnet/demo.py
+	$(BIN)/python tools/benchmark_ddl.py --queue-lens 1000 10000
 
 test: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 $(PYTEST_ARGS)

@@ -11,7 +11,7 @@ from typing import Callable, Dict, List, NamedTuple, Optional, Sequence
 
 from mmengine.config import Config
 
-from .suite import Cell, Suite, cell_config, suite_cells
+from .suite import Cell, Suite, cell_config, load_method, suite_cells
 
 
 class Result(NamedTuple):
@@ -65,10 +65,10 @@ def prepare_jobs(suite: Suite, out: Path) -> List[Job]:
     Raises:
         ValueError: If a folder holds a training with another config.
     """
-    methods = {method.name: method for method in suite.methods}
+    methods = {method.name: load_method(method) for method in suite.methods}
     jobs = []
     for cell in suite_cells(suite):
-        cfg, images = cell_config(methods[cell.method], cell, suite.splits)
+        cfg, images = cell_config(*methods[cell.method], cell, suite.splits)
         folder, config = out / cell.path, out / f'{cell.path}.py'
         _write_config(cfg, config)
         folder.mkdir(exist_ok=True)

@@ -1,10 +1,12 @@
 """A suite: which configs are trained, with which seeds, on which images."""
 import random
 from collections import defaultdict
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from mmengine.config import Config, ConfigDict
+from mmpretrain.registry import DATASETS
 
 from csd_mmpretrain.wording import first_names
 
@@ -161,12 +163,28 @@ def suite_cells(suite: Suite) -> List[Cell]:
     ]
 
 
-def cell_config(method: Method, cell: Cell,
+def load_method(method: Method) -> Tuple[Config, List[int]]:
+    """Read a method's config, and the labels of its training images.
+
+    Args:
+        method (Method): The method.
+
+    Returns:
+        tuple[Config, list[int]]: The whole config, with the method's options,
+        and a label per training image.
+    """
+    cfg = load_config(method.config, method.options)
+    dataset = DATASETS.build(cfg.train_dataloader.dataset)
+    return cfg, [int(label) for label in dataset.get_gt_labels()]
+
+
+def cell_config(cfg: Config, labels: Sequence[int], cell: Cell,
                 splits: Optional[dict]) -> Tuple[Config, int]:
     """Make the config of one training.
 
     Args:
-        method (Method): The cell's method.
+        cfg (Config): The method's, which is left as it is.
+        labels (Sequence[int]): Of the training images.
         cell (Cell): The training.
         splits (dict, optional): That of the suite.
 
@@ -174,24 +192,21 @@ def cell_config(method: Method, cell: Cell,
         tuple[Config, int]: The config, and the number of images that its
         training sends through the backbone, a second view counted.
     """
-    from mmpretrain.registry import DATASETS
-
-    cfg = load_config(method.config, method.options)
-    cfg.setdefault('randomness', dict())
-    cfg.randomness.seed = cell.seed
-    train = cfg.train_dataloader.dataset
-    dataset = DATASETS.build(train)
-    images = len(dataset)
+    cfg = deepcopy(cfg)
+    cfg.merge_from_dict({'randomness.seed': cell.seed})
+    images = len(labels)
     if splits:
-        kept, held_out = split_images(dataset.get_gt_labels(), cell.split,
-                                      **splits)
+        kept, held_out = split_images(labels, cell.split, **splits)
         images = len(kept)
-        held = cfg.val_dataloader.dataset
+        train = cfg.train_dataloader.dataset
         cfg.val_dataloader.dataset = dict(
-            train, pipeline=held.pipeline, indices=held_out, test_mode=True)
+            train,
+            pipeline=cfg.val_dataloader.dataset.pipeline,
+            indices=held_out,
+            test_mode=True)
         train.indices = kept
-    views = 1 + bool(cfg.default_hooks.get('ssdp', dict(enabled=False)).get(
-        'enabled', True))
+    ssdp = cfg.default_hooks.get('ssdp')
+    views = 2 if ssdp and ssdp.get('enabled', True) else 1
     return cfg, views * images * cfg.train_cfg.max_epochs
 
 

@@ -5,6 +5,7 @@ import pytest
 
 from csd_mmpretrain.benchmark.suite import (
     cell_config,
+    load_method,
     load_suite,
     split_images,
     suite_cells,
@@ -69,7 +70,7 @@ def test_cells_take_turns_so_that_a_part_is_a_fair_comparison(write_suite):
 def test_config_of_a_cell(write_suite):
     suite = load_suite(write_suite())
     cell = suite_cells(suite)[1]
-    cfg, images = cell_config(suite.methods[1], cell, None)
+    cfg, images = cell_config(*load_method(suite.methods[1]), cell, None)
     assert cfg.randomness.seed == 3
     assert cfg.model.head.ssdt.temperature == 2
     assert cfg.train_cfg.max_epochs == 5
@@ -78,8 +79,8 @@ def test_config_of_a_cell(write_suite):
 
 def test_split_trains_and_scores_on_parts_of_the_training_images(write_suite):
     suite = load_suite(write_suite('splits = dict(num=2, shots=1)'))
-    cfg, images = cell_config(suite.methods[0], suite_cells(suite)[0],
-                              suite.splits)
+    cfg, images = cell_config(*load_method(suite.methods[0]),
+                              suite_cells(suite)[0], suite.splits)
     train, held = cfg.train_dataloader.dataset, cfg.val_dataloader.dataset
     assert images == 2 * 6 * 5
     assert train.data_root == held.data_root
