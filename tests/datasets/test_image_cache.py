@@ -256,7 +256,7 @@ def hammer(cache, shapes, count, seed):
     for _ in range(count):
         index = random.randint(len(shapes))
         image = cache.get(
-            index, lambda: np.full(shapes[index], index, np.uint8))
+            index, partial(np.full, shapes[index], index, np.uint8))
         assert image.shape == shapes[index] and (image == index).all()
 
 
