@@ -1,0 +1,59 @@
+"""What an image costs before it is trained on: benchmark_loading.py CONFIG."""
+import argparse
+
+from mmengine.config import DictAction
+
+from csd_mmpretrain.benchmark.loading_benchmark import (
+    benchmark_loading,
+    format_loading,
+)
+from csd_mmpretrain.engine.data_root import check_dataset_folders
+from csd_mmpretrain.engine.run_options import load_config
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line.
+
+    Returns:
+        Namespace: The options.
+    """
+    parser = argparse.ArgumentParser(
+        description='Milliseconds of one core per image, for each transform '
+        'of the pipeline, with and without the cache of decoded images.')
+    parser.add_argument('config', help='a config')
+    parser.add_argument(
+        '--loader',
+        default='train_dataloader',
+        choices=['train_dataloader', 'val_dataloader', 'test_dataloader'],
+        help='whose pipeline (train_dataloader)')
+    parser.add_argument(
+        '--images', type=int, default=64, help='measured images (64)')
+    parser.add_argument(
+        '--repeats', type=int, default=5, help='times each is measured (5)')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='change settings of the config')
+    args = parser.parse_args()
+    for name in ('images', 'repeats'):
+        if getattr(args, name) < 1:
+            parser.error(f'--{name} {getattr(args, name)}: it must be at '
+                         'least 1.')
+    return args
+
+
+def main() -> None:
+    """Measure and print a table."""
+    args = parse_args()
+    cfg = load_config(args.config, args.cfg_options)
+    if not cfg.get(args.loader):
+        raise SystemExit(f'{args.config} has no {args.loader}.')
+    check_dataset_folders(cfg, (args.loader, ))
+    print(format_loading(
+        benchmark_loading(cfg, args.loader, args.images, args.repeats)))
+
+
+if __name__ == '__main__':
+    main()
