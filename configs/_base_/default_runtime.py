@@ -19,6 +19,7 @@ default_hooks = dict(
     checkpoint_match=dict(type='CheckpointMatchHook'),
     dataset_check=dict(type='DatasetCheckHook'),
     image_cache=dict(type='ImageCacheHook'),
+    keep_memory=dict(type='KeepMemoryHook'),
     finite_check=dict(type='FiniteCheckHook'),
     plain_checkpoint=dict(type='PlainCheckpointHook'),
     run_summary=dict(type='RunSummaryHook'))

@@ -5,6 +5,7 @@ from .dataset_check_hook import DatasetCheckHook
 from .exact_resume_hook import ExactResumeHook
 from .finite_check_hook import FiniteCheckHook
 from .image_cache_hook import ImageCacheHook
+from .keep_memory_hook import KeepMemoryHook
 from .loss_warmup_hook import LossWarmupHook
 from .plain_checkpoint_hook import PlainCheckpointHook
 from .run_summary_hook import RunSummaryHook
@@ -19,6 +20,7 @@ __all__ = [
     'ExactResumeHook',
     'FiniteCheckHook',
     'ImageCacheHook',
+    'KeepMemoryHook',
     'LossWarmupHook',
     'PlainCheckpointHook',
     'RunSummaryHook',
