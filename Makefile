@@ -57,7 +57,7 @@ demo: setup
 	  print(f"\nTest accuracy: {score:.1f} %\nMasks: $(DEMO)/masks.png")'
 
 bench: setup
-	$(BIN)/python tools/benchmark_accuracy.py configs/benchmark/demo.py
+	$(BIN)/python tools/benchmark_accuracy.py configs/benchmark/leaves.py
 	$(BIN)/python tools/benchmark_step.py configs/csdnet/demo.py
 	$(BIN)/python tools/benchmark_ddl.py --queue-lens 1000 10000
 

@@ -6,7 +6,7 @@ as many images through the backbone: one view for 24 epochs, two for 12.
 """
 baseline = 'csdnet'
 seeds = [1]
-splits = dict(num=3, shots=3)
+splits = dict(num=4, shots=3)
 
 options = {
     'train_dataloader.dataset.pipeline.1.scale': 128,
@@ -76,9 +76,15 @@ _changes = {
 }
 _rows = [
     *((title, config, _one_view) for title, config in _peers.items()),
+    ('plain, head rate x 1', _peers['plain'], {
+        **_one_view, 'optim_wrapper.paramwise_cfg.custom_keys': {
+            'head.': dict(lr_mult=1.)
+        }
+    }),
     *((title, config, {}) for title, config in _two_view_peers.items()),
     ('two views, DDL and SSDT', '../peers/grocery81_two-views-distilled.py',
      _queue),
+    ('CSDNet, ArcFace', '../csdnet/grocery81_arcface-head.py', _queue),
     *((title, '../csdnet/grocery81.py', {**_queue, **change})
       for title, change in _changes.items()),
 ]

@@ -22,6 +22,9 @@ _rows = [
      {}),
     ('2x-epochs', 'plain', '../peers/grocery81_2x-epochs.py', {}),
     ('csdnet', 'CSDNet', '../csdnet/grocery81.py', {}),
+    ('arcface', 'ArcFace', '../peers/grocery81_arcface.py', _one_view),
+    ('csdnet-arcface', 'CSDNet, ArcFace',
+     '../csdnet/grocery81_arcface-head.py', {}),
     ('cle-vit', 'CLE-ViT', '../peers/grocery81_cle-vit.py', {}),
     ('two-views', 'two views', '../peers/grocery81_two-views.py', {}),
     ('ssdp', 'SSDP alone', '../csdnet/grocery81.py', {
@@ -37,7 +40,6 @@ _rows = [
     ('cutmix', 'CutMix', '../peers/grocery81_cutmix.py', _one_view),
     ('random-erasing', 'RandomErasing',
      '../peers/grocery81_random-erasing.py', _one_view),
-    ('arcface', 'ArcFace', '../peers/grocery81_arcface.py', _one_view),
     *((mode, f'CSDNet, view: {mode}', '../csdnet/grocery81.py', {
         _mode: mode
     }) for mode in ('erase', 'crop', 'soft')),
