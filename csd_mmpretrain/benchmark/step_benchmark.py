@@ -177,7 +177,7 @@ def _apply_hooks(cfg: Config, model: BaseModel, second_view: bool) -> None:
     if hooks.get('channels_last'):
         HOOKS.build(hooks.channels_last).before_run(runner)
     if hooks.get('keep_memory'):
-        HOOKS.build(hooks.keep_memory).before_train(runner)
+        HOOKS.build(hooks.keep_memory).before_run(runner)
     if second_view and hooks.get('ssdp'):
         HOOKS.build(hooks.ssdp).before_train(runner)
 

@@ -11,7 +11,7 @@ import torch
 from csd_mmpretrain.engine.hooks.keep_memory_hook import (
     KeepMemoryHook, keep_freed_memory)
 hook = KeepMemoryHook(enabled={enabled})
-hook.before_train(SimpleNamespace(model=torch.nn.Linear(1, 1)))
+hook.before_run(SimpleNamespace(model=torch.nn.Linear(1, 1)))
 torch.ones(2**24)  # 64 MiB
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 for _ in range(5):

@@ -13,7 +13,7 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 
 @HOOKS.register_module()
 class KeepMemoryHook(Hook):
-    """Keep freed memory in a training on a CPU, for the next step.
+    """Keep freed memory on a CPU for the next step, in training and test.
 
     A step frees its activations. glibc gives blocks of 32 MiB or more, and
     what is free at the end of its memory, back to the system, which hands it
@@ -37,11 +37,11 @@ class KeepMemoryHook(Hook):
     def __init__(self, enabled: bool = True) -> None:
         self.enabled = enabled
 
-    def before_train(self, runner: Runner) -> None:
+    def before_run(self, runner: Runner) -> None:
         """Set the C library's allocator.
 
         Args:
-            runner (Runner): The runner of the training.
+            runner (Runner): The runner of the training, validation or test.
         """
         device = next(unwrap(runner.model).parameters()).device
         if self.enabled and device.type == 'cpu':
