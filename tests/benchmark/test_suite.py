@@ -1,7 +1,9 @@
 """Tests of the suites: which trainings they ask for, on which images."""
 from collections import Counter
+from pathlib import Path
 
 import pytest
+from mmpretrain.registry import MODELS
 
 from csd_mmpretrain.benchmark.suite import (
     cell_config,
@@ -10,7 +12,10 @@ from csd_mmpretrain.benchmark.suite import (
     split_images,
     suite_cells,
 )
+from csd_mmpretrain.engine.run_options import load_config
 
+SUITES = sorted(
+    Path(__file__).parents[2].joinpath('configs/benchmark').glob('*.py'))
 SUITE = """
 baseline = 'one'
 seeds = [3, 4]
@@ -134,3 +139,25 @@ def test_errors_name_the_key(write_suite, change, error):
 def test_missing_config(write_suite):
     with pytest.raises(FileNotFoundError, match='runs.one.config=.*gone.py'):
         load_suite(write_suite(config='gone.py'))
+
+
+def images_seen(cfg):
+    return cfg.train_cfg.max_epochs * (
+        2 if cfg.default_hooks.get('ssdp', dict(enabled=False)).get(
+            'enabled', True) else 1)
+
+
+@pytest.mark.parametrize('path', SUITES, ids=lambda path: path.stem)
+def test_shipped_suites_compare_at_equal_compute(path):
+    suite = load_suite(str(path))
+    seen, schedules = {}, set()
+    for method in suite.methods:
+        cfg = load_config(method.config, method.options)
+        MODELS.build(cfg.model.head)
+        assert cfg.param_scheduler[1].end == cfg.train_cfg.max_epochs
+        seen[method.name] = images_seen(cfg)
+        schedules.add(repr(cfg.optim_wrapper.optimizer))
+    if path.stem == 'grocery81_test':
+        assert seen.pop('plain') == 10  # half the compute, and says so
+    assert len(set(seen.values())) == 1, seen
+    assert len(schedules) == 1
