@@ -12,9 +12,10 @@ from csd_mmpretrain.engine.hooks.keep_memory_hook import (
     KeepMemoryHook, keep_freed_memory)
 hook = KeepMemoryHook(enabled={enabled})
 hook.before_run(SimpleNamespace(model=torch.nn.Linear(1, 1)))
-torch.ones(2**24)  # 64 MiB
+for _ in range(3):
+    torch.ones(2**24)  # 64 MiB
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-for _ in range(5):
+for _ in range(9):
     torch.ones(2**24)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 print(keep_freed_memory())
@@ -34,7 +35,7 @@ def page_faults(enabled):
 
 
 def test_a_freed_block_is_used_again():
-    assert page_faults(True) < 100 < page_faults(False)
+    assert 4 * page_faults(True) < page_faults(False)
 
 
 def test_nothing_happens_with_another_c_library(monkeypatch):
