@@ -99,7 +99,8 @@ def shallow_model(name):
     backbone.pop('init_cfg', None)
     if 'img_size' in backbone:
         backbone.img_size = 224
-    backbone.update(SHALLOW.get(backbone.type, {}))
+    if not isinstance(backbone.get('arch'), dict):
+        backbone.update(SHALLOW.get(backbone.type, {}))
     config.model.data_preprocessor = dict(
         type='ClsDataPreprocessor', **config.data_preprocessor)
     return MODELS.build(config.model)
