@@ -1,16 +1,20 @@
-"""Plot of a suite: every run a dot, every method a mean and its interval."""
+"""Plot of a suite: every method against the baseline, pair by pair."""
 from pathlib import Path
 from statistics import mean
 from typing import Sequence
 
-from .accuracy_table import Row
+from .accuracy_table import Row, paired_interval
 
 
 def plot_rows(rows: Sequence[Row], path: Path, metric: str) -> None:
-    """Draw the scores of the methods.
+    """Draw the differences of the methods to the baseline.
+
+    A dot for each seed and split, a diamond for the mean, and its 95 %
+    interval where there are three pairs or more.
 
     Args:
-        rows (Sequence[Row]): Of ``make_rows``.
+        rows (Sequence[Row]): Of ``make_rows``; that of the baseline is the
+            line at 0.
         path (Path): The picture; its ending names the format.
         metric (str): What is measured.
 
@@ -22,23 +26,27 @@ def plot_rows(rows: Sequence[Row], path: Path, metric: str) -> None:
     except ImportError as error:
         raise ImportError('The plot needs matplotlib: '
                           'pip install "csd_mmpretrain[bench]".') from error
-    figure = Figure(figsize=(8, 1.2 + 0.32 * len(rows)), layout='constrained')
+    baseline = next(
+        (row.method.title for row in rows if not row.differences), '')
+    rows = [row for row in rows if row.differences]
+    figure = Figure(figsize=(7, 1 + 0.25 * len(rows)), layout='constrained')
     axes = figure.add_subplot()
-    places = range(len(rows), 0, -1)
-    for place, row in zip(places, rows):
-        middle = mean(row.scores)
-        colour = 'tab:grey' if row.difference is None else 'tab:blue'
-        axes.plot(row.scores, [place] * len(row.scores), 'o', ms=4, alpha=0.4,
-                  mew=0, color=colour)
-        axes.plot(middle, place, 'D', ms=6, color=colour)
-        if row.difference is None:
-            axes.axvline(middle, lw=0.8, ls='--', color=colour)
-        elif row.difference[2] > 1:
-            axes.errorbar(middle, place, xerr=row.difference[1], capsize=3,
-                          color=colour)
-    axes.set_yticks(list(places), [row.method.title for row in rows])
-    axes.set_xlabel(f'{metric}, %: runs, mean, 95 % interval of the '
-                    'difference to the baseline')
+    axes.axvline(0, lw=0.8, ls='--', color='tab:grey')
+    for place, row in enumerate(rows):
+        middle = mean(row.differences)
+        axes.plot(row.differences, [place] * len(row.differences), 'o', ms=4,
+                  alpha=0.5, mew=0, color='tab:blue')
+        axes.plot(middle, place, 'D', ms=6, color='tab:blue')
+        if len(row.differences) > 2:
+            _, half = paired_interval(row.differences)
+            axes.errorbar(middle, place, xerr=half, capsize=3,
+                          color='tab:blue')
+    axes.set_yticks(
+        range(len(rows)),
+        [f'{row.method.title} ({len(row.differences)})' for row in rows])
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.set_xlabel(f'{metric}: points above {baseline}\n'
+                    '(in brackets: pairs of seeds or splits)')
     axes.grid(axis='x', lw=0.4)
     axes.spines[['top', 'right']].set_visible(False)
-    figure.savefig(path, dpi=150)
+    figure.savefig(path, dpi=130)

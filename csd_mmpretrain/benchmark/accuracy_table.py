@@ -2,7 +2,7 @@
 import csv
 from pathlib import Path
 from statistics import mean, stdev
-from typing import Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, Iterable, List, NamedTuple, Sequence, Tuple
 
 from .accuracy_runs import Result
 from .suite import Cell, Method, Suite
@@ -17,9 +17,8 @@ class Row(NamedTuple):
         method (Method): The method.
         scores (list[float]): Of its finished trainings, last epoch.
         deviation (float): Standard deviation of the scores; 0 of one.
-        difference (tuple[float, float, int], optional): Mean difference to
-            the baseline over the seeds and splits that both have, half the
-            width of its 95 % interval, and the number of pairs.
+        differences (list[float]): To the baseline, for the seeds and splits
+            that both have; none in the row of the baseline.
         epochs (int): Epochs of a training.
         images (int): Images through the backbone in a training.
         seconds (float): Mean seconds of a training.
@@ -28,43 +27,39 @@ class Row(NamedTuple):
     method: Method
     scores: List[float]
     deviation: float
-    difference: Optional[Tuple[float, float, int]]
+    differences: List[float]
     epochs: int
     images: int
     seconds: float
 
 
-def paired_difference(scores: Sequence[float],
-                      others: Sequence[float]) -> Tuple[float, float, int]:
-    """Compare scores with others of the same seeds.
+def paired_interval(differences: Sequence[float]) -> Tuple[float, float]:
+    """Give the mean of paired differences and its 95 % interval.
 
     Args:
-        scores (Sequence[float]): One per seed.
-        others (Sequence[float]): Those of the baseline, in the same order.
+        differences (Sequence[float]): Of two methods, one per seed.
 
     Returns:
-        tuple[float, float, int]: The mean difference, half the width of its
-        95 % interval, and the number of pairs. The interval is Student's; it
-        is infinite for one pair. In cross-validation the pairs share training
-        images, and the interval is somewhat too narrow.
+        tuple[float, float]: The mean, and half the width of the interval. It
+        is Student's, and infinite for one pair. In cross-validation the pairs
+        share training images, and the interval is somewhat too narrow.
 
     Raises:
         ImportError: If scipy is missing.
 
     Example:
-        >>> paired_difference([3., 4., 5.], [1., 2., 3.])
-        (2.0, 0.0, 3)
+        >>> paired_interval([2., 2., 2.])
+        (2.0, 0.0)
     """
     try:
         from scipy.stats import t
     except ImportError as error:
         raise ImportError('Intervals need scipy: '
                           'pip install "csd_mmpretrain[bench]".') from error
-    differences = [a - b for a, b in zip(scores, others)]
     n = len(differences)
     half = float('inf') if n < 2 else float(
         t.ppf(0.975, n - 1)) * stdev(differences) / n**0.5
-    return mean(differences), half, n
+    return mean(differences), half
 
 
 def make_rows(suite: Suite, results: Dict[Cell, Result]) -> List[Row]:
@@ -91,15 +86,13 @@ def make_rows(suite: Suite, results: Dict[Cell, Result]) -> List[Row]:
         if not own:
             continue
         scores = [result.last for result in own.values()]
-        shared = [key for key in own if key in base]
-        difference = None
-        if shared and method.name != suite.baseline:
-            difference = paired_difference([own[key].last for key in shared],
-                                           [base[key].last for key in shared])
+        differences = [] if own is base else [
+            own[key].last - base[key].last for key in own if key in base
+        ]
         first = next(iter(own.values()))
         rows.append(
             Row(method, scores,
-                stdev(scores) if len(scores) > 1 else 0., difference,
+                stdev(scores) if len(scores) > 1 else 0., differences,
                 first.epochs, first.images,
                 mean(result.seconds for result in own.values())))
     return rows
@@ -123,16 +116,16 @@ def format_rows(rows: Iterable[Row]) -> str:
         lines.append(
             f'| {row.method.title} | {mean(row.scores):.2f} ± '
             f'{row.deviation:.2f} | {len(row.scores)} | '
-            f'{_difference_text(row.difference)} | {row.epochs} | '
+            f'{_difference_text(row.differences)} | {row.epochs} | '
             f'{row.images} | {row.seconds / 60:.1f} |')
     return '\n'.join(lines)
 
 
-def _difference_text(difference: Optional[Tuple[float, float, int]]) -> str:
-    if difference is None:
+def _difference_text(differences: Sequence[float]) -> str:
+    if not differences:
         return ''
-    middle, half, n = difference
-    if n < 2:
+    middle, half = paired_interval(differences)
+    if len(differences) < 2:
         return f'{middle:+.2f} (one pair)'
     return f'{middle:+.2f} ({middle - half:+.2f} to {middle + half:+.2f})'
 
