@@ -10,6 +10,7 @@ from csd_mmpretrain.benchmark.ddl_benchmark import (
     format_ddl_table,
     peak_memory,
 )
+from csd_mmpretrain.benchmark.measure import in_process
 
 
 def test_the_tool_prints_a_row_for_each_contender(run_python, repo_root):
@@ -56,8 +57,9 @@ def test_each_contender_does_a_step_with_gradients():
 def test_memory_growth_is_that_of_the_products():
     """128 anchors with 30000 keys of 16 channels: 14.6 MiB of cosines."""
     setting = DDLSetting(30000, channels=16)
-    assert peak_memory(setting, 'two products') > 10
-    assert peak_memory(setting, 'DDLQueueLoss') < 10
+    # In processes of their own: this one may have memory that it keeps.
+    assert in_process(peak_memory, setting, 'two products') > 10
+    assert in_process(peak_memory, setting, 'DDLQueueLoss') < 10
 
 
 def test_ratios_are_against_the_products():
