@@ -41,6 +41,7 @@ class Job(NamedTuple):
         folder (Path): Its work directory.
         config (Path): The whole config, beside that folder, where the runner
             writes a copy of its own.
+        epochs (int): Epochs it trains.
         images (int): See :class:`Result`.
         metric (str): The validation's name of the score.
     """
@@ -48,6 +49,7 @@ class Job(NamedTuple):
     cell: Cell
     folder: Path
     config: Path
+    epochs: int
     images: int
     metric: str
 
@@ -72,7 +74,9 @@ def prepare_jobs(suite: Suite, out: Path) -> List[Job]:
         folder, config = out / cell.path, out / f'{cell.path}.py'
         _write_config(cfg, config)
         folder.mkdir(exist_ok=True)
-        jobs.append(Job(cell, folder, config, images, suite.metric))
+        jobs.append(
+            Job(cell, folder, config, cfg.train_cfg.max_epochs, images,
+                suite.metric))
     return jobs
 
 
@@ -213,9 +217,7 @@ def _train(job: Job, device: Optional[str], parallel: int,
     scores = _scores(job) if code == 0 else []
     if not scores:
         return log.read_text(encoding='utf-8')[-2000:]
-    cfg = Config.fromfile(job.config)
-    result = Result(scores[-1], max(scores), cfg.train_cfg.max_epochs,
-                    job.images, seconds)
+    result = Result(scores[-1], max(scores), job.epochs, job.images, seconds)
     path = job.folder / 'result.json'
     path.write_text(json.dumps(result._asdict()), encoding='utf-8')
     return None
