@@ -1,6 +1,5 @@
 """Train a suite and write its table: benchmark_accuracy.py SUITE."""
 import argparse
-import os
 import sys
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from csd_mmpretrain.benchmark.accuracy_table import (
     write_csv,
 )
 from csd_mmpretrain.benchmark.suite import load_suite
+from csd_mmpretrain.cores import usable_cores
 
 
 def parse_args() -> argparse.Namespace:
@@ -42,7 +42,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--jobs',
         type=int,
-        default=os.cpu_count(),
+        default=usable_cores(),
         help='trainings at a time, without a GPU (the number of cores)')
     parser.add_argument(
         '--gpus',

@@ -11,6 +11,7 @@ from typing import Callable, Dict, List, NamedTuple, Optional, Sequence
 
 from mmengine.config import Config
 
+from ..cores import usable_cores
 from .suite import Cell, Suite, cell_config, load_method, suite_cells
 
 
@@ -191,7 +192,7 @@ def _train(job: Job, device: Optional[str], parallel: int,
     """Run the training; return the end of its log if it fails."""
     environment = dict(os.environ, OMP_WAIT_POLICY='PASSIVE')
     if device is None:
-        threads = str(max(1, (os.cpu_count() or 1) // parallel))
+        threads = str(max(1, usable_cores() // parallel))
         environment.update(CUDA_VISIBLE_DEVICES='', OMP_NUM_THREADS=threads)
     else:
         environment['CUDA_VISIBLE_DEVICES'] = device

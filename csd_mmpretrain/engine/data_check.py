@@ -1,5 +1,4 @@
 """Reports of the broken images in the data of a run."""
-import os
 from collections import defaultdict
 from typing import Iterable, List, Optional, Tuple
 
@@ -7,12 +6,13 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmpretrain.registry import DATASETS
 
+from csd_mmpretrain.cores import usable_cores
 from csd_mmpretrain.datasets.image_files import find_broken_images
 from csd_mmpretrain.datasets.samples import Sample, list_samples
 
 from .data_root import LOADERS, check_dataset_folders
 
-WORKERS = min(8, os.cpu_count() or 1)
+WORKERS = min(8, usable_cores())
 REMEDY = (
     'Unpack or copy the dataset again, check data_root (or CSD_DATA_ROOT), '
     'take these files out of the list, or convert those of unusual kinds '

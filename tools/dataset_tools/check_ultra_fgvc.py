@@ -1,8 +1,8 @@
 """Check unpacked Ultra-FGVC datasets: check_ultra_fgvc.py DATA_ROOT."""
 import argparse
-import os
 import sys
 
+from csd_mmpretrain.cores import usable_cores
 from csd_mmpretrain.datasets.ultra_fgvc_check import (
     DATASETS,
     check_release,
@@ -24,7 +24,7 @@ def parse_args() -> argparse.Namespace:
         help='datasets that have to be there, out of ' + ', '.join(DATASETS) +
         ' (default: look at all, and let any be absent)')
     parser.add_argument(
-        '--workers', type=int, default=min(8, os.cpu_count() or 1),
+        '--workers', type=int, default=min(8, usable_cores()),
         help='threads that decode images (default: %(default)s)')
     return parser.parse_args()
 
