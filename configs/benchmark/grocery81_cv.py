@@ -57,6 +57,7 @@ _changes = {
     'kernel: cosine': {f'{_neck}.kernel': 'cosine'},
     'kernel: conv': {f'{_neck}.kernel': 'conv'},
     'gating: standardised': {f'{_neck}.gating': 'standardised'},
+    'gating: residual': {f'{_neck}.gating': 'residual'},
     'gating: none': {f'{_neck}.gating': 'none'},
     'no L_cls on the view': {'model.head.aug_loss_weight': 0.},
     'alpha 0.3': {f'{_ddl}.loss_weight': 0.3},
