@@ -87,7 +87,7 @@ setup(
         timm=['timm'],
         datasets=['scipy'],
         vis=['matplotlib'],
-        bench=['pytorch-metric-learning', 'matplotlib'],
+        bench=['pytorch-metric-learning', 'matplotlib', 'scipy'],
         dev=[
             'hypothesis', 'pytest', 'pytest-xdist', 'ruff', 'setuptools>=70.1'
         ]),

@@ -16,6 +16,7 @@ from csd_mmpretrain.benchmark.accuracy_runs import (
 from csd_mmpretrain.benchmark.accuracy_table import (
     format_rows,
     make_rows,
+    read_earlier,
     write_csv,
 )
 from csd_mmpretrain.benchmark.suite import load_suite
@@ -60,6 +61,14 @@ def parse_args() -> argparse.Namespace:
         '--methods', nargs='+', help='train these alone; the table has all '
         'that have a result')
     parser.add_argument(
+        '--earlier',
+        type=Path,
+        nargs='+',
+        metavar='CSV',
+        default=[],
+        help='results.csv files of this suite from elsewhere, such as '
+        'docs/data/*.csv: what they have is not trained again')
+    parser.add_argument(
         '--keep-checkpoints',
         action='store_true',
         help='keep the checkpoints of finished trainings')
@@ -87,6 +96,7 @@ def main() -> None:
                  f'has {", ".join(names)}.')
     out = args.out or Path('work_dirs', 'benchmark', suite.name)
     jobs = prepare_jobs(suite, out)
+    results = read_earlier(args.earlier, jobs)
     failed = {}
     if not args.table_only:
         gpus = args.gpus
@@ -98,12 +108,12 @@ def main() -> None:
         if args.amp:
             train.append('--amp')
         failed = run_jobs(
-            [job for job in jobs
-             if job.cell.method in (args.methods or names)],
+            [job for job in jobs if job.cell not in results
+             and job.cell.method in (args.methods or names)],
             gpus.split(',') if gpus else [None] * args.jobs, train,
             args.keep_checkpoints)
-    results = {job.cell: read_result(job) for job in jobs}
-    results = {cell: result for cell, result in results.items() if result}
+    own = {job.cell: read_result(job) for job in jobs}
+    results.update((cell, result) for cell, result in own.items() if result)
     if results:
         rows = make_rows(suite, results)
         table = format_rows(rows)

@@ -4,7 +4,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Dict, Iterable, List, NamedTuple, Sequence, Tuple
 
-from .accuracy_runs import Result
+from .accuracy_runs import Job, Result
 from .suite import Cell, Method, Suite
 
 COLUMNS = ('method', 'seed', 'split', *Result._fields)
@@ -169,4 +169,41 @@ def read_csv(path: Path) -> Dict[Cell, Result]:
         cell = Cell(method, int(seed), int(split) if split else None)
         results[cell] = Result(float(last), float(best), int(epochs),
                                int(images), float(seconds))
+    return results
+
+
+def read_earlier(paths: Iterable[Path],
+                 jobs: Iterable[Job]) -> Dict[Cell, Result]:
+    """Read results of the same suite from other folders or machines.
+
+    Args:
+        paths (Iterable[Path]): Files that :func:`write_csv` has written; of a
+            training that is in several, the last counts.
+        jobs (Iterable[Job]): The suite's trainings.
+
+    Returns:
+        dict[Cell, Result]: By training.
+
+    Raises:
+        ValueError: If a method is none of the suite's, or a training of the
+            suite has other epochs or images there.
+    """
+    jobs = {job.cell: job for job in jobs}
+    methods = {cell.method for cell in jobs}
+    results = {}
+    for path in paths:
+        for cell, result in read_csv(path).items():
+            if cell.method not in methods:
+                raise ValueError(
+                    f'{path}: the suite has no method {cell.method!r}. Give '
+                    'the results of this suite.')
+            job = jobs.get(cell)
+            if job and (job.epochs, job.images) != (result.epochs,
+                                                    result.images):
+                raise ValueError(
+                    f'{path}: {cell.path} is of {result.epochs} epochs and '
+                    f'{result.images} images, but in the suite it has '
+                    f'{job.epochs} and {job.images}: another training. '
+                    'Leave the file out.')
+            results[cell] = result
     return results

@@ -3,12 +3,13 @@ import numpy as np
 import pytest
 
 from csd_mmpretrain.benchmark.accuracy_plot import plot_rows
-from csd_mmpretrain.benchmark.accuracy_runs import Result
+from csd_mmpretrain.benchmark.accuracy_runs import Job, Result
 from csd_mmpretrain.benchmark.accuracy_table import (
     format_rows,
     make_rows,
     paired_interval,
     read_csv,
+    read_earlier,
     write_csv,
 )
 from csd_mmpretrain.benchmark.suite import Cell, Method, Suite
@@ -67,3 +68,17 @@ def test_csv_comes_back(tmp_path):
     path.write_text('name,score\n')
     with pytest.raises(ValueError, match='first line must be method,seed'):
         read_csv(path)
+
+
+def test_earlier_results_are_joined_and_checked(tmp_path):
+    files = [tmp_path / 'one.csv', tmp_path / 'two.csv']
+    write_csv(results(a=[70., 72.5], b=[60.]), files[0])
+    write_csv(results(b=[65.]), files[1])
+    jobs = [Job(Cell(name, 1), None, None, 10, 640, '') for name in 'ab']
+    known = read_earlier(files, jobs)
+    assert known[Cell('a', 2)].last == 72.5 and known[Cell('b', 1)].last == 65.
+    assert read_earlier([], jobs) == {}
+    with pytest.raises(ValueError, match='one.csv: .* has no method .a.'):
+        read_earlier(files, jobs[1:])
+    with pytest.raises(ValueError, match='10 epochs and 640 images, but .* 9'):
+        read_earlier(files, [jobs[0], jobs[1]._replace(epochs=9)])

@@ -52,6 +52,14 @@ def test_suite_stops_goes_on_and_makes_its_table(run_python, repo_root, suite,
     assert table in log and '| CSDNet |' in table
     assert (tmp_path / 'plot.png').is_file()
 
+    # Elsewhere, what is known already is not trained again.
+    elsewhere = tmp_path / 'elsewhere'
+    log = run_python(tool, suite, '--jobs', 2, '--out', elsewhere,
+                     '--earlier', tmp_path / 'results.csv').stdout
+    assert '0 of 0 trainings have a result' in log
+    assert (elsewhere / 'results.csv').read_text() == (
+        tmp_path / 'results.csv').read_text()
+
     # Another config in the same folders would mix two experiments.
     suite.write_text(suite.read_text().replace("max_epochs': 1",
                                                "max_epochs': 2"))
