@@ -1,4 +1,4 @@
-"""Model, second view and images of a drawing, from a config and the disk."""
+"""Model and images of a drawing, from a config and the disk."""
 import os
 from copy import deepcopy
 from typing import List, NamedTuple, Optional, Sequence, Tuple
@@ -9,12 +9,12 @@ from mmengine.dataset import Compose
 from mmengine.model import BaseModel
 from mmengine.registry import DefaultScope
 from mmengine.runner.checkpoint import CheckpointLoader
-from mmpretrain.registry import DATASETS, MODELS
+from mmpretrain.registry import DATASETS
+from torch.utils.data import Dataset
 
 from csd_mmpretrain.datasets.image_files import EXTENSIONS, find_broken_images
 from csd_mmpretrain.engine.bare_model import build_bare_model
 from csd_mmpretrain.engine.pretrained import read_names
-from csd_mmpretrain.models.views import DiscrepancyMaskView
 
 
 class LoadedModel(NamedTuple):
@@ -60,10 +60,11 @@ def load_model(cfg: Config, checkpoint: str,
     model = build_bare_model(cfg)
     content = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
     # A drawing needs no queue, and its length may have changed since.
+    state = content.get('state_dict', content)
+    prefix = _missing_prefix(model, state)
     state = {
-        name: value
-        for name, value in content.get('state_dict', content).items()
-        if not name.startswith('head.ddl.')
+        prefix + name: value
+        for name, value in state.items() if not name.startswith('head.ddl.')
     }
     try:
         missing = model.load_state_dict(state, strict=False).missing_keys
@@ -87,6 +88,15 @@ def load_model(cfg: Config, checkpoint: str,
         classes if has_classifier else None, has_classifier)
 
 
+def _missing_prefix(model: BaseModel, state: dict) -> str:
+    """Tell what a backbone's own file leaves out of the model's names."""
+    names = model.state_dict()
+    for prefix in ('', 'backbone.', 'backbone.timm_model.'):
+        if any(prefix + name in names for name in state):
+            return prefix
+    return ''
+
+
 def _load_checked(model: BaseModel, state: dict, checkpoint: str) -> List[str]:
     try:
         return model.load_state_dict(state, strict=False).missing_keys
@@ -95,35 +105,6 @@ def _load_checked(model: BaseModel, state: dict, checkpoint: str) -> List[str]:
         raise ValueError(f"{checkpoint} does not fit the config's model: "
                          f'{first} Give the checkpoint that belongs to this '
                          'config.') from None
-
-
-def second_view(cfg: Config, mode: Optional[str] = None) -> object:
-    """Build the view of a config's SSDPHook.
-
-    Args:
-        cfg (Config): The whole config.
-        mode (str, optional): A mode of ``DiscrepancyMaskView`` in place of
-            the config's.
-
-    Returns:
-        DiscrepancyMaskView: The view; with defaults, if the config has no
-        SSDPHook.
-
-    Raises:
-        ValueError: If the config's view has no mask, or ``mode`` is unknown.
-    """
-    hook = cfg.get('default_hooks', {}).get('ssdp') or {}
-    view = dict(hook.get('view') or dict(type='DiscrepancyMaskView'))
-    if mode is not None:
-        if view['type'] != 'DiscrepancyMaskView':
-            view = dict(type='DiscrepancyMaskView')
-        view['mode'] = mode
-    built = MODELS.build(view)
-    if not isinstance(built, DiscrepancyMaskView):
-        raise ValueError(
-            f'The second view of this config is {view["type"]}, which makes '
-            'no mask to draw. Choose one with `--mode keep`.')
-    return built
 
 
 def file_items(cfg: Config, places: Sequence[str], num: int) -> List[dict]:
@@ -150,11 +131,9 @@ def file_items(cfg: Config, places: Sequence[str], num: int) -> List[dict]:
                 f'{", ".join(sorted(EXTENSIONS))} are looked for, in its '
                 'subfolders too.')
         paths += found
-    paths = [paths[i] for i in _spread(len(paths), num)]
+    paths = [paths[i] for i in spread(len(paths), num)]
     _check_images(paths)
-    pipeline = _test_pipeline(cfg)
-    with DefaultScope.overwrite_default_scope('mmpretrain'):
-        pipeline = Compose(pipeline)
+    pipeline = eval_pipeline(cfg)
     return [pipeline(dict(img_path=path)) for path in paths]
 
 
@@ -178,16 +157,54 @@ def dataset_items(
     dataset = deepcopy(cfg[f'{split}_dataloader'].dataset)
     while 'pipeline' not in dataset and 'dataset' in dataset:
         dataset = dataset.dataset
-    dataset.pipeline = _test_pipeline(cfg)
+    dataset.pipeline = []
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         dataset = DATASETS.build(dataset)
-    chosen = _spread(len(dataset), num)
-    _check_images([dataset.get_data_info(i)['img_path'] for i in chosen])
-    return [dataset[i] for i in chosen], dataset.CLASSES
+    return spread_items(dataset, eval_pipeline(cfg), num), dataset.CLASSES
 
 
-def _test_pipeline(cfg: Config) -> List[dict]:
-    return deepcopy(cfg.test_dataloader.dataset.pipeline)
+def spread_items(dataset: Dataset, pipeline: Compose, num: int) -> List[dict]:
+    """Load images of a dataset with another pipeline.
+
+    Args:
+        dataset (Dataset): One that has ``get_data_info``; wrapped or not.
+        pipeline (Compose): What loads and transforms an image.
+        num (int): At most so many, evenly spread over the dataset.
+
+    Returns:
+        list[dict]: What the pipeline returns for each image.
+
+    Raises:
+        FileNotFoundError, ValueError: If an image is missing or broken.
+    """
+    infos = [dataset.get_data_info(i) for i in spread(len(dataset), num)]
+    _check_images([i['img_path'] for i in infos if i.get('img_path')])
+    return [pipeline(info) for info in infos]
+
+
+def eval_pipeline(cfg: Config) -> Compose:
+    """Build the pipeline that a config tests with.
+
+    Args:
+        cfg (Config): The whole config.
+
+    Returns:
+        Compose: That of ``test_dataloader``; of ``val_dataloader`` where the
+        config has no test.
+
+    Raises:
+        ValueError: If the config has neither.
+    """
+    for name in ('test_dataloader', 'val_dataloader'):
+        dataset = (cfg.get(name) or {}).get('dataset')
+        while dataset and 'pipeline' not in dataset:
+            dataset = dataset.get('dataset')
+        if dataset:
+            with DefaultScope.overwrite_default_scope('mmpretrain'):
+                return Compose(deepcopy(dataset['pipeline']))
+    raise ValueError('The config has no test_dataloader and no val_dataloader '
+                     'whose dataset has a `pipeline`, with which images are '
+                     'drawn. Add one.')
 
 
 def _check_images(paths: Sequence[str]) -> None:
@@ -204,7 +221,19 @@ def _images_in(folder: str) -> List[str]:
         if os.path.splitext(name)[1].lower() in EXTENSIONS)
 
 
-def _spread(total: int, num: int) -> List[int]:
-    """Choose ``num`` of ``total`` indices, from the middle of equal parts."""
+def spread(total: int, num: int) -> List[int]:
+    """Choose evenly: the middles of equal parts.
+
+    Args:
+        total (int): How many there are.
+        num (int): How many to choose at most.
+
+    Returns:
+        list[int]: Indices, rising.
+
+    Example:
+        >>> spread(10, 2)
+        [2, 7]
+    """
     num = min(total, num)
     return [int(i) for i in (np.arange(num) + 0.5) * total / num]
