@@ -1,13 +1,19 @@
 import ast
+import html
+import importlib.util
+import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
+from urllib.parse import unquote
 
+import mmpretrain
 import pytest
 import torch
 from mmengine.config import Config
-from mmpretrain.registry import DATASETS
+from mmpretrain.registry import DATA_SAMPLERS, DATASETS, VISBACKENDS
 from PIL import Image
 
 import csd_mmpretrain  # noqa: F401
@@ -15,7 +21,7 @@ from csd_mmpretrain.engine.bare_model import build_bare_model
 from csd_mmpretrain.engine.hooks import SSDPHook
 
 REPO = Path(__file__).resolve().parents[1]
-PAGES = sorted([*REPO.glob('*.md'), *REPO.glob('docs/*.md'),
+PAGES = sorted([*REPO.glob('*.md'), *REPO.glob('docs/**/*.md'),
                 *REPO.glob('configs/*/*.md')])
 YOURS = ('configs/my_leaves.py', )
 
@@ -44,6 +50,24 @@ def test_links_lead_somewhere(page):
     for link in links:
         if '://' not in link:
             assert (page.parent / link).exists(), link
+
+
+def anchors_of(page):
+    """The anchors that a page's headings have, on GitHub and in the site."""
+    text = re.sub(r'^```.*?^```', '', page.read_text(encoding='utf-8'),
+                  flags=re.M | re.S)
+    return {
+        re.sub(r'[^\w\- ]', '', title.lower()).strip().replace(' ', '-')
+        for title in re.findall(r'^#+ (.*)', text, re.M)
+    }
+
+
+@pytest.mark.parametrize('page', PAGES, ids=name)
+def test_anchors_are_headings(page):
+    text = page.read_text(encoding='utf-8')
+    for link, anchor in re.findall(r'\]\(([^)#\s:]*)#([^)\s]+)\)', text):
+        target = page.parent / link if link else page
+        assert anchor in anchors_of(target), f'{link}#{anchor}'
 
 
 @pytest.mark.parametrize('page', PAGES, ids=name)
@@ -105,14 +129,55 @@ def test_your_own_backbone(tmp_path, page):
         assert model(torch.randn(1, 3, 64, 64)).shape == (1, 80)
 
 
-def test_a_plain_classifier_becomes_csdnet(tmp_path):
-    block, = blocks('README.md', 'diff')
-    path = tmp_path / 'turned.py'
-    path.write_text(''.join(
-        line[1:] for line in block.splitlines(True) if line[0] != '-'))
+def side(diff, mark):
+    """The text before (``'-'``) or after (``'+'``) a diff."""
+    return ''.join(
+        line[1:] for line in diff.splitlines(True) if line[0] in (' ', mark))
+
+
+def check_turned(path):
     cfg = Config.fromfile(path)
     SSDPHook(cfg.default_hooks.ssdp.view).before_train(
         SimpleNamespace(model=build_bare_model(cfg)))
+    return cfg
+
+
+def test_a_plain_classifier_becomes_csdnet(tmp_path):
+    block, = blocks('README.md', 'diff')
+    path = tmp_path / 'turned.py'
+    path.write_text(side(block, '+'))
+    check_turned(path)
+
+
+def test_a_config_of_mmpretrain_becomes_csdnet(tmp_path):
+    page = 'docs/from-mmpretrain.md'
+    diff, = blocks(page, 'diff')
+    configs = Path(mmpretrain.__file__).parent / '.mim/configs'
+    stock, = re.findall(r'`configs/(resnet/\w+\.py)`',
+                        (REPO / page).read_text())
+    text = (configs / stock).read_text()
+    assert text.count(side(diff, '-')) == 1
+    text = text.replace(side(diff, '-'), side(diff, '+'))
+    path = tmp_path / 'turned.py'
+    path.write_text(text.replace("'../", f"'{configs.as_posix()}/"))
+    cfg = check_turned(path)
+    assert cfg.model.head.cls_head.num_classes == 200
+    assert cfg.optim_wrapper.optimizer.type == 'SGD'
+
+    path.write_text(blocks(page, 'python')[0].replace(
+        "'./", f"'{REPO.as_posix()}/configs/"))
+    cfg = Config.fromfile(path)
+    assert {'ssdp', 'exact_resume', 'image_cache'} <= set(cfg.default_hooks)
+    assert DATA_SAMPLERS.get(cfg.train_dataloader.batch_sampler.type)
+
+
+@pytest.mark.parametrize('block', blocks('docs/logging.md', 'python'))
+def test_back_ends_of_the_log(block, tmp_path):
+    cfg = config_of(block, tmp_path)
+    assert cfg.visualizer.type == 'UniversalVisualizer'
+    local, other = cfg.visualizer.vis_backends
+    assert local.type == 'LocalVisBackend'
+    VISBACKENDS.build(dict(other, save_dir=str(tmp_path)))
 
 
 def test_your_own_view():
@@ -127,3 +192,121 @@ def test_your_own_view():
     assert kept.tolist() == [0.5, 0.5]
     assert second[0, :, :, :4].min() == 1 and second[0, :, :, 4:].max() == 0
     assert second[1, :, :, 4:].min() == 1 and second[1, :, :, :4].max() == 0
+
+
+def test_every_tool_is_listed():
+    text = (REPO / 'docs/tools.md').read_text()
+    for path in [*REPO.glob('tools/**/*.py'), *REPO.glob('tools/*.sh')]:
+        assert name(path) in text, name(path)
+
+
+def needs(*modules):
+    """Skip a test where a module of the extra `docs` is missing."""
+    missing = [m for m in modules if importlib.util.find_spec(m) is None]
+    return pytest.mark.skipif(
+        bool(missing), reason=f'{", ".join(missing)} (extra `docs`) missing')
+
+
+@pytest.fixture(scope='module')
+def site(tmp_path_factory):
+    """The site, built from the checkout."""
+    folder = tmp_path_factory.mktemp('site')
+    done = subprocess.run(
+        [sys.executable, '-m', 'mkdocs', 'build', '--strict', '-d', folder],
+        cwd=REPO,
+        env=dict(os.environ, NO_MKDOCS_2_WARNING='1'),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True)
+    assert done.returncode == 0, done.stdout[-5000:]
+    return {
+        path.relative_to(folder).as_posix(): path
+        for path in folder.rglob('*') if path.is_file()
+    }
+
+
+@pytest.fixture(scope='module')
+def pages(site):
+    """The text of the site's pages."""
+    return {
+        path: file.read_text(encoding='utf-8')
+        for path, file in site.items() if path.endswith('.html')
+    }
+
+
+def in_site(page, link):
+    """Where a link leads: a path from the site's root, and an anchor."""
+    path, _, anchor = unquote(html.unescape(link)).partition('#')
+    if not path:
+        return page, anchor
+    return os.path.normpath(os.path.join(os.path.dirname(page), path)), anchor
+
+
+@needs('mkdocs', 'material', 'mkdocstrings', 'nbconvert', 'latex2mathml')
+class TestSite:
+
+    def test_links_and_anchors(self, site, pages):
+        ids = {
+            page: set(re.findall(r'\bid="([^"]+)"', text))
+            for page, text in pages.items()
+        }
+        for page, text in pages.items():
+            if page == '404.html':
+                continue
+            for link in re.findall(r'\b(?:href|src)="([^"]+)"', text):
+                if re.match(r'[a-z]+:', link):
+                    continue
+                path, anchor = in_site(page, link)
+                assert path in site, f'{page}: {link}'
+                assert not anchor or anchor == '__skip' or anchor in ids[
+                    path], f'{page}: {link}'
+
+    def test_nothing_is_fetched(self, pages):
+        """Scripts, styles, fonts and pictures are the site's own."""
+        fetched = re.compile(
+            r'<(?:script|img|iframe)[^>]*\ssrc="([^"]+)"'
+            r'|<link[^>]*\srel="(?:stylesheet|preconnect|icon)"[^>]*>')
+        for page, text in pages.items():
+            for found in fetched.finditer(text):
+                assert '://' not in found[0], f'{page}: {found[0]}'
+
+    def test_equations_are_mathml(self, pages):
+        text = pages['api/losses.html']
+        assert text.count('<math') > 10 and '<mfrac>' in text
+        for page, text in pages.items():
+            assert 'arithmatex' not in text, page
+            assert not re.search(r':(?:math|class|func):`', text), page
+
+    def test_every_public_class_is_in_the_reference(self, pages):
+        reference = ''.join(
+            text for page, text in pages.items() if page.startswith('api/'))
+        for path in (REPO / 'csd_mmpretrain').rglob('*.py'):
+            module = '.'.join(path.relative_to(REPO).with_suffix('').parts)
+            for node in ast.parse(path.read_text(encoding='utf-8')).body:
+                if isinstance(node, ast.ClassDef) and node.name[0] != '_':
+                    assert f'id="{module}.{node.name}"' in reference, module
+
+    def test_sources_of_configs(self, pages):
+        text = pages['configs/csdnet/grocery81.py.html']
+        assert 'grocery81_bs16_224.py' in text
+        assert 'configs/csdnet/README.html' in pages
+
+
+@needs('nbclient', 'nbformat', 'ipykernel', 'matplotlib')
+def test_notebook_runs(monkeypatch):
+    import nbformat
+    from nbclient import NotebookClient
+    path = REPO / 'docs/notebooks/csdnet.ipynb'
+    notebook = nbformat.read(path, as_version=4)
+    monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '')
+    NotebookClient(
+        notebook,
+        timeout=600,
+        kernel_name='python3',
+        resources=dict(metadata=dict(path=path.parent))).execute()
+    pictures = [
+        output for cell in notebook.cells
+        for output in cell.get('outputs', []) if 'image/png' in output.get(
+            'data', {})
+    ]
+    assert len(pictures) == 3
