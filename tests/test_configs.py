@@ -217,8 +217,10 @@ def test_csdnet_adds_only_its_parts(name):
      {'model.backbone', 'model_wrapper_cfg'}),
     ('cotton80_fsdp', 'cotton80', {'runner_type', 'strategy'}),
     ('cotton80_resnet50_syncbn', 'cotton80_resnet50', {'sync_bn'}),
+    ('cotton80_fast', 'cotton80', {'optim_wrapper'}),
+    ('grocery81_fast', 'grocery81', {'optim_wrapper'}),
 ])
-def test_distributed_config_trains_the_same(name, base, changed):
+def test_config_for_machines_trains_the_same(name, base, changed):
     flat, flat_base = flatten(load(name)), flatten(load(base))
     assert {
         '.'.join(key.split('.')[:2 if key.startswith('model.') else 1])

@@ -86,6 +86,7 @@ _rows = [
     ('two views, DDL and SSDT', '../peers/grocery81_two-views-distilled.py',
      _queue),
     ('CSDNet, ArcFace', '../csdnet/grocery81_arcface-head.py', _queue),
+    ('bfloat16, fused AdamW', '../csdnet/grocery81_fast.py', _queue),
     *((title, '../csdnet/grocery81.py', {**_queue, **change})
       for title, change in _changes.items()),
 ]
