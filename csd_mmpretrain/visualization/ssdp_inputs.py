@@ -9,12 +9,18 @@ from mmengine.dataset import Compose
 from mmengine.model import BaseModel
 from mmengine.registry import DefaultScope
 from mmengine.runner.checkpoint import CheckpointLoader
-from mmpretrain.registry import DATASETS
+from mmpretrain.registry import DATASETS, MODELS
 from torch.utils.data import Dataset
 
 from csd_mmpretrain.datasets.image_files import EXTENSIONS, find_broken_images
 from csd_mmpretrain.engine.bare_model import build_bare_model
-from csd_mmpretrain.engine.pretrained import read_names
+from csd_mmpretrain.engine.pretrained import (
+    check_match,
+    fetch,
+    local_path,
+    pretrained_parts,
+    read_names,
+)
 
 
 class LoadedModel(NamedTuple):
@@ -86,6 +92,37 @@ def load_model(cfg: Config, checkpoint: str,
     return LoadedModel(
         model.to(device).eval(),
         classes if has_classifier else None, has_classifier)
+
+
+def load_pretrained_model(cfg: Config, device: str = 'cpu') -> BaseModel:
+    """Build a config's model with the pretrained weights that it names.
+
+    Args:
+        cfg (Config): The whole config.
+        device (str): Where the model goes. Defaults to ``'cpu'``.
+
+    Returns:
+        BaseModel: In evaluation mode; its head is not trained.
+
+    Raises:
+        FileNotFoundError: If the weights are missing or do not download.
+        ValueError: If the config names none, or they are not for this model.
+    """
+    settings = deepcopy(cfg.model)
+    settings.setdefault('data_preprocessor', cfg.get('data_preprocessor'))
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        model = MODELS.build(settings)
+    parts = list(pretrained_parts(model))
+    if not parts and not settings.backbone.get('pretrained'):
+        raise ValueError('The config names no pretrained weights, and a '
+                         'network of random weights sees nothing. Give '
+                         '`--checkpoint FILE`.')
+    for name, module, init_cfg in parts:
+        fetch(init_cfg['checkpoint'])
+        if local_path(init_cfg['checkpoint']) is not None:
+            check_match(name, module, init_cfg)
+    model.init_weights()
+    return model.to(device).eval()
 
 
 def _missing_prefix(model: BaseModel, state: dict) -> str:

@@ -50,26 +50,56 @@ def checkpoint(config):
     return path
 
 
+@pytest.fixture
+def run_tool(monkeypatch, capsys, tool, tmp_path):
+    """Run the tool in this process, and give back what it printed."""
+
+    def run(*args):
+        monkeypatch.setattr(sys, 'argv', [str(tool), *map(str, args)])
+        monkeypatch.chdir(tmp_path)
+        runpy.run_path(str(tool), run_name='__main__')
+        return capsys.readouterr().out
+
+    return run
+
+
 def test_the_datasets_images(run_python, tool, config, checkpoint):
     out = config.parent / 'new' / 'figure.png'
     done = run_python(tool, config, checkpoint, '--num', 2, '--split',
-                      'train', '--out', out)
+                      'train', '--mode', 'all', '--out', out)
     assert done.stdout.splitlines()[-1] == f'Wrote {out}'
     width, height = Image.open(out).size
-    assert width > height > 500
+    assert width > 2 * height > 1000
+
+
+@pytest.mark.parametrize('batch_size', [1, 5, 100])
+def test_many_images_go_over_pages(run_tool, config, checkpoint, tmp_path,
+                                   batch_size):
+    printed = run_tool(config, checkpoint, '--num', 14, '--split', 'train',
+                       '--dpi', 20, '--batch-size', batch_size)
+    folder = tmp_path / 'work_dirs' / config.stem
+    assert {path.name for path in folder.iterdir()} == {
+        'ssdp_1.png', 'ssdp_2.png'}
+    assert f'{-(-14 // batch_size)}/{-(-14 // batch_size)}' in printed
 
 
 def test_a_folder_of_images_and_weights_of_the_backbone_alone(
-        run_python, tool, config, tiny_data):
+        run_tool, config, tiny_data):
     model = build_bare_model(Config.fromfile(config))
     weights = config.parent / 'backbone.pth'
     state = model.backbone.state_dict(prefix='backbone.')
     state['head.fc.weight'] = torch.zeros(1000, 1280)
     torch.save(dict(state_dict=state), weights)
     out = config.parent / 'folder.pdf'
-    run_python(tool, config, weights, tiny_data / 'test', '--num', 3,
-               '--mode', 'soft', '--out', out)
+    run_tool(config, weights, tiny_data / 'test', '--num', 3,
+             '--out', out, '--mode', 'soft', 'crop')
     assert out.read_bytes().startswith(b'%PDF')
+
+
+def test_a_view_without_a_mask(run_tool, tiny_config, checkpoint, tmp_path):
+    out = tmp_path / 'shuffled.png'
+    run_tool(tiny_config, checkpoint, '--num', 1, '--out', out)
+    assert out.is_file()
 
 
 def test_a_queue_of_another_length_does_not_matter(config, checkpoint):
@@ -87,10 +117,9 @@ def test_a_queue_of_another_length_does_not_matter(config, checkpoint):
     ('missing image', 'missing'),
     ('other model', 'lacks weights of the backbone MobileNetV2'),
     ('no pattern map', 'has no pattern map to draw'),
-    ('no mask', 'EraseShuffleView, which makes no mask'),
+    ('other file', 'png or .pdf'),
 ])
-def test_errors(case, message, monkeypatch, tmp_path, tool, config,
-                checkpoint, tiny_config):
+def test_errors(case, message, run_tool, tmp_path, config, checkpoint):
     args = []
     if case == 'no checkpoint':
         checkpoint = tmp_path / 'gone.pth'
@@ -112,11 +141,8 @@ def test_errors(case, message, monkeypatch, tmp_path, tool, config,
             'model = dict(neck=dict(_delete_=True, '
             "type='GlobalAveragePooling'))\n")
         config = plain
-    elif case == 'no mask':
-        config = tiny_config
-    command = [str(arg) for arg in (tool, config, checkpoint, *args)]
-    monkeypatch.setattr(sys, 'argv', command)
-    monkeypatch.chdir(tmp_path)
+    elif case == 'other file':
+        args = ['--out', 'ssdp.gif']
     with pytest.raises((ValueError, TypeError, FileNotFoundError),
                        match=message):
-        runpy.run_path(str(tool), run_name='__main__')
+        run_tool(config, checkpoint, *args)

@@ -1,21 +1,30 @@
-"""Draw I, P, M and I' of a model: vis_ssdp.py CONFIG CHECKPOINT [IMAGES]."""
+"""Draw what SSDP sees: vis_ssdp.py CONFIG CHECKPOINT [IMAGES]."""
 import argparse
 import os
+from functools import partial
 
 import torch
 from mmengine.config import DictAction
+from mmengine.utils import track_iter_progress
 
 from csd_mmpretrain.engine.data_root import check_dataset_folders
 from csd_mmpretrain.engine.run_options import load_config
 from csd_mmpretrain.models.views.discrepancy_mask_view import MODES
 from csd_mmpretrain.visualization import draw_ssdp_figure, ssdp_rows
+from csd_mmpretrain.visualization.figure_pages import check_suffix, save_pages
 from csd_mmpretrain.visualization.ssdp_inputs import (
     dataset_items,
     file_items,
     load_model,
-    second_view,
 )
-from csd_mmpretrain.visualization.ssdp_rows import check_pattern_map, row_title
+from csd_mmpretrain.visualization.ssdp_rows import check_pattern_map
+from csd_mmpretrain.visualization.ssdp_views import (
+    ALL,
+    choose_views,
+    config_view,
+)
+
+PER_PAGE = 12
 
 
 def parse_args() -> argparse.Namespace:
@@ -25,7 +34,10 @@ def parse_args() -> argparse.Namespace:
         Namespace: The options.
     """
     parser = argparse.ArgumentParser(
-        description='Draw image, pattern map, mask and second view.')
+        description='Draw image, pattern map, gate, mask and second views, '
+        'with the predictions for the image and for each second view. '
+        f'Of more than {PER_PAGE} images, the figure goes over several '
+        'pages: of one PDF, or numbered PNG files.')
     parser.add_argument('config', help='config file')
     parser.add_argument(
         'checkpoint',
@@ -36,20 +48,28 @@ def parse_args() -> argparse.Namespace:
         help='image files or folders; the dataset of the config by default')
     parser.add_argument(
         '--split',
-        choices=['train', 'test'],
+        choices=['train', 'val', 'test'],
         default='test',
         help='which part of the dataset to draw (test)')
     parser.add_argument(
-        '--num', type=int, default=6, help='how many images at most (6)')
+        '--num', type=int, default=6,
+        help='how many images at most, evenly spread (6)')
     parser.add_argument(
         '--mode',
-        choices=MODES,
-        help="how the mask makes the second view, in place of the config's")
+        nargs='+',
+        choices=(*MODES, ALL),
+        help="how the mask makes the second view, in place of the config's; "
+        'one column each')
     parser.add_argument(
         '--out',
         metavar='FILE',
         help='.png or .pdf; work_dirs/<config name>/ssdp.png by default')
     parser.add_argument('--dpi', type=int, default=150, help='sharpness (150)')
+    parser.add_argument(
+        '--batch-size',
+        type=int,
+        default=16,
+        help='images that go through the model at once (16)')
     parser.add_argument(
         '--device',
         default='cuda' if torch.cuda.is_available() else 'cpu',
@@ -61,13 +81,14 @@ def parse_args() -> argparse.Namespace:
         metavar='KEY=VALUE',
         help='change settings of the config')
     args = parser.parse_args()
-    if args.num < 1:
-        parser.error(f'--num {args.num}: at least one image is needed.')
+    for name in ('num', 'batch_size', 'dpi'):
+        if getattr(args, name) < 1:
+            parser.error(f'--{name.replace("_", "-")} {getattr(args, name)}: '
+                         'must be at least 1.')
     if args.out is None:
         name = os.path.splitext(os.path.basename(args.config))[0]
         args.out = os.path.join('work_dirs', name, 'ssdp.png')
-    if not args.out.lower().endswith(('.png', '.pdf')):
-        parser.error(f'--out {args.out}: the name must end in .png or .pdf.')
+    check_suffix(args.out)
     return args
 
 
@@ -78,24 +99,23 @@ def main() -> None:
 
     model, classes, has_classifier = load_model(cfg, args.checkpoint,
                                                 args.device)
-    check_pattern_map(model)
-    view = second_view(cfg, args.mode)
+    views = choose_views(config_view(cfg), args.mode)
+    check_pattern_map(model, views)
     if args.images:
         items = file_items(cfg, args.images, args.num)
     else:
         check_dataset_folders(cfg, (f'{args.split}_dataloader', ))
         items, classes = dataset_items(cfg, args.split, args.num)
 
-    rows = ssdp_rows(model, items, view)
-    titles = [row_title(row, classes, has_classifier) for row in rows]
-    figure = draw_ssdp_figure([row.image for row in rows],
-                              [row.pattern for row in rows],
-                              [row.mask for row in rows],
-                              [row.second for row in rows],
-                              titles if any(titles) else None)
-    os.makedirs(os.path.dirname(args.out) or '.', exist_ok=True)
-    figure.savefig(args.out, dpi=args.dpi)
-    print(f'Wrote {args.out}')
+    torch.manual_seed(0)  # of views that draw at random
+    starts = list(range(0, len(items), args.batch_size))
+    rows = []
+    for start in track_iter_progress(starts):
+        rows += ssdp_rows(model, items[start:start + args.batch_size], views,
+                          has_classifier)
+    draw = partial(draw_ssdp_figure, classes=classes)
+    files = save_pages(draw, rows, PER_PAGE, args.out, args.dpi)
+    print(f'Wrote {", ".join(files)}')
 
 
 if __name__ == '__main__':

@@ -12,6 +12,7 @@ from .run_summary_hook import RunSummaryHook
 from .safe_checkpoint_hook import SafeCheckpointHook
 from .setup_check_hook import SetupCheckHook
 from .ssdp_hook import SSDPHook
+from .ssdp_visualization_hook import SSDPVisualizationHook
 
 __all__ = [
     'ChannelsLastHook',
@@ -25,6 +26,7 @@ __all__ = [
     'PlainCheckpointHook',
     'RunSummaryHook',
     'SSDPHook',
+    'SSDPVisualizationHook',
     'SafeCheckpointHook',
     'SetupCheckHook',
 ]
