@@ -12,12 +12,13 @@ DEMO := work_dirs/demo
 # Threads that spin while they wait are ten times as slow on busy cores.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help setup demo bench test lint clean
+.PHONY: help setup demo bench docs test lint clean
 
 help:
 	@echo 'make setup  prepare the environment (repeated: nothing to do)'
 	@echo 'make demo   train on drawn leaves, test, draw the masks'
 	@echo 'make bench  accuracy and cost against plain training, short form'
+	@echo 'make docs   the guides as a site, site/index.html, links checked'
 	@echo 'make test   run the tests'
 	@echo 'make lint   check the style'
 	@echo 'make clean  remove what the other targets made'
@@ -61,6 +62,11 @@ bench: setup
 	$(BIN)/python tools/benchmark_step.py configs/csdnet/demo.py
 	$(BIN)/python tools/benchmark_ddl.py --queue-lens 1000 10000
 
+docs: setup
+	$(BIN)/python -m pip install 'csd_mmpretrain[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+	@echo 'Open site/index.html'
+
 test: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 $(PYTEST_ARGS)
 
@@ -68,6 +74,6 @@ lint: setup
 	$(BIN)/python -m ruff check .
 
 clean:
-	rm -rf .venv build dist *.egg-info csd_mmpretrain/.mim $(DEMO)
+	rm -rf .venv build dist site *.egg-info csd_mmpretrain/.mim $(DEMO)
 	rm -rf .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -88,6 +88,10 @@ setup(
         datasets=['scipy'],
         vis=['matplotlib'],
         bench=['pytorch-metric-learning', 'matplotlib', 'scipy'],
+        docs=[
+            'mkdocs<2', 'mkdocs-material', 'mkdocstrings-python',
+            'latex2mathml', 'nbconvert', 'ipykernel'
+        ],
         dev=[
             'hypothesis', 'pytest', 'pytest-xdist', 'ruff', 'setuptools>=70.1'
         ]),
