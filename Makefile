@@ -18,7 +18,7 @@ help:
 	@echo 'make setup  prepare the environment (repeated: nothing to do)'
 	@echo 'make demo   train on drawn leaves, test, draw the masks'
 	@echo 'make bench  accuracy and cost against plain training, short form'
-	@echo 'make docs   the guides as a site, site/index.html, links checked'
+	@echo 'make docs   the guides as a site in site/, links checked'
 	@echo 'make test   run the tests'
 	@echo 'make lint   check the style'
 	@echo 'make clean  remove what the other targets made'
@@ -65,7 +65,7 @@ bench: setup
 docs: setup
 	$(BIN)/python -m pip install 'csd_mmpretrain[docs]'
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
-	@echo 'Open site/index.html'
+	@echo 'Look at it with: python -m http.server -d site'
 
 test: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 $(PYTEST_ARGS)

@@ -289,7 +289,7 @@ class TestSite:
     def test_sources_of_configs(self, pages):
         text = pages['configs/csdnet/grocery81.py.html']
         assert 'grocery81_bs16_224.py' in text
-        assert 'configs/csdnet/README.html' in pages
+        assert 'configs/csdnet/index.html' in pages
 
 
 @needs('nbclient', 'nbformat', 'ipykernel', 'matplotlib')
