@@ -58,9 +58,11 @@ def _path_of(file: File) -> str:
 
 
 def _page_of(path: str) -> Optional[str]:
-    """Return the page of a file; None of one that is not beside docs/."""
-    if path.startswith(('docs/', '..')):
+    """Return the page of a file, if it is one of the repository."""
+    if path.startswith('..'):
         return None
+    if path.startswith('docs/'):
+        return path[len('docs/'):]
     if path == 'README.md':
         return 'index.md'
     return path if path.endswith('.md') else f'{path}.md'

@@ -17,7 +17,11 @@ LINK = re.compile(r':(?:class|func|meth|attr):`~?([^`]+)`')
 
 
 class RstDocstrings(griffe.Extension):
-    """Rewrites every docstring of a package, once it is loaded."""
+    """Rewrites every docstring of a package, once it is loaded.
+
+    What a package imports for its users is left out of its page, which shows
+    the modules that define it.
+    """
 
     def on_package(self, *, pkg: griffe.Module, **_) -> None:
         """Rewrite the docstrings of a package.
@@ -31,7 +35,9 @@ class RstDocstrings(griffe.Extension):
             for known in objects if known.is_class or known.is_function
         }
         for known in objects:
-            if known.docstring:
+            if known.is_module and known.is_init_module:
+                known.exports = known.docstring = None
+            elif known.docstring:
                 known.docstring.value = to_markdown(known.docstring.value,
                                                     paths)
 
