@@ -9,5 +9,8 @@ warnings.filterwarnings('ignore', 'Fail to import ``MultiScaleDeformable')
 check_environment()
 
 from . import datasets, engine, models  # noqa: E402
+from .model_hub import register_models  # noqa: E402
+
+register_models()
 
 __all__ = ['__version__', 'datasets', 'engine', 'models']
