@@ -29,6 +29,7 @@ from csd_mmpretrain.models.necks import SSDPNeck
 from csd_mmpretrain.models.necks.ssdp_neck import GATINGS, KERNELS
 from csd_mmpretrain.models.utils import FeatureQueue
 from csd_mmpretrain.models.utils.gather import batch_share
+from csd_mmpretrain.models.utils.token_trunk import TokenTrunk
 from csd_mmpretrain.models.views import DiscrepancyMaskView, EraseShuffleView
 from csd_mmpretrain.models.views.discrepancy_mask_view import MODES
 
@@ -78,7 +79,27 @@ def queue(count):
         torch.rand(count, CHANNELS), torch.zeros(count, dtype=torch.long))
 
 
+def kept_tokens():
+    backbone = MODELS.build(
+        dict(
+            type='mmpretrain.VisionTransformer',
+            arch=dict(
+                embed_dims=CHANNELS,
+                num_layers=2,
+                num_heads=2,
+                feedforward_channels=8),
+            img_size=28,
+            patch_size=7,
+            out_type='featmap'))
+    view = DiscrepancyMaskView(threshold=('quantile', 0.5))
+    images = torch.rand(BATCH, 3, 28, 28)
+    index = view.kept_cells(torch.rand(BATCH, 4, 4))
+    with TokenTrunk(backbone).keep(index):
+        backbone(images)[0].sum().backward()
+
+
 PARTS = {
+    'kept tokens': kept_tokens,
     **{
         f'view {mode} {threshold}': partial(
             mask_view, mode=mode, threshold=threshold)
