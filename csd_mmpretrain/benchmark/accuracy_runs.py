@@ -12,6 +12,7 @@ from typing import Callable, Dict, List, NamedTuple, Optional, Sequence
 from mmengine.config import Config
 
 from ..cores import usable_cores
+from .run_logs import read_scores
 from .suite import Cell, Suite, cell_config, load_method, suite_cells
 
 
@@ -73,7 +74,7 @@ def prepare_jobs(suite: Suite, out: Path) -> List[Job]:
     for cell in suite_cells(suite):
         cfg, images = cell_config(*methods[cell.method], cell, suite.splits)
         folder, config = out / cell.path, out / f'{cell.path}.py'
-        _write_config(cfg, config)
+        write_config(cfg, config)
         folder.mkdir(exist_ok=True)
         jobs.append(
             Job(cell, folder, config, cfg.train_cfg.max_epochs, images,
@@ -81,13 +82,22 @@ def prepare_jobs(suite: Suite, out: Path) -> List[Job]:
     return jobs
 
 
-def _write_config(cfg: Config, path: Path) -> None:
+def write_config(cfg: Config, path: Path) -> None:
+    """Write the config of a training, or check that it is still the same.
+
+    Args:
+        cfg (Config): The whole config.
+        path (Path): Where it goes; folders are made.
+
+    Raises:
+        ValueError: If another config is there.
+    """
     text = cfg.pretty_text
     if path.is_file() and path.read_text(encoding='utf-8') != text:
         raise ValueError(
-            f'{path} is another config than that of the suite now, so the '
-            'results beside it are of another training. Remove both, or '
-            'choose another folder with `--out`.')
+            f'{path} is another config than is asked for now, so the results '
+            'beside it are of another training. Remove both, or choose '
+            'another folder (`--out`, `--work-dir`).')
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding='utf-8')
 
@@ -111,6 +121,8 @@ def run_jobs(jobs: Sequence[Job],
              devices: Sequence[Optional[str]],
              train: Sequence[str],
              keep_checkpoints: bool = False,
+             launch: Sequence[str] = (sys.executable, ),
+             processes: int = 1,
              say: Callable[[str], None] = print) -> Dict[Cell, str]:
     """Train what has no result yet, one training per device at a time.
 
@@ -123,6 +135,10 @@ def run_jobs(jobs: Sequence[Job],
         train (Sequence[str]): tools/train.py, and arguments for all runs.
         keep_checkpoints (bool): Keep the checkpoints of finished trainings.
             Defaults to False.
+        launch (Sequence[str]): What starts a program. Defaults to this
+            Python.
+        processes (int): As many does it start; they share the cores. Defaults
+            to 1.
         say (Callable): Gets a line for each training that ends.
 
     Returns:
@@ -140,7 +156,8 @@ def run_jobs(jobs: Sequence[Job],
     def work(job: Job) -> None:
         device = free.get()
         try:
-            error = _train(job, device, len(devices), train, running)
+            error = _train(job, device, processes * len(devices),
+                           [*launch, *train], running)
         finally:
             free.put(device)
         if error is not None:
@@ -200,9 +217,9 @@ def _train(job: Job, device: Optional[str], parallel: int,
     log = job.folder / 'out.log'
     with open(log, 'a', encoding='utf-8') as out:
         process = subprocess.Popen([
-            sys.executable, train[0],
+            *train,
             str(job.config), '--work-dir',
-            str(job.folder), '--resume', *train[1:]
+            str(job.folder), '--resume'
         ],
                                    env=environment,
                                    stdout=out,
@@ -215,21 +232,10 @@ def _train(job: Job, device: Optional[str], parallel: int,
     if earlier.is_file():
         seconds += float(earlier.read_text())
     earlier.write_text(str(seconds))
-    scores = _scores(job) if code == 0 else []
+    scores = code == 0 and list(read_scores(job.folder, job.metric).values())
     if not scores:
         return log.read_text(encoding='utf-8')[-2000:]
     result = Result(scores[-1], max(scores), job.epochs, job.images, seconds)
     path = job.folder / 'result.json'
     path.write_text(json.dumps(result._asdict()), encoding='utf-8')
     return None
-
-
-def _scores(job: Job) -> List[float]:
-    """The validations' scores in the logs of all attempts."""
-    scores = {}
-    for log in sorted(job.folder.glob('*/vis_data/scalars.json')):
-        for line in log.read_text(encoding='utf-8').splitlines():
-            entry = json.loads(line)
-            if job.metric in entry:
-                scores[entry['step']] = entry[job.metric]
-    return [scores[step] for step in sorted(scores)]

@@ -191,6 +191,9 @@ def cell_config(cfg: Config, labels: Sequence[int], cell: Cell,
     Returns:
         tuple[Config, int]: The config, and the number of images that its
         training sends through the backbone, a second view counted.
+
+    Raises:
+        ValueError: If images cannot be left out of the training data.
     """
     cfg = deepcopy(cfg)
     cfg.merge_from_dict({'randomness.seed': cell.seed})
@@ -199,6 +202,13 @@ def cell_config(cfg: Config, labels: Sequence[int], cell: Cell,
         kept, held_out = split_images(labels, cell.split, **splits)
         images = len(kept)
         train = cfg.train_dataloader.dataset
+        if train.get('indices') is not None or {'dataset', 'datasets'
+                                                } & set(train):
+            raise ValueError(
+                'splits: train_dataloader.dataset is '
+                f'{train.type} with a dataset inside or `indices` of its own; '
+                'images are left out of a plain dataset alone. Take the '
+                'wrapper or the indices out of the config.')
         cfg.val_dataloader.dataset = dict(
             train,
             pipeline=cfg.val_dataloader.dataset.pipeline,
@@ -223,7 +233,8 @@ def split_images(labels: Sequence[int],
         num (int): How many splits there are.
         shots (int, optional): Train on this many images of each class, drawn
             anew for each split, and hold the others out. Defaults to None:
-            ``num`` folds, each class spread over them; a split holds one out.
+            ``num`` folds of equal size, each class spread over them; a split
+            holds one out.
         seed (int): Of the draw. Defaults to 0.
 
     Returns:
@@ -242,9 +253,13 @@ def split_images(labels: Sequence[int],
             f'splits: {wanted} leave no image of a class to hold out or to '
             f'train on; the smallest class has {least} images.')
     held_out = []
+    dealt = 0
     for label, indices in classes.items():
         draw = random.Random(f'{seed}-{label}-{split if shots else "folds"}')
         draw.shuffle(indices)
-        held_out += indices[shots:] if shots else indices[split::num]
+        held_out += (indices[shots:]
+                     if shots else indices[(split - dealt) % num::num])
+        # The next class goes on with the fold after the last one dealt to.
+        dealt += len(indices)
     out = set(held_out)
     return [i for i in range(len(labels)) if i not in out], sorted(out)

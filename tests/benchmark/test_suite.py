@@ -104,6 +104,7 @@ def test_folds_partition_each_class(num, counts):
         for y, count in enumerate(counts):
             part = sum(labels[i] == y for i in out)
             assert count // num <= part <= -(-count // num)
+        assert len(labels) // num <= len(out) <= -(-len(labels) // num)
         held += out
     assert sorted(held) == list(range(len(labels)))
 

@@ -64,7 +64,7 @@ def test_suite_stops_goes_on_and_makes_its_table(run_python, repo_root, suite,
     suite.write_text(suite.read_text().replace("max_epochs': 1",
                                                "max_epochs': 2"))
     log = run_python(*command, fails=True).stdout
-    assert 'is another config than that of the suite now' in log
+    assert 'is another config than is asked for now' in log
 
 
 def test_failed_training_is_named_and_the_others_go_on(run_python, repo_root,

@@ -1,0 +1,174 @@
+"""Runs read from work directories, grouped and compared."""
+import json
+
+import pytest
+
+from csd_mmpretrain.benchmark.run_comparison import (
+    group_runs,
+    summarise_groups,
+    summary_table,
+)
+from csd_mmpretrain.benchmark.run_logs import read_run, read_scores
+
+METRIC = 'accuracy/top1'
+CONFIG = """
+train_cfg = dict(by_epoch=True, max_epochs={epochs}, val_interval=1)
+randomness = dict(seed={seed})
+train_dataloader = dict(dataset=dict(type='{kind}', {extra}))
+"""
+
+
+@pytest.fixture
+def write_run(tmp_path):
+    """Write what a training leaves: config and scores of its attempts."""
+
+    def write(name, *attempts, seed=1, config='plain.py', epochs=None,
+              kind='CustomDataset', extra=''):
+        folder = tmp_path / name
+        for number, scores in enumerate(attempts):
+            log = folder / f'2026010{number + 1}_000000' / 'vis_data'
+            log.mkdir(parents=True)
+            steps = scores if isinstance(scores, dict) else dict(
+                enumerate(scores, 1))
+            lines = [{'loss': 1., 'step': 7}]
+            lines += [{METRIC: s, 'step': step} for step, s in steps.items()]
+            log.joinpath('scalars.json').write_text(
+                '\n'.join(map(json.dumps, lines)))
+            log.joinpath('config.py').write_text(
+                CONFIG.format(epochs=epochs or max(steps), seed=seed,
+                              kind=kind, extra=extra))
+        (folder / config).touch()
+        return folder
+
+    return write
+
+
+def test_attempts_are_joined_and_the_newer_counts(write_run):
+    folder = write_run('a', {1: 10., 2: 20., 3: 30.}, {3: 33., 4: 44.})
+    assert read_scores(folder, METRIC) == {1: 10, 2: 20, 3: 33, 4: 44}
+    run = read_run(folder, METRIC)
+    assert (run.group, run.seed, run.finished) == ('plain', 1, True)
+    assert not read_run(write_run('b', [1., 2.], epochs=3), METRIC).finished
+
+
+@pytest.mark.parametrize('folder, config, pattern, group', [
+    ('x', 'grocery81.py', None, 'grocery81'),
+    ('x', 'grocery81_seed3.py', None, 'grocery81'),
+    ('csdnet/seed1_split0', 'seed1_split0.py', None, 'csdnet'),
+    ('cv/fold0', 'fold0.py', None, 'cv'),
+    ('beta-3/seed1', 'seed1.py', r'(beta)-\d', 'beta'),
+    ('beta-3/seed1', 'seed1.py', r'beta-\d', 'beta-3'),
+])
+def test_group(write_run, folder, config, pattern, group):
+    run = read_run(write_run(folder, [1.], config=config), METRIC, pattern)
+    assert run.group == group
+
+
+def test_comparison_is_that_of_scipy(write_run):
+    stats = pytest.importorskip('scipy.stats')
+    plain, ours = [70., 72., 71., 75.], [71., 74., 74., 75.5]
+    runs = [read_run(write_run(f'p{s}', [50., v], seed=s), METRIC)
+            for s, v in enumerate(plain)]
+    runs += [read_run(write_run(f'o{s}', [50., 99., v], seed=s,
+                                config='csdnet.py'), METRIC)
+             for s, v in reversed(list(enumerate(ours)))]
+    rows = summarise_groups(group_runs(runs), 'plain')
+    assert sorted(rows[1].differences) == sorted(
+        b - a for a, b in zip(plain, ours))
+    test = stats.ttest_rel(ours, plain)
+    low, high = test.confidence_interval()
+    cells = summary_table(rows)
+    assert cells[0][-2:] == ('baseline', '')
+    assert cells[1][-2] == (
+        f'{sum(rows[1].differences) / 4:+.2f} ({low:+.2f} to {high:+.2f})')
+    assert cells[1][-1] == f'p = {test.pvalue:.3f} (4 pairs)'
+    assert cells[1][5] == '2'  # the epoch of the best
+    best = summarise_groups(group_runs(runs), 'plain', 'best')
+    assert best[1].scores == [99.] * 4
+
+
+@pytest.mark.parametrize('seeds, text', [
+    ((7, 8), 'no seed in common'),
+    ((1, 8), '+5.00, one seed in common: no interval'),
+])
+def test_too_few_common_seeds_are_said_in_words(write_run, seeds, text):
+    runs = [read_run(write_run(f'p{s}', [70.], seed=s), METRIC)
+            for s in (1, 2)]
+    runs += [read_run(write_run(f'o{s}', [75.], seed=s, config='o.py'),
+                      METRIC) for s in seeds]
+    rows = summarise_groups(group_runs(runs), 'plain')
+    assert summary_table(rows)[1][-2:] == (text, '')
+
+
+def test_equal_differences(write_run):
+    pytest.importorskip('scipy')
+    runs = [read_run(write_run(f'{c}{s}', [v], seed=s, config=f'{c}.py'),
+                     METRIC)
+            for c, v in (('a', 1.), ('b', 2.)) for s in (1, 2)]
+    cells = summary_table(summarise_groups(group_runs(runs), 'a'))[1]
+    assert cells[-1] == 'all differences equal (2 pairs)'
+
+
+def test_splits_of_one_seed_are_pairs_of_their_own(write_run):
+    def extra(i):
+        return f'indices=[{i}, 9]'
+
+    runs = [read_run(write_run(f'{c}/seed1_split{i}', [v + i * i],
+                               config=f'seed1_split{i}.py', extra=extra(i)),
+                     METRIC)
+            for c, v in (('a', 1.), ('b', 2.)) for i in (0, 1)]
+    rows = summarise_groups(group_runs(runs), 'a')
+    assert rows[1].differences == [1., 1.]
+
+
+def test_two_runs_of_one_seed_are_refused(write_run):
+    runs = [read_run(write_run(n, [1.]), METRIC) for n in 'ab']
+    with pytest.raises(ValueError, match="both 'plain' with seed 1.*--group"):
+        group_runs(runs)
+
+
+def test_bad_input(write_run, tmp_path):
+    folder = write_run('a', [1.])
+    with pytest.raises(ValueError, match="score 'accuracy/top9'"):
+        read_run(folder, 'accuracy/top9')
+    with pytest.raises(ValueError, match='--group .* matches nothing'):
+        read_run(folder, METRIC, 'x+y')
+    with pytest.raises(FileNotFoundError, match='is no folder'):
+        read_run(tmp_path / 'gone', METRIC)
+    with pytest.raises(FileNotFoundError, match='no work directory'):
+        read_run(tmp_path, METRIC)
+    groups = group_runs([read_run(folder, METRIC)])
+    with pytest.raises(ValueError, match="--baseline 'b' is none of .* plain"):
+        summarise_groups(groups, 'b')
+
+
+def test_tools_on_work_directories(write_run, repo_root, run_python,
+                                   tmp_path):
+    """compare_runs.py and soyageing_mean.py as a user calls them."""
+    pytest.importorskip('scipy')
+    tools = repo_root / 'tools/analysis_tools'
+    folders = [write_run(f'{c}/seed{s}', [50., v + s], seed=s,
+                         config=f'seed{s}.py')
+               for c, v in (('plain', 70.), ('csdnet', 72.)) for s in (1, 2)]
+    stopped = write_run('csdnet/seed3', [50.], seed=3, epochs=2,
+                        config='seed3.py')
+    table, figure = tmp_path / 'out/table.md', tmp_path / 'out/curves.png'
+    log = run_python(tools / 'compare_runs.py', *folders, stopped, '--out',
+                     table, '--show-path', figure).stdout
+    assert 'seed3 is left out: its last validation is at 1 of 2' in log
+    assert table.read_text() in log
+    assert '| csdnet | 2 | 73.50 ± 0.71 |' in log and '+2.00 (+2.00' in log
+    assert figure.stat().st_size > 5000
+
+    stages = [write_run(f'soy{s}', [v], kind='SoyAgeing',
+                        extra=f"stage='{s}'")
+              for s, v in (('R1', 60.), ('R4', 70.), ('R5', 71.),
+                           ('R6', 72.))]
+    metrics = tmp_path / 'r3.json'
+    metrics.write_text(json.dumps({METRIC: 67.}))
+    log = run_python(tools / 'soyageing_mean.py', *stages,
+                     f'R3={metrics}').stdout
+    assert '| mean | 68.00 |' in log and '| R3 | 67.00 |' in log
+    log = run_python(tools / 'soyageing_mean.py', *stages, stages[0],
+                     fails=True).stdout
+    assert 'R3 is missing, R1 is there twice' in log

@@ -1,0 +1,91 @@
+"""Folds of one config, and what starts them."""
+import os
+import sys
+from collections import Counter
+
+import pytest
+
+from csd_mmpretrain.benchmark.accuracy_runs import Job, Result, run_jobs
+from csd_mmpretrain.benchmark.kfold import (
+    fold_jobs,
+    fold_rows,
+    launch_command,
+    summarise_folds,
+)
+from csd_mmpretrain.benchmark.suite import Cell
+from csd_mmpretrain.engine.run_options import load_config
+
+
+def test_folds_hold_out_every_training_image_once(tiny_config, tmp_path):
+    jobs = fold_jobs(str(tiny_config), tmp_path, 4,
+                     options={'randomness.seed': 5})
+    held = []
+    for i, job in enumerate(jobs):
+        assert job.folder == tmp_path / f'fold{i}'
+        cfg = load_config(str(job.config))
+        assert cfg.randomness.seed == 5
+        train, val = cfg.train_dataloader.dataset, cfg.val_dataloader.dataset
+        assert val.data_root == train.data_root and val.test_mode
+        assert not set(train.indices) & set(val.indices)
+        assert Counter(j // 4 for j in val.indices) == dict.fromkeys(
+            range(6), 1)
+        held += val.indices
+    assert sorted(held) == list(range(24))
+    again = fold_jobs(str(tiny_config), tmp_path, 4,
+                      options={'randomness.seed': 5})
+    assert again == jobs
+    with pytest.raises(ValueError, match='fold0.py is another config'):
+        fold_jobs(str(tiny_config), tmp_path, 4, seed=1,
+                  options={'randomness.seed': 5})
+
+
+def test_validation_after_the_last_epoch_alone(tiny_config, tmp_path):
+    job = fold_jobs(str(tiny_config), tmp_path, 2, validate=False)[0]
+    assert load_config(str(job.config)).train_cfg.val_interval == 2
+
+
+@pytest.mark.parametrize('options, message', [
+    ({'train_dataloader.dataset.indices': [0, 1]}, '`indices` of its own'),
+    ({'train_cfg.max_epochs': 0}, 'needs train_cfg.max_epochs'),
+    ({'val_dataloader': None}, 'and a val_dataloader'),
+])
+def test_bad_configs(tiny_config, tmp_path, options, message):
+    with pytest.raises(ValueError, match=message):
+        fold_jobs(str(tiny_config), tmp_path, 2, options=options)
+
+
+def test_more_folds_than_images_of_a_class(tiny_config, tmp_path):
+    with pytest.raises(ValueError, match='num=5 folds.*4 images'):
+        fold_jobs(str(tiny_config), tmp_path, 5)
+
+
+def test_summary():
+    results = {
+        2: Result(50., 60., 3, 10, 120.),
+        0: Result(54., 54., 3, 10, 60.)
+    }
+    found = summarise_folds(results)
+    assert found['last_mean'] == 52 and found['best_mean'] == 57
+    assert found['last_deviation'] == pytest.approx(8**0.5)
+    assert [row[0] for row in fold_rows(results)
+            ] == ['0', '2', 'mean ± deviation']
+    assert summarise_folds({0: results[0]})['last_deviation'] == 0
+
+
+@pytest.mark.skipif(os.name == 'nt', reason='a shell script')
+@pytest.mark.parametrize('launcher, program', [('slurm', 'srun'),
+                                               ('mpi', 'mpirun')])
+def test_launchers_start_the_training_with_its_options(
+        tmp_path, monkeypatch, launcher, program):
+    """A stand-in for srun or mpirun records its command line."""
+    fake = tmp_path / program
+    fake.write_text('#!/bin/sh\necho "$@"\n')
+    fake.chmod(0o755)
+    monkeypatch.setenv('PATH', f'{tmp_path}{os.pathsep}{os.environ["PATH"]}')
+    job = Job(Cell('a', 0, 0), tmp_path, tmp_path / 'fold0.py', 1, 1, 'x')
+    failed = run_jobs([job], [None], ['train.py', '--amp'],
+                      launch=launch_command(launcher, 3), processes=3)
+    command, = failed.values()  # it leaves no score
+    assert '3' in command and sys.executable in command
+    assert command.strip().endswith(
+        f'train.py --amp {job.config} --work-dir {tmp_path} --resume')

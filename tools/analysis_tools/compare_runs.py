@@ -1,0 +1,98 @@
+"""Compare trainings, several seeds of each config: WORK_DIRS..."""
+import argparse
+from pathlib import Path
+
+from csd_mmpretrain.benchmark.run_comparison import (
+    HEADER,
+    SCORES,
+    group_runs,
+    summarise_groups,
+    summary_table,
+)
+from csd_mmpretrain.benchmark.run_logs import read_run
+from csd_mmpretrain.evaluation.tables import markdown_table, write_table
+from csd_mmpretrain.visualization.curves_figure import draw_curves
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line.
+
+    Returns:
+        Namespace: The options.
+    """
+    parser = argparse.ArgumentParser(
+        description='Compare trainings: mean and deviation over the seeds, '
+        'paired differences with their 95 %% interval and t-test, learning '
+        'curves. Runs pair up by seed, and by images in cross-validation.')
+    parser.add_argument(
+        'work_dirs', nargs='+', type=Path, help='work directories')
+    parser.add_argument(
+        '--metric',
+        default='accuracy/top1',
+        help="the validation's name of the score (accuracy/top1)")
+    parser.add_argument(
+        '--score',
+        choices=SCORES,
+        default='last',
+        help="a run's score: of the last validation, or the best, which is "
+        'chosen on the data it scores (last)')
+    parser.add_argument(
+        '--group',
+        metavar='PATTERN',
+        help='a regular expression, searched in the path: its first group '
+        "names a run's group, such as 'runs/([^/]+)/'; the name of the config "
+        'by default')
+    parser.add_argument(
+        '--baseline',
+        metavar='NAME',
+        help='the group that others are compared with (that of the first '
+        'directory)')
+    parser.add_argument(
+        '--out',
+        type=Path,
+        metavar='FILE',
+        help='write the table here (.md or .csv)')
+    parser.add_argument(
+        '--show-path',
+        type=Path,
+        metavar='FILE',
+        help='draw the learning curves here (.png, .pdf, ...)')
+    parser.add_argument('--dpi', type=int, default=200, help='sharpness (200)')
+    args = parser.parse_args()
+    if args.out and args.out.suffix not in ('.md', '.csv'):
+        parser.error(f'--out {args.out}: the name must end in .md or .csv.')
+    return args
+
+
+def main() -> None:
+    """Write and draw what the command line asks for."""
+    args = parse_args()
+    runs = [
+        read_run(folder, args.metric, args.group) for folder in args.work_dirs
+    ]
+    for run in runs:
+        if not run.finished:
+            print(f'{run.folder} is left out: its last validation is at '
+                  f'{max(run.scores)} of {run.planned}.')
+    runs = [run for run in runs if run.finished]
+    if not runs:
+        raise SystemExit('No run has finished.')
+    groups = group_runs(runs)
+    table = summary_table(
+        summarise_groups(groups, args.baseline or runs[0].group, args.score))
+    print(markdown_table(HEADER, table))
+    if args.out:
+        write_table(args.out, HEADER, table)
+        print(f'Wrote {args.out}')
+    if args.show_path:
+        args.show_path.parent.mkdir(parents=True, exist_ok=True)
+        curves = {
+            name: [run.scores for run in members]
+            for name, members in groups.items()
+        }
+        draw_curves(curves, args.metric).savefig(args.show_path, dpi=args.dpi)
+        print(f'Wrote {args.show_path}')
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,89 @@
+"""Average SoyAgeing's five stages: WORK_DIRS, or STAGE=FILE..."""
+import argparse
+from pathlib import Path
+from typing import Tuple
+
+import mmengine
+
+from csd_mmpretrain.benchmark.run_logs import read_run, read_run_config
+from csd_mmpretrain.evaluation.soyageing import five_stage_mean
+from csd_mmpretrain.evaluation.tables import markdown_table
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line.
+
+    Returns:
+        Namespace: The options.
+    """
+    parser = argparse.ArgumentParser(
+        description="Average the scores of SoyAgeing's stages R1, R3, R4, R5 "
+        'and R6, of which each has a model of its own.')
+    parser.add_argument(
+        'results',
+        nargs='+',
+        metavar='WORK_DIR|STAGE=FILE',
+        help='work directories of tools/train.py, whose configs tell the '
+        'stage; or the metrics of `tools/test.py --out FILE --out-item '
+        'metrics`, such as R1=r1.json')
+    parser.add_argument(
+        '--metric',
+        default='accuracy/top1',
+        help="the validation's name of the score (accuracy/top1)")
+    parser.add_argument(
+        '--score',
+        choices=['last', 'best'],
+        default='last',
+        help="of a work directory: the last validation's score, or the best "
+        '(last)')
+    return parser.parse_args()
+
+
+def read_stage(result: str, args: argparse.Namespace) -> Tuple[str, float]:
+    """Read the stage and the score of one model.
+
+    Args:
+        result (str): A work directory, or ``STAGE=FILE``.
+        args (Namespace): The options.
+
+    Returns:
+        tuple[str, float]: Both.
+
+    Raises:
+        ValueError: If the config is not of SoyAgeing, the training has not
+            finished, or the file has no such score.
+    """
+    stage, equal, path = result.partition('=')
+    if equal and not Path(result).is_dir():
+        metrics = mmengine.load(path)
+        if args.metric not in metrics:
+            raise ValueError(f'{path} has no {args.metric!r}; it has '
+                             f'{", ".join(metrics)}.')
+        return stage, float(metrics[args.metric])
+    dataset = read_run_config(result).train_dataloader.dataset
+    if dataset.type != 'SoyAgeing':
+        raise ValueError(f'{result} is a training on {dataset.type}, not on '
+                         'SoyAgeing.')
+    run = read_run(result, args.metric)
+    if not run.finished:
+        raise ValueError(f'{result} has not finished: its last validation is '
+                         f'at {max(run.scores)} of {run.planned}. Go on with '
+                         '`tools/train.py CONFIG --resume`.')
+    scores = list(run.scores.values())
+    return (dataset.get('stage', 'R1'),
+            scores[-1] if args.score == 'last' else max(scores))
+
+
+def main() -> None:
+    """Print the table of the stages and their mean."""
+    args = parse_args()
+    scores = sorted(read_stage(result, args) for result in args.results)
+    mean = five_stage_mean(scores)
+    rows = [(stage, f'{score:.2f}') for stage, score in scores]
+    print(
+        markdown_table(('stage', args.metric), [*rows,
+                                                ('mean', f'{mean:.2f}')]))
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,197 @@
+"""Cross-validate a config: kfold-cross-valid.py CONFIG --num-splits N."""
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+import torch
+from mmengine.config import DictAction
+from mmengine.registry import init_default_scope
+
+import csd_mmpretrain  # noqa: F401  registers everything
+from csd_mmpretrain.benchmark.accuracy_runs import read_result, run_jobs
+from csd_mmpretrain.benchmark.kfold import (
+    HEADER,
+    fold_jobs,
+    fold_rows,
+    launch_command,
+    summarise_folds,
+)
+from csd_mmpretrain.engine.run_options import LAUNCHERS
+from csd_mmpretrain.evaluation.tables import markdown_table
+
+# Passed on to tools/train.py as they are.
+FLAGS = ('amp', 'auto_scale_lr', 'no_pin_memory', 'no_persistent_workers')
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line.
+
+    Returns:
+        Namespace: The options.
+    """
+    parser = argparse.ArgumentParser(
+        description='Cross-validate a config on its training images: each '
+        'fold is held out once, with every class spread over all folds. Each '
+        'fold is a training of its own in WORK_DIR/fold<i>, with its config '
+        'beside it; at the end WORK_DIR/summary.md and summary.json are '
+        'written.')
+    parser.add_argument('config', help='config file')
+    parser.add_argument(
+        '--num-splits', type=int, required=True, help='number of folds')
+    parser.add_argument(
+        '--fold', type=int, help='train this fold alone, from 0')
+    parser.add_argument(
+        '--work-dir',
+        type=Path,
+        metavar='DIR',
+        help='folder of the folds; work_dirs/<config name> by default')
+    parser.add_argument(
+        '--seed',
+        type=int,
+        default=0,
+        help='of the division into folds (0); that of the trainings is the '
+        "config's, or --cfg-options randomness.seed=1")
+    parser.add_argument(
+        '--resume',
+        action='store_true',
+        help='go on in a folder that has folds: those with a result are not '
+        'trained again, a stopped one goes on from its latest checkpoint')
+    parser.add_argument(
+        '--summary',
+        action='store_true',
+        help='train nothing; write the summary of the folds that have a '
+        'result')
+    parser.add_argument(
+        '--amp', action='store_true', help='automatic mixed precision')
+    parser.add_argument(
+        '--no-validate',
+        action='store_true',
+        help='validate only after the last epoch, for the summary')
+    parser.add_argument(
+        '--auto-scale-lr',
+        action='store_true',
+        help='scale the learning rate with the total batch size')
+    parser.add_argument(
+        '--no-pin-memory',
+        action='store_true',
+        help='do not pin the memory of the batches')
+    parser.add_argument(
+        '--no-persistent-workers',
+        action='store_true',
+        help='start the data workers anew for every epoch')
+    parser.add_argument(
+        '--weights',
+        metavar='FILE',
+        help='pretrained weights for the backbone, as in tools/train.py')
+    parser.add_argument(
+        '--metric',
+        default='accuracy/top1',
+        help="the validation's name of the score (accuracy/top1)")
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='change settings of the config, for all folds')
+    parser.add_argument(
+        '--launcher',
+        choices=LAUNCHERS,
+        default='none',
+        help='train each fold in several processes, which this tool starts '
+        'by torchrun, srun (inside an allocation) or mpirun')
+    parser.add_argument(
+        '--num-processes',
+        type=int,
+        default=max(1, torch.cuda.device_count()),
+        help='with --launcher: processes of each fold (one per GPU)')
+    parser.add_argument(
+        '--local_rank', '--local-rank', type=int, default=0,
+        help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.num_splits < 2:
+        parser.error(f'--num-splits {args.num_splits}: at least 2 folds.')
+    if args.fold is not None and not 0 <= args.fold < args.num_splits:
+        parser.error(f'--fold {args.fold}: expected 0 to '
+                     f'{args.num_splits - 1}.')
+    if os.environ.get('WORLD_SIZE', '1') != '1':
+        parser.error(
+            f'WORLD_SIZE is {os.environ["WORLD_SIZE"]}: start this tool as '
+            'one process; with --launcher it starts those of each fold.')
+    if args.work_dir is None:
+        args.work_dir = Path('work_dirs', Path(args.config).stem)
+    return args
+
+
+def train_arguments(args: argparse.Namespace) -> list:
+    """Give the training tool, and the options that it gets.
+
+    Args:
+        args (Namespace): The options of this tool.
+
+    Returns:
+        list[str]: Without config and work directory.
+    """
+    train = [str(Path(__file__).with_name('train.py'))]
+    train += ['--launcher', args.launcher]
+    train += [
+        f'--{flag.replace("_", "-")}' for flag in FLAGS if getattr(args, flag)
+    ]
+    return train + (['--weights', args.weights] if args.weights else [])
+
+
+def main() -> None:
+    """Train the folds and write their summary."""
+    args = parse_args()
+    init_default_scope('mmpretrain')
+    fold = '*' if args.fold is None else args.fold
+    started = any(args.work_dir.glob(f'fold{fold}/*'))
+    if started and not (args.resume or args.summary):
+        sys.exit(f'{args.work_dir} has been trained in already. Go on with '
+                 '--resume, or choose another --work-dir.')
+    jobs = fold_jobs(args.config, args.work_dir, args.num_splits, args.seed,
+                     args.metric, not args.no_validate, args.cfg_options)
+    failed = {}
+    if not args.summary:
+        gpus = ','.join(map(str, range(torch.cuda.device_count())))
+        failed = run_jobs(
+            [job for job in jobs if args.fold in (None, job.cell.split)],
+            [os.environ.get('CUDA_VISIBLE_DEVICES', gpus) if gpus else None],
+            train_arguments(args),
+            keep_checkpoints=True,
+            launch=launch_command(args.launcher, args.num_processes),
+            processes=1 if args.launcher == 'none' else args.num_processes)
+    results = {job.cell.split: read_result(job) for job in jobs}
+    missing = [fold for fold, result in results.items() if result is None]
+    results = {fold: r for fold, r in results.items() if r is not None}
+    if results:
+        text = markdown_table(HEADER, fold_rows(results))
+        if missing:
+            text += '\n\nWithout a result: fold ' + ', '.join(
+                map(str, missing))
+        args.work_dir.joinpath('summary.md').write_text(
+            text + '\n', encoding='utf-8')
+        args.work_dir.joinpath('summary.json').write_text(
+            json.dumps(
+                dict(
+                    config=args.config,
+                    num_splits=args.num_splits,
+                    seed=args.seed,
+                    metric=args.metric,
+                    **summarise_folds(results),
+                    folds={k: r._asdict() for k, r in results.items()},
+                    missing=missing),
+                indent=1),
+            encoding='utf-8')
+        print(f'\n{text}\n\n{args.work_dir}: summary.md, summary.json')
+    elif not failed:
+        print('No fold has a result yet.')
+    for cell, log in failed.items():
+        print(f'\nfold {cell.split} failed; its log ends:\n{log}',
+              file=sys.stderr)
+    sys.exit(bool(failed))
+
+
+if __name__ == '__main__':
+    main()
