@@ -1,0 +1,79 @@
+"""Figure of the calibration: accuracy over confidence, and the counts."""
+from typing import Mapping
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ..evaluation.calibration import Calibration
+
+
+def draw_reliability(found: Mapping[str, Calibration]) -> Figure:
+    """Draw a reliability diagram with the counts of its bins.
+
+    Args:
+        found (Mapping[str, Calibration]): By title; each is a column.
+
+    Returns:
+        Figure: Ready for ``figure.savefig(path)``.
+
+    Raises:
+        ValueError: If there is none.
+
+    Source:
+        Guo et al., On calibration of modern neural networks, 2017, figure 1.
+    """
+    if not found:
+        raise ValueError('draw_reliability: there is nothing to draw.')
+    figure = Figure(figsize=(3.7 * len(found), 4.9), layout='constrained')
+    grid = figure.subplots(
+        2, len(found), squeeze=False, height_ratios=(3, 1.1), sharex=True,
+        sharey='row')
+    for (title, result), (top, bottom) in zip(found.items(), grid.T):
+        _draw_bars(top, result)
+        top.set_title(title, fontsize=10)
+        _draw_counts(bottom, result)
+    grid[0, 0].set_ylabel('accuracy')
+    grid[1, 0].set_ylabel('images')
+    grid[0, 0].legend(loc='upper left', fontsize=7.5, frameon=False)
+    return figure
+
+
+def _draw_bars(axes: Axes, result: Calibration) -> None:
+    bins = result.bins
+    full = bins.counts > 0
+    left, width = bins.edges[:-1][full], np.diff(bins.edges)[full]
+    accuracy, confidence = bins.accuracy[full], bins.confidence[full]
+    axes.bar(left, accuracy, width, align='edge', color='#7fa8d1',
+             edgecolor='white', lw=0.6, label='accuracy')
+    axes.bar(left, confidence - accuracy, width, accuracy, align='edge',
+             color='#c0392b', alpha=0.25, edgecolor='#c0392b', lw=0.6,
+             hatch='///', label='gap to the mean confidence')
+    axes.plot([0, 1], [0, 1], color='0.3', lw=0.9, ls='--',
+              label='calibrated')
+    axes.text(
+        0.97, 0.04,
+        f'ECE {result.ece:.3f}\nadaptive {result.adaptive_ece:.3f}\n'
+        f'NLL {result.nll:.3f}\nBrier {result.brier:.3f}',
+        ha='right',
+        fontsize=8,
+        linespacing=1.35,
+        bbox=dict(fc='white', ec='0.7', lw=0.5, alpha=0.92, pad=3))
+    axes.set(xlim=(0, 1), ylim=(0, 1))
+    axes.set_aspect('equal')
+    axes.tick_params(labelsize=8)
+
+
+def _draw_counts(axes: Axes, result: Calibration) -> None:
+    bins = result.bins
+    axes.bar(bins.edges[:-1], bins.counts, np.diff(bins.edges), align='edge',
+             color='0.72', edgecolor='white', lw=0.6)
+    for value, colour, name in ((result.accuracy, '#2c5f8a', 'accuracy'),
+                                (result.confidence, '#c0392b',
+                                 'mean confidence')):
+        axes.axvline(value, color=colour, lw=1.3, label=f'{name} {value:.1%}')
+    axes.legend(loc='upper left', fontsize=7.5, frameon=False)
+    axes.set_xlabel('confidence')
+    axes.margins(y=0.1)
+    axes.tick_params(labelsize=8)
+    axes.spines[['top', 'right']].set_visible(False)

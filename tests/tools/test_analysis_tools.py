@@ -1,0 +1,140 @@
+"""Confusion, accuracy per class and calibration, as a user asks for them."""
+import csv
+import pickle
+
+import mmengine
+import numpy as np
+import pytest
+from PIL import Image
+
+from csd_mmpretrain.evaluation.predictions import (
+    class_names,
+    load_predictions,
+    read_predictions,
+)
+
+
+@pytest.fixture(scope='module')
+def tool(run_python, repo_root):
+    def run(name, *args, **kwargs):
+        return run_python(repo_root / 'tools/analysis_tools' / name, *args,
+                          **kwargs).stdout
+
+    return run
+
+
+@pytest.fixture(scope='module')
+def result(run_python, repo_root, tiny_config, trained, tmp_path_factory):
+    """Predictions of the test images, and what tools/test.py says of them."""
+    folder = tmp_path_factory.mktemp('result')
+    out = folder / 'predictions.pkl'
+    run_python(repo_root / 'tools/test.py', tiny_config, trained.checkpoint,
+               '--work-dir', folder, '--out', out)
+    return out
+
+
+def test_checkpoint_and_result_file_are_alike(tiny_config, trained, result):
+    by_file = read_predictions(str(result))
+    by_model = load_predictions(str(tiny_config), str(trained.checkpoint))
+    np.testing.assert_allclose(by_file.scores, by_model.scores, atol=1e-6)
+    assert (by_file.labels == by_model.labels).all()
+    assert by_file.labels.tolist() == [i // 2 for i in range(12)]
+    assert by_file.paths == by_model.paths and 'class5' in by_file.paths[-1]
+
+
+def test_confusion_matrix(tool, tiny_config, result, tmp_path):
+    names = ('matrix.pkl', 'matrix.png', 'pairs.csv', 'pairs.jpg')
+    files = [tmp_path / 'out' / name for name in names]
+    log = tool('confusion_matrix.py', tiny_config, result, '--out', files[0],
+               '--show-path', files[1], '--include-values', '--pairs-out',
+               files[2], '--pairs-path', files[3], '--order', 'confusion',
+               '--top', 3, '--cmap', 'Blues', '--dpi', 60)
+    found = read_predictions(str(result))
+    slow = np.zeros((6, 6), int)
+    for label, predicted in zip(found.labels, found.predicted):
+        slow[label, predicted] += 1
+    # A tensor, as mmpretrain's tool writes it.
+    assert (pickle.loads(files[0].read_bytes()).numpy() == slow).all()
+    assert f'Accuracy {np.trace(slow) / 12:.2%} of 12 images' in log
+    with open(files[2], newline='') as file:
+        pairs = list(csv.DictReader(file))
+    assert 0 < len(pairs) <= 3
+    names = class_names(mmengine.Config.fromfile(tiny_config), 6)
+    np.fill_diagonal(slow, 0)
+    assert int(pairs[0]['images']) == slow.max() == slow[
+        names.index(pairs[0]['true class']),
+        names.index(pairs[0]['taken for'])]
+    for path in (files[1], files[3]):
+        assert min(Image.open(path).size) > 100
+
+
+def test_class_accuracy(tool, tiny_config, result, tmp_path):
+    table, figure = tmp_path / 'classes.csv', tmp_path / 'classes.png'
+    log = tool('class_accuracy.py', tiny_config, result, '--out', table,
+               '--show-path', figure)
+    with open(table, newline='') as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 6 and {row['images'] for row in rows} == {'2'}
+    found = read_predictions(str(result))
+    assert sum(int(row['right']) for row in rows) == (
+        found.predicted == found.labels).sum()
+    assert '| class | right |' in log and figure.is_file()
+
+
+def test_calibration_with_a_temperature_of_other_images(
+        tool, tiny_config, result, tmp_path):
+    other = mmengine.load(result)
+    random = np.random.RandomState(0)
+    for i, row in enumerate(other):
+        row['img_path'] = f'other{i}.png'
+        row['gt_label'] = [random.randint(6)]
+    held = tmp_path / 'held.pkl'
+    mmengine.dump(other, held)
+    table, figure = tmp_path / 'table.csv', tmp_path / 'reliability.png'
+    log = tool('calibration.py', tiny_config, result, '--temperature-from',
+               held, '--out', table, '--show-path', figure, '--bins', 5)
+    assert 'fitted on 12 images' in log and figure.is_file()
+    with open(table, newline='') as file:
+        plain, scaled = csv.DictReader(file)
+    assert plain['accuracy'] == scaled['accuracy']
+    assert plain['nll'] != scaled['nll']
+    found = read_predictions(str(result))
+    own = found.scores[np.arange(12), found.labels]
+    assert float(plain['nll']) == pytest.approx(-np.log(own).mean(), abs=1e-4)
+
+
+def test_temperature_is_never_fitted_on_what_is_tested(tool, tiny_config,
+                                                       trained):
+    """The validation images of this config are its test images."""
+    log = tool('calibration.py', tiny_config, trained.checkpoint,
+               '--temperature-from', 'val', fails=True)
+    assert '--temperature-from val: 12 of its images are tested on' in log
+
+
+def test_files_that_are_no_predictions(tmp_path, tiny_config):
+    with pytest.raises(FileNotFoundError, match='--out .*gone.pkl'):
+        load_predictions(str(tiny_config), 'gone.pkl')
+    path = tmp_path / 'metrics.pkl'
+    for content in ({'accuracy/top1': 3.}, [], [{'pred_score': [1.]}],
+                    [{'pred_score': [1.], 'gt_label': [1, 2]}]):
+        mmengine.dump(content, path)
+        with pytest.raises(ValueError, match='does not hold predictions'):
+            read_predictions(str(path))
+
+
+def test_names_of_the_classes(tiny_config, tmp_path):
+    cfg = mmengine.Config.fromfile(tiny_config)
+    assert class_names(cfg, 6)[5] == 'class5'
+    with pytest.raises(ValueError, match='7 classes, .* data has 6'):
+        class_names(cfg, 7)
+    cfg.test_dataloader.dataset.data_root = str(tmp_path / 'elsewhere')
+    assert class_names(cfg, 3) == ('0', '1', '2')
+
+
+@pytest.mark.parametrize('name, options, message', [
+    ('confusion_matrix.py', ['--out', 'matrix.json'], 'must end in .pkl'),
+    ('calibration.py', ['--temperature-from', 'val'], 'needs a checkpoint'),
+])
+def test_bad_options(tool, name, options, message):
+    assert message in tool(name, 'config.py', 'found.pkl', *options,
+                           fails=True)

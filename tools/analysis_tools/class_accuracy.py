@@ -1,0 +1,86 @@
+"""List and draw the accuracy of each class: CONFIG CHECKPOINT_OR_RESULT."""
+import argparse
+from pathlib import Path
+
+from mmengine.config import DictAction
+from mmengine.registry import init_default_scope
+
+import csd_mmpretrain  # noqa: F401  registers everything
+from csd_mmpretrain.engine.run_options import load_config
+from csd_mmpretrain.evaluation.class_accuracy import class_accuracies
+from csd_mmpretrain.evaluation.confusion_pairs import confusion_counts
+from csd_mmpretrain.evaluation.predictions import (
+    class_names,
+    load_predictions,
+)
+from csd_mmpretrain.evaluation.tables import markdown_table, write_table
+from csd_mmpretrain.visualization.class_accuracy_figure import (
+    draw_class_accuracy,
+)
+
+HEADER = ('class', 'right', 'images', 'accuracy, %', 'low, %', 'high, %')
+PRINTED = 20
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line.
+
+    Returns:
+        Namespace: The options.
+    """
+    parser = argparse.ArgumentParser(
+        description='Compute the accuracy of each class on the test data, '
+        "with Wilson's 95 %% interval, the worst first.")
+    parser.add_argument('config', help='config file')
+    parser.add_argument(
+        'ckpt_or_result',
+        help='checkpoint, or predictions of `tools/test.py --out` (.pkl)')
+    parser.add_argument(
+        '--out',
+        type=Path,
+        metavar='FILE',
+        help='write the table of all classes here (.md or .csv)')
+    parser.add_argument(
+        '--show-path',
+        type=Path,
+        metavar='FILE',
+        help='draw the accuracies here (.png, .pdf, ...)')
+    parser.add_argument('--dpi', type=int, default=200, help='sharpness (200)')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='change settings of the config')
+    args = parser.parse_args()
+    if args.out and args.out.suffix not in ('.md', '.csv'):
+        parser.error(f'--out {args.out}: the name must end in .md or .csv.')
+    return args
+
+
+def main() -> None:
+    """Write and draw what the command line asks for."""
+    args = parse_args()
+    init_default_scope('mmpretrain')
+    cfg = load_config(args.config, args.cfg_options)
+    found = load_predictions(args.config, args.ckpt_or_result,
+                             args.cfg_options)
+    num_classes = found.scores.shape[1]
+    counts = confusion_counts(found.labels, found.predicted, num_classes)
+    rows = class_accuracies(counts, class_names(cfg, num_classes))
+    table = [(row.name, row.correct, row.total,
+              *(f'{100 * part:.1f}' for part in row[3:])) for row in rows]
+    print(markdown_table(HEADER, table[:PRINTED]))
+    if len(table) > PRINTED:
+        print(f'... and {len(table) - PRINTED} more; --out writes all.')
+    if args.out:
+        write_table(args.out, HEADER, table)
+        print(f'Wrote {args.out}')
+    if args.show_path:
+        args.show_path.parent.mkdir(parents=True, exist_ok=True)
+        draw_class_accuracy(rows).savefig(args.show_path, dpi=args.dpi)
+        print(f'Wrote {args.show_path}')
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,160 @@
+"""Draw which classes are confused: CONFIG CHECKPOINT_OR_RESULT."""
+import argparse
+import os
+from pathlib import Path
+
+import mmengine
+import numpy as np
+import torch
+from mmengine.config import DictAction
+from mmengine.registry import init_default_scope
+
+import csd_mmpretrain  # noqa: F401  registers everything
+from csd_mmpretrain.engine.run_options import load_config
+from csd_mmpretrain.evaluation.confusion_pairs import (
+    confusion_counts,
+    confusion_order,
+    worst_pairs,
+)
+from csd_mmpretrain.evaluation.predictions import (
+    class_names,
+    load_predictions,
+)
+from csd_mmpretrain.evaluation.tables import markdown_table, write_table
+from csd_mmpretrain.visualization.confusion_figure import draw_confusion
+from csd_mmpretrain.visualization.pair_images import (
+    pair_images,
+    training_files,
+)
+from csd_mmpretrain.visualization.pairs_figure import draw_pairs
+
+HEADER = ('true class', 'taken for', 'images', 'of', 'the other way')
+MATRIX_FILES = ('.pkl', '.pickle', '.csv')
+FIGURES = ('.png', '.pdf', '.jpg', '.svg')
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line.
+
+    Returns:
+        Namespace: The options.
+    """
+    parser = argparse.ArgumentParser(
+        description='Compute the confusion matrix of the test data, draw it, '
+        'and show the pairs of classes that are confused most.')
+    parser.add_argument('config', help='config file')
+    parser.add_argument(
+        'ckpt_or_result',
+        help='checkpoint, or predictions of `tools/test.py --out` (.pkl), '
+        'which need no second inference')
+    parser.add_argument(
+        '--out',
+        metavar='FILE',
+        help='write the matrix here: .pkl (a tensor) or .csv; rows are the '
+        'true classes')
+    parser.add_argument(
+        '--show', action='store_true', help='show the matrix in a window')
+    parser.add_argument(
+        '--show-path',
+        metavar='FILE',
+        help='draw the matrix here (.png, .pdf, .jpg, .svg)')
+    parser.add_argument(
+        '--include-values',
+        action='store_true',
+        help='write the counts into the cells, up to 100 classes')
+    parser.add_argument(
+        '--cmap',
+        default='viridis_r',
+        help='colour map of matplotlib (viridis_r)')
+    parser.add_argument(
+        '--order',
+        choices=['dataset', 'confusion'],
+        default='dataset',
+        help='order of the classes: as in the dataset, or those that are '
+        'confused beside each other (needs scipy)')
+    parser.add_argument(
+        '--top', type=int, default=10, help='how many of the worst pairs (10)')
+    parser.add_argument(
+        '--pairs-out',
+        type=Path,
+        metavar='FILE',
+        help='write the worst pairs here (.md or .csv)')
+    parser.add_argument(
+        '--pairs-path',
+        metavar='FILE',
+        help='draw the worst pairs with their images here')
+    parser.add_argument(
+        '--pair-images',
+        type=int,
+        default=4,
+        help='images of either class of a pair (4)')
+    parser.add_argument('--dpi', type=int, default=200, help='sharpness (200)')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='change settings of the config')
+    args = parser.parse_args()
+    for option in ('top', 'pair_images'):
+        if getattr(args, option) < 1:
+            parser.error(f'--{option.replace("_", "-")} must be at least 1.')
+    for option, endings in (('out', MATRIX_FILES), ('show_path', FIGURES),
+                            ('pairs_path', FIGURES),
+                            ('pairs_out', ('.md', '.csv'))):
+        path = getattr(args, option)
+        if path and not str(path).lower().endswith(endings):
+            parser.error(f'--{option.replace("_", "-")} {path}: the name must '
+                         f'end in {", ".join(endings)}.')
+    return args
+
+
+def main() -> None:
+    """Write and draw what the command line asks for."""
+    args = parse_args()
+    init_default_scope('mmpretrain')
+    cfg = load_config(args.config, args.cfg_options)
+    found = load_predictions(args.config, args.ckpt_or_result,
+                             args.cfg_options)
+    num_classes = found.scores.shape[1]
+    classes = class_names(cfg, num_classes)
+    counts = confusion_counts(found.labels, found.predicted, num_classes)
+    pairs = worst_pairs(counts, args.top)
+    table = [(classes[pair.true], classes[pair.predicted], pair.count,
+              pair.total, pair.reverse) for pair in pairs]
+    print(f'Accuracy {np.trace(counts) / counts.sum():.2%} of '
+          f'{counts.sum()} images of {num_classes} classes.\n')
+    print(markdown_table(HEADER, table) if table else 'No class is confused.')
+
+    for path in (args.out, args.show_path, args.pairs_path):
+        os.makedirs(os.path.dirname(path or '') or '.', exist_ok=True)
+    if args.out and args.out.endswith('.csv'):
+        write_table(args.out, ('', *classes),
+                    [(name, *row) for name, row in zip(classes, counts)])
+    elif args.out:
+        mmengine.dump(torch.from_numpy(counts), args.out)
+    if args.pairs_out:
+        write_table(args.pairs_out, HEADER, table)
+    if args.pairs_path and pairs:
+        rows = pair_images(pairs, found, classes, training_files(cfg),
+                           args.pair_images)
+        draw_pairs(rows).savefig(args.pairs_path, dpi=args.dpi)
+    if args.show or args.show_path:
+        figure = None
+        if args.show:
+            import matplotlib.pyplot as plt
+            figure = plt.figure()
+        order = confusion_order(counts) if args.order == 'confusion' else None
+        figure = draw_confusion(counts, classes, order, args.cmap,
+                                args.include_values, figure)
+        if args.show_path:
+            figure.savefig(args.show_path, dpi=args.dpi)
+        if args.show:
+            plt.show()
+    for path in (args.out, args.show_path, args.pairs_out, args.pairs_path):
+        if path and os.path.isfile(path):
+            print(f'Wrote {path}')
+
+
+if __name__ == '__main__':
+    main()
