@@ -1,0 +1,152 @@
+"""The demo, driven in a real browser."""
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from mmengine.config import Config
+
+from csd_mmpretrain.engine.bare_model import build_bare_model
+from csd_mmpretrain.visualization.demo_prediction import DemoPredictor
+
+CONFIG = """
+_base_ = ['{base}']
+
+pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='ResizeEdge', scale=96),
+    dict(type='CenterCrop', crop_size=96),
+    dict(type='PackInputs'),
+]
+test_dataloader = dict(dataset=dict(pipeline=pipeline))
+default_hooks = dict(
+    ssdp=dict(view=dict(_delete_=True, type='DiscrepancyMaskView')))
+"""
+BROWSER = shutil.which('chromium') or shutil.which('google-chrome')
+BROWSER_ARGS = [
+    '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic',
+    '--no-first-run', '--disable-background-networking',
+    '--disable-component-update', '--disable-sync'
+]
+MINUTES = 5
+
+
+@pytest.fixture(scope='module')
+def config(tmp_path_factory, tiny_config):
+    path = tmp_path_factory.mktemp('demo') / 'leaves.py'
+    path.write_text(CONFIG.format(base=tiny_config.as_posix()))
+    return path
+
+
+@pytest.fixture(scope='module')
+def model(config):
+    torch.manual_seed(0)
+    return build_bare_model(Config.fromfile(config)).eval()
+
+
+@pytest.fixture(scope='module')
+def checkpoint(config, model):
+    path = config.with_suffix('.pth')
+    meta = dict(dataset_meta=dict(classes=[f'class{i}' for i in range(6)]))
+    torch.save(dict(state_dict=model.state_dict(), meta=meta), path)
+    return path
+
+
+@pytest.fixture(scope='module')
+def address(repo_root, config, checkpoint):
+    """The address of a demo that runs."""
+    pytest.importorskip('gradio', minversion='6.0')
+    pytest.importorskip('playwright.sync_api')
+    if BROWSER is None:
+        pytest.skip('there is no chromium')
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        port = free.getsockname()[1]
+    log = config.with_suffix('.log')
+    with open(log, 'w') as file:
+        server = subprocess.Popen([
+            sys.executable, repo_root / 'tools/demo/gradio_demo.py', config,
+            checkpoint, '--port', str(port), '--num', '4', '--device', 'cpu'
+        ], stdout=file, stderr=subprocess.STDOUT,
+            env=dict(os.environ, CUDA_VISIBLE_DEVICES=''))
+    try:
+        end = time.monotonic() + 60 * MINUTES
+        while 'Running on local URL' not in log.read_text():
+            assert server.poll() is None, log.read_text()[-3000:]
+            assert time.monotonic() < end, log.read_text()[-3000:]
+            time.sleep(0.2)
+        yield f'http://127.0.0.1:{port}'
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def test_in_a_browser(address, model, config, tiny_data, tmp_path):
+    from playwright.sync_api import sync_playwright
+    image = tiny_data / 'test' / 'class2' / '0.png'
+    wrong = tmp_path / 'notes<b>.png'
+    wrong.write_text('no image at all')
+    classes = [f'class{i}' for i in range(6)]
+    expected = DemoPredictor(Config.fromfile(config), model, classes)(
+        str(image)).scores
+    best = sorted(expected, key=expected.get, reverse=True)[:5]
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=BROWSER, args=BROWSER_ARGS)
+        page = browser.new_page()
+        page.set_default_timeout(60_000 * MINUTES)
+        asked = []
+        page.on('request', lambda request: asked.append(request.url))
+        page.goto(address)
+        # The first example is explained at once.
+        figure = page.locator('#figure img')
+        figure.wait_for()
+        first = figure.get_attribute('src')
+        assert page.locator('#examples img').count() == 4
+
+        page.locator('#upload input[type=file]').set_input_files(str(image))
+        page.wait_for_function(
+            'old => document.querySelector("#figure img")?.src !== old '
+            '&& document.querySelector("#figure img")?.naturalWidth > 900',
+            arg=page.evaluate('document.querySelector("#figure img").src'))
+        assert figure.get_attribute('src') != first
+        shown = page.locator('#prediction').inner_text()
+        assert re.findall(r'class\d', shown)[-5:] == best
+
+        page.locator('#upload button[aria-label=Clear]').click()
+        page.locator('#upload input[type=file]').set_input_files(str(wrong))
+        message = page.get_by_text('not an image')
+        message.wait_for()
+        assert 'notes' in message.inner_text()
+        assert 'Choose a whole image file' in message.inner_text()
+        browser.close()
+    foreign = [url for url in asked
+               if not url.startswith((address, 'data:', 'blob:'))]
+    assert foreign == []
+
+
+def test_a_file_that_is_no_image(config, model, tmp_path):
+    predict = DemoPredictor(Config.fromfile(config), model)
+    for name in ('notes.png', 'notes.txt'):
+        (tmp_path / name).write_text('no image at all')
+        with pytest.raises(ValueError, match=f'^{name}: not an image'):
+            predict(str(tmp_path / name))
+    (tmp_path / 'empty.png').touch()
+    with pytest.raises(ValueError, match='empty'):
+        predict(str(tmp_path / 'empty.png'))
+
+
+def test_missing_gradio_names_the_extra(repo_root, monkeypatch, tmp_path):
+    import runpy
+    tool = str(repo_root / 'tools/demo/gradio_demo.py')
+    monkeypatch.setattr(sys, 'argv', [tool, 'config.py', 'checkpoint.pth'])
+    monkeypatch.setitem(sys.modules, 'gradio', None)
+    monkeypatch.setenv('GRADIO_ANALYTICS_ENABLED', 'False')
+    with pytest.raises(ImportError, match='csd_mmpretrain.demo'):
+        runpy.run_path(tool, run_name='__main__')

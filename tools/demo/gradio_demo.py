@@ -1,0 +1,102 @@
+"""A page that shows prediction and masks: gradio_demo.py CONFIG CHECKPOINT."""
+import argparse
+import os
+
+import torch
+from mmengine.config import DictAction
+
+from csd_mmpretrain.engine.data_root import check_dataset_folders
+from csd_mmpretrain.engine.run_options import load_config
+from csd_mmpretrain.visualization.ssdp_inputs import (
+    dataset_items,
+    load_model,
+)
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line.
+
+    Returns:
+        Namespace: The options.
+    """
+    parser = argparse.ArgumentParser(
+        description='Open a page in which one chooses an image and sees the '
+        'prediction, the pattern map, the mask and the second view.')
+    parser.add_argument('config', help='config file of a CSDNet')
+    parser.add_argument('checkpoint', help='checkpoint of its model')
+    parser.add_argument(
+        '--num',
+        type=int,
+        default=6,
+        help='how many images of the test split to offer; 0 needs no data '
+        '(6)')
+    parser.add_argument(
+        '--host',
+        default='127.0.0.1',
+        help='address to listen at; 0.0.0.0 lets other machines in '
+        '(127.0.0.1)')
+    parser.add_argument(
+        '--port', type=int, default=7860, help='port to listen at (7860)')
+    parser.add_argument(
+        '--share',
+        action='store_true',
+        help='offer the page to the internet through a server of gradio')
+    parser.add_argument(
+        '--device',
+        default='cuda' if torch.cuda.is_available() else 'cpu',
+        help='cpu or cuda; a GPU by default, where there is one')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='change settings of the config')
+    args = parser.parse_args()
+    if args.num < 0:
+        parser.error(f'--num {args.num}: must not be negative.')
+    return args
+
+
+def main() -> None:
+    """Serve the page that the command line asks for, until it is stopped."""
+    args = parse_args()
+    # Before gradio is imported, which reads it.
+    os.environ['GRADIO_ANALYTICS_ENABLED'] = 'False'
+    try:
+        import gradio  # noqa: F401
+
+        from csd_mmpretrain.visualization.demo_page import (
+            launch_options,
+            make_demo_page,
+        )
+        from csd_mmpretrain.visualization.demo_prediction import DemoPredictor
+    except ImportError as error:
+        raise ImportError(
+            f'The demo needs {error.name}. Install the extra `demo`, '
+            'pip install "csd_mmpretrain[demo]".') from error
+    cfg = load_config(args.config, args.cfg_options)
+    model, classes, has_classifier = load_model(cfg, args.checkpoint,
+                                                args.device)
+    if not has_classifier:
+        raise ValueError(f'{args.checkpoint} holds no classifier that fits '
+                         'the config. Give the checkpoint of a training.')
+    examples = []
+    if args.num:
+        check_dataset_folders(cfg, ('test_dataloader', ))
+        items, names = dataset_items(cfg, 'test', args.num)
+        classes = classes or names
+        examples = [item['data_samples'].img_path for item in items]
+
+    name = os.path.splitext(os.path.basename(args.config))[0]
+    page = make_demo_page(DemoPredictor(cfg, model, classes), examples, name)
+    page.launch(
+        server_name=args.host,
+        server_port=args.port,
+        share=args.share,
+        show_error=True,
+        ssr_mode=False,
+        **launch_options())
+
+
+if __name__ == '__main__':
+    main()
