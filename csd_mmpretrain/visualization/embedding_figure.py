@@ -13,8 +13,8 @@ HUES = 10
 # More classes than colours can tell apart also have numbers on the plot.
 NUMBERED = 20
 # Inches.
-SIDE, EDGE, GAP, TITLE, LINE, MARKER, LETTER = (5.0, 0.12, 0.2, 0.62, 0.178,
-                                                0.34, 0.066)
+SIDE, EDGE, GAP, TITLE, LINE, MARKER, LETTER = (5.0, 0.12, 0.2, 0.5, 0.178,
+                                                0.34, 0.063)
 
 
 class EmbeddingPanel(NamedTuple):
@@ -125,11 +125,11 @@ def _legend_size(texts: List[str]) -> Tuple[int, float]:
 
 def _scatter(ax: Axes, points: np.ndarray, labels: np.ndarray,
              names: Mapping[int, str], numbered: bool) -> None:
-    size = float(np.clip(9000 / len(points), 9, 34))
+    size = float(np.clip(9000 / len(points), 10, 44))
     for i, label in enumerate(names):
         colour, marker = class_style(i)
         ax.scatter(*points[labels == label, :2].T, s=size, color=colour,
-                   marker=marker, linewidths=0.35, edgecolors='white')
+                   marker=marker, linewidths=0.3, edgecolors='0.25')
     for i, label in enumerate(names):
         if numbered and (labels == label).any():
             text = ax.text(*np.median(points[labels == label, :2], axis=0),
@@ -145,7 +145,7 @@ def _scatter(ax: Axes, points: np.ndarray, labels: np.ndarray,
 def _handle(number: int) -> Line2D:
     colour, marker = class_style(number)
     return Line2D([], [], linestyle='', marker=marker, color=colour,
-                  markersize=6, markeredgewidth=0)
+                  markersize=6, markeredgewidth=0.3, markeredgecolor='0.25')
 
 
 def score_line(scores: Mapping[str, Optional[float]], space: str) -> str:
