@@ -1,0 +1,123 @@
+import csv
+import runpy
+import sys
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from PIL import Image
+
+from csd_mmpretrain.engine.bare_model import build_bare_model
+
+pytest.importorskip('sklearn')
+
+
+@pytest.fixture(scope='module')
+def tool(repo_root):
+    return repo_root / 'tools/visualization/vis_tsne.py'
+
+
+@pytest.fixture(scope='module')
+def checkpoints(tmp_path_factory, tiny_config):
+    """A checkpoint, and weights of the backbone alone."""
+    folder = tmp_path_factory.mktemp('tsne')
+    model = build_bare_model(Config.fromfile(tiny_config))
+    torch.save(dict(state_dict=model.state_dict()), folder / 'model.pth')
+    model = build_bare_model(Config.fromfile(tiny_config))
+    torch.save(model.backbone.state_dict(), folder / 'backbone.pth')
+    return folder / 'model.pth', folder / 'backbone.pth'
+
+
+@pytest.fixture
+def run(monkeypatch, tmp_path, tool, tiny_config, checkpoints):
+
+    def run(*args):
+        command = [tool, tiny_config, '--checkpoint', checkpoints[0], *args]
+        monkeypatch.setattr(sys, 'argv', list(map(str, command)))
+        monkeypatch.chdir(tmp_path)
+        runpy.run_path(str(tool), run_name='__main__')
+
+    return run
+
+
+def test_the_command_that_users_know(run_python, tool, tiny_config,
+                                     checkpoints, tmp_path):
+    done = run_python(
+        tool, tiny_config, '--checkpoint', checkpoints[0], '--work-dir',
+        tmp_path, '--test-cfg', tiny_config, '--vis-stage', 'pre_logits',
+        '--class-idx', 0, 2, 5, '--max-num-samples', 2, '--n-components', 2,
+        '--perplexity', 3.5, '--early-exaggeration', 10, '--learning-rate',
+        200, '--n-iter', 300, '--n-iter-without-progress', 100, '--init',
+        'random', '--legend', '--device', 'cpu')
+    assert '6 images of 3 classes' in done.stdout
+    width, height = Image.open(tmp_path / 'tsne.png').size
+    assert width > height > 700
+    saved = np.load(tmp_path / 'tsne.npz')
+    assert saved['labels'].tolist() == [0, 0, 2, 2, 5, 5]
+    assert saved['class_names'].tolist() == ['class0', 'class2', 'class5']
+    assert saved['features'].shape == (6, 1280)
+    np.testing.assert_allclose(
+        np.linalg.norm(saved['features'], axis=1), 1, atol=1e-5)
+    with open(tmp_path / 'tsne.csv') as file:
+        rows = list(csv.DictReader(file))
+    assert [row['class'] for row in rows] == ['class0'] * 2 + [
+        'class2'] * 2 + ['class5'] * 2
+    points = [[float(row['x0']), float(row['x1'])] for row in rows]
+    np.testing.assert_allclose(points, saved['points'], rtol=1e-5)
+    assert rows[2]['image'].endswith('class2/0.png')
+
+
+def test_before_and_after(run, tmp_path, checkpoints, tiny_config):
+    run('--before', checkpoints[1], '--out', 'new/both.pdf', '--split',
+        'train', '--class-idx', 'class4', '1', '--no-normalize',
+        '--vis-stage', 'backbone', '--n-iter', 250)
+    assert (tmp_path / 'new/both.pdf').read_bytes().startswith(b'%PDF')
+    saved = np.load(tmp_path / 'new/both.npz')
+    assert saved['labels'].tolist() == [1] * 4 + [4] * 4
+    # The features are those of the files, image by image.
+    cfg = Config.fromfile(tiny_config)
+    for when, checkpoint in zip(('after', 'before'), checkpoints):
+        model = build_bare_model(cfg).eval()
+        state = torch.load(checkpoint)
+        part = model if 'state_dict' in state else model.backbone
+        part.load_state_dict(state.get('state_dict', state))
+        for path, features in zip(saved['paths'], saved[f'{when}_features']):
+            image = np.asarray(Image.open(path).resize((40, 40)))[4:36, 4:36]
+            image = torch.from_numpy(image / 127.5 - 1).float()
+            with torch.no_grad():
+                expected = model.backbone(image.permute(2, 0, 1)[None])[-1]
+            expected = expected.mean((2, 3))[0].numpy()
+            similarity = np.dot(features, expected) / np.linalg.norm(
+                features) / np.linalg.norm(expected)
+            assert similarity > 0.98
+
+
+def test_umap_and_show(run, tmp_path, monkeypatch):
+    pytest.importorskip('umap')
+    shown = []
+    monkeypatch.setattr(Image.Image, 'show', lambda *args: shown.append(args))
+    run('--method', 'umap', '--n-neighbors', 3, '--work-dir', '.', '--show',
+        '--max-num-class', 3, '--split', 'val', '--no-legend')
+    assert np.load(tmp_path / 'umap.npz')['class_labels'].tolist() == [1, 3, 5]
+    assert shown
+
+
+@pytest.mark.parametrize('options, message', [
+    (['--class-idx', 'class9'], 'There is no class .*Close to it: class'),
+    (['--class-idx', '6'], 'from 0 to 5'),
+    (['--perplexity', '12'], '--perplexity 12: with 12 images'),
+    (['--out', 'tsne.svg'], 'must end in .png or .pdf'),
+    (['--class-idx', '1'], '2 images are too few'),
+    (['--cfg-options', 'val_dataloader=None', '--split', 'val'],
+     'the config has no val_dataloader'),
+])
+def test_errors(options, message, run):
+    with pytest.raises(ValueError, match=message):
+        run(*options)
+
+
+def test_wrong_options(run, capsys):
+    with pytest.raises(SystemExit):
+        run('--n-iter', '100')
+    assert '--n-iter 100: at least 250' in capsys.readouterr().err

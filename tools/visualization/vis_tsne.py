@@ -1,0 +1,309 @@
+"""Draw features by t-SNE or UMAP: vis_tsne.py CONFIG --checkpoint CKPT."""
+import argparse
+import csv
+import os
+from typing import Dict, List, Sequence, Tuple
+
+import numpy as np
+import torch
+from mmengine.config import Config, DictAction
+from PIL import Image
+from rich.progress import track
+
+from csd_mmpretrain.engine.data_root import check_dataset_folders
+from csd_mmpretrain.engine.run_options import load_config
+from csd_mmpretrain.evaluation.features import STAGES, collect_features
+from csd_mmpretrain.visualization.embedding import (
+    METHODS,
+    embed,
+    separation,
+    unit_rows,
+)
+from csd_mmpretrain.visualization.embedding_figure import (
+    EmbeddingPanel,
+    draw_embedding_figure,
+    score_line,
+)
+from csd_mmpretrain.visualization.embedding_inputs import (
+    ChosenImages,
+    choose_images,
+)
+from csd_mmpretrain.visualization.figure_pages import check_suffix
+from csd_mmpretrain.visualization.figure_pixels import figure_pixels
+from csd_mmpretrain.visualization.ssdp_inputs import load_model
+
+NAMES = dict(tsne='t-SNE', umap='UMAP')
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line.
+
+    Returns:
+        Namespace: The options.
+    """
+    parser = argparse.ArgumentParser(
+        description='Draw the features of a dataset in the plane (t-SNE '
+        'needs the extra `vis`, UMAP the extra `umap`). Beside the figure, '
+        'FILE.npz holds points, features and labels, and FILE.csv the '
+        'points.')
+    parser.add_argument('config', help='config file')
+    parser.add_argument(
+        '--checkpoint', required=True, help='checkpoint of its model')
+    parser.add_argument(
+        '--before',
+        metavar='FILE',
+        help='pretrained weights, or an earlier checkpoint, whose features '
+        'of the same images are drawn on the left')
+    parser.add_argument(
+        '--work-dir',
+        metavar='DIR',
+        help='where the figure goes; that of the config, or '
+        'work_dirs/<config name>, by default')
+    parser.add_argument(
+        '--out',
+        metavar='FILE',
+        help='.png or .pdf; tsne.png or umap.png in --work-dir by default')
+    parser.add_argument(
+        '--test-cfg',
+        metavar='CONFIG',
+        help='another config whose dataset is drawn')
+    parser.add_argument(
+        '--split',
+        choices=['train', 'val', 'test'],
+        default='test',
+        help='which dataloader of the config (test); its images go through '
+        'the pipeline of the test')
+    parser.add_argument(
+        '--vis-stage',
+        choices=STAGES,
+        help='where the features come from; the neck by default')
+    parser.add_argument(
+        '--class-idx',
+        nargs='+',
+        metavar='CLASS',
+        help='the classes to draw, by number or name; by default at most '
+        '--max-num-class, evenly chosen')
+    parser.add_argument(
+        '--max-num-class',
+        type=int,
+        default=20,
+        help='how many classes at most, without --class-idx (20)')
+    parser.add_argument(
+        '--max-num-samples',
+        type=int,
+        default=100,
+        help='how many images per class at most, evenly chosen (100)')
+    parser.add_argument(
+        '--normalize',
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help='divide features by their L2 norm, as DDL and retrieval do, so '
+        'that distances are those of angles (yes)')
+    parser.add_argument(
+        '--method',
+        choices=METHODS,
+        default='tsne',
+        help='how to embed the features (tsne)')
+    parser.add_argument(
+        '--seed', type=int, default=0, help='of the embedding (0)')
+    parser.add_argument(
+        '--device',
+        default='cuda' if torch.cuda.is_available() else 'cpu',
+        help='cpu or cuda; a GPU by default, where there is one')
+    parser.add_argument(
+        '--legend',
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help='name the classes beside the plot (yes)')
+    parser.add_argument(
+        '--show', action='store_true', help='show the figure in a window, too')
+    parser.add_argument('--dpi', type=int, default=150, help='sharpness (150)')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='change settings of the config')
+    parser.add_argument(
+        '--n-components',
+        type=int,
+        default=2,
+        help='dimensions of the embedding; the first two are drawn (2)')
+    tsne = parser.add_argument_group('t-SNE')
+    tsne.add_argument(
+        '--perplexity',
+        type=float,
+        help='effective number of neighbours (30, or a third of the images '
+        'less one, where that is less)')
+    tsne.add_argument(
+        '--early-exaggeration',
+        type=float,
+        default=12.0,
+        help='how tight the clusters are at first (12)')
+    tsne.add_argument(
+        '--learning-rate',
+        type=_rate,
+        default='auto',
+        help='a number, or auto, which follows the number of images (auto)')
+    tsne.add_argument(
+        '--n-iter', type=int, default=1000, help='iterations, 250 or more '
+        '(1000)')
+    tsne.add_argument(
+        '--n-iter-without-progress',
+        type=int,
+        default=300,
+        help='iterations without progress before it stops (300)')
+    tsne.add_argument(
+        '--init',
+        choices=['pca', 'random'],
+        default='pca',
+        help='first positions (pca, which keeps the global structure)')
+    umap = parser.add_argument_group('UMAP')
+    umap.add_argument(
+        '--n-neighbors', type=int, default=15, help='neighbours (15)')
+    umap.add_argument(
+        '--min-dist',
+        type=float,
+        default=0.1,
+        help='how close points may come (0.1)')
+    args = parser.parse_args()
+    for name, least in (('max_num_class', 1), ('max_num_samples', 1),
+                        ('n_components', 2), ('n_iter', 250)):
+        if getattr(args, name) < least:
+            parser.error(f'--{name.replace("_", "-")} {getattr(args, name)}: '
+                         f'at least {least} is needed.')
+    return args
+
+
+def _rate(text: str) -> object:
+    return text if text == 'auto' else float(text)
+
+
+def method_options(args: argparse.Namespace) -> Dict[str, object]:
+    """Collect the options of the chosen method.
+
+    Args:
+        args (Namespace): The command line.
+
+    Returns:
+        dict: For :func:`~csd_mmpretrain.visualization.embedding.embed`.
+    """
+    names = ('n_components', 'n_neighbors', 'min_dist')
+    if args.method == 'tsne':
+        names = ('n_components', 'perplexity', 'early_exaggeration',
+                 'learning_rate', 'n_iter', 'n_iter_without_progress', 'init')
+    return {name: getattr(args, name) for name in names}
+
+
+def model_features(args: argparse.Namespace, cfg: Config, checkpoint: str,
+                   images: ChosenImages) -> np.ndarray:
+    """Compute the features of the images.
+
+    Args:
+        args (Namespace): The command line.
+        cfg (Config): The whole config.
+        checkpoint (str): The weights.
+        images (ChosenImages): The images.
+
+    Returns:
+        ndarray: (N, C), float32, of unit length with ``--normalize``.
+    """
+    model = load_model(cfg, checkpoint, args.device).model
+    batches = track(images.loader, f'Features of {checkpoint}')
+    features, _ = collect_features(model, batches, args.vis_stage)
+    features = features.cpu().numpy()
+    return unit_rows(features) if args.normalize else features
+
+
+def output_path(args: argparse.Namespace, cfg: Config) -> str:
+    """Tell where the figure goes.
+
+    Args:
+        args (Namespace): The command line.
+        cfg (Config): The whole config.
+
+    Returns:
+        str: A path that ends in .png or .pdf.
+
+    Raises:
+        ValueError: If ``--out`` ends in neither.
+    """
+    if args.out is not None:
+        check_suffix(args.out)
+        return args.out
+    name = os.path.splitext(os.path.basename(args.config))[0]
+    folder = args.work_dir or cfg.get('work_dir') or os.path.join(
+        'work_dirs', name)
+    return os.path.join(folder, f'{args.method}.png')
+
+
+def save_points(path: str, columns: Sequence[Tuple[str, np.ndarray]],
+                images: ChosenImages) -> None:
+    """Write the points of each image as a table.
+
+    Args:
+        path (str): The .csv file.
+        columns (Sequence[tuple[str, ndarray]]): A prefix and the points,
+            (N, d), of each plot.
+        images (ChosenImages): The images.
+    """
+    heads: List[str] = ['image', 'label', 'class']
+    for prefix, points in columns:
+        heads += [f'{prefix}{i}' for i in range(points.shape[1])]
+    table = np.concatenate([points for _, points in columns], axis=1)
+    with open(path, 'w', newline='', encoding='utf-8') as file:
+        writer = csv.writer(file)
+        writer.writerow(heads)
+        for image, label, row in zip(images.paths, images.labels, table):
+            writer.writerow([image, label, images.names[label], *row])
+
+
+def main() -> None:
+    """Draw the figure that the command line asks for."""
+    args = parse_args()
+    cfg = load_config(args.config, args.cfg_options)
+    out = output_path(args, cfg)
+    data = cfg if args.test_cfg is None else load_config(args.test_cfg)
+    check_dataset_folders(data, (f'{args.split}_dataloader', ))
+    images = choose_images(data, args.split, args.class_idx,
+                           args.max_num_class, args.max_num_samples)
+    print(f'{len(images.labels)} images of {len(images.names)} classes')
+
+    models = [('', args.checkpoint)]
+    if args.before is not None:
+        models = [('before', args.before), ('after', args.checkpoint)]
+    labels = np.array(images.labels)
+    panels, columns, arrays = [], [], dict(labels=labels)
+    for when, checkpoint in models:
+        features = model_features(args, cfg, checkpoint, images)
+        scores = score_line(
+            separation(features, labels), f'{features.shape[1]}-d ' +
+            ('unit features' if args.normalize else 'features') +
+            f' of the {args.vis_stage or "neck"}')
+        points = embed(features, args.method, args.seed,
+                       **method_options(args))
+        title = f'{when} training: ' if when else ''
+        panels.append(
+            EmbeddingPanel(points, f'{title}{NAMES[args.method]}\n{scores}'))
+        prefix = f'{when}_' if when else ''
+        columns.append((f'{prefix}x', points))
+        arrays[f'{prefix}points'] = points
+        arrays[f'{prefix}features'] = features
+        print(f'{checkpoint}: {scores}')
+
+    figure = draw_embedding_figure(panels, labels, images.names, args.legend)
+    os.makedirs(os.path.dirname(out) or '.', exist_ok=True)
+    figure.savefig(out, dpi=args.dpi)
+    stem = os.path.splitext(out)[0]
+    np.savez_compressed(
+        f'{stem}.npz', paths=np.array(images.paths, dtype=str),
+        class_labels=np.array(list(images.names)),
+        class_names=np.array(list(images.names.values())), **arrays)
+    save_points(f'{stem}.csv', columns, images)
+    print(f'Wrote {out}, {stem}.npz and {stem}.csv')
+    if args.show:
+        Image.fromarray(figure_pixels(figure)).show('Embedding')
+
+
+if __name__ == '__main__':
+    main()
