@@ -1,7 +1,18 @@
 """mmpretrain's inferencers on a checkpoint of the project's own training."""
+import os
+
 import pytest
 import torch
-from mmpretrain import FeatureExtractor, ImageClassificationInferencer
+from mmengine.config import Config
+from mmpretrain import (
+    FeatureExtractor,
+    ImageClassificationInferencer,
+    ImageRetrievalInferencer,
+    get_model,
+    list_models,
+)
+
+import csd_mmpretrain
 
 
 @pytest.fixture(scope='module')
@@ -35,3 +46,80 @@ def test_features(tiny_config, trained, images, stage, shapes):
         assert tuple(features.shape) == shapes
     else:
         assert [tuple(feature.shape) for feature in features] == shapes
+
+
+def test_retrieval(tiny_config, trained, images):
+    """The features of the neck rank the images."""
+    cfg = Config.fromfile(tiny_config)
+    extractor = FeatureExtractor(
+        cfg, pretrained=str(trained.checkpoint), device='cpu')
+    features = torch.stack(
+        [feature for feature, in extractor(images, stage='neck')])
+    expected = torch.cosine_similarity(features[5:6], features)
+
+    cfg.model = dict(
+        type='ImageToImageRetriever',
+        image_encoder=get_model(cfg, str(trained.checkpoint), head=None),
+        prototype='the inferencer makes it')
+    inferencer = ImageRetrievalInferencer(
+        cfg, images, pretrained=False, device='cpu')
+    matches, = inferencer(images[5], topk=12)
+    assert [x['match_score'].item() for x in matches] == pytest.approx(
+        expected.sort(descending=True).values.tolist(), abs=1e-5)
+    for match in matches:
+        index = images.index(match['sample']['img_path'])
+        assert match['match_score'].item() == pytest.approx(
+            expected[index].item(), abs=1e-5)
+
+
+def test_the_hub_lists_the_models():
+    assert csd_mmpretrain.__version__
+    names = list_models('csdnet*')
+    assert {'csdnet_cotton80', 'csdnet_demo', 'csdnet_soylocal'} <= set(names)
+    assert list_models('peers_grocery81_supcon')
+    assert list_models('resnet50_8xb32_in1k')
+
+
+def test_a_model_by_name(repo_root, monkeypatch, tmp_path):
+    monkeypatch.delenv('CSD_DATA_ROOT', raising=False)
+    saved = get_model('csdnet_demo')
+    weights = str(tmp_path / 'weights.pth')
+    classes = [f'leaf{i}' for i in range(20)]
+    torch.save(dict(state_dict=saved.state_dict(),
+                    meta=dict(dataset_meta=dict(classes=classes))), weights)
+    image = torch.arange(140 * 150 * 3).view(140, 150, 3).remainder(251)
+    image = image.byte().numpy()
+
+    named = ImageClassificationInferencer(
+        'csdnet_demo', pretrained=weights, device='cpu')
+    result, = named(image)
+    assert result['pred_class'] == f'leaf{result["pred_label"]}'
+    by_path = ImageClassificationInferencer(
+        str(repo_root / 'configs/csdnet/demo.py'), pretrained=weights)
+    assert by_path(image)[0]['pred_scores'] == pytest.approx(
+        result['pred_scores'], abs=1e-6)
+    extractor = FeatureExtractor('csdnet_demo', pretrained=weights)
+    (feature, ), = extractor(image, stage='neck')
+    assert feature.shape == (128, )
+
+
+def test_an_editable_install_registers_its_index(run_python, repo_root,
+                                                 tmp_path):
+    """The package with its `.mim` folder, as an install lays it out."""
+    import shutil
+    package = tmp_path / 'csd_mmpretrain'
+    shutil.copytree(repo_root / 'csd_mmpretrain', package,
+                    ignore=shutil.ignore_patterns('__pycache__', '.mim'))
+    (package / '.mim').mkdir()
+    for name in ('configs', 'model-index.yml'):
+        os.symlink(repo_root / name, package / '.mim' / name)
+    program = tmp_path / 'program.py'
+    program.write_text("""
+import csd_mmpretrain
+from mmpretrain.apis import ModelHub
+print(csd_mmpretrain.__file__)
+print(ModelHub.get('csdnet_cotton80').config.filename)
+""")
+    lines = run_python(program).stdout.splitlines()
+    assert lines[-2] == str(package / '__init__.py')
+    assert lines[-1] == str(package / '.mim/configs/csdnet/cotton80.py')
