@@ -301,7 +301,7 @@ def test_notebook_runs(monkeypatch):
     monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '')
     NotebookClient(
         notebook,
-        timeout=600,
+        timeout=1800,
         kernel_name='python3',
         resources=dict(metadata=dict(path=path.parent))).execute()
     pictures = [
