@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 TORCH ?= torch torchvision
 STACK ?= openmmlab
+EXTRAS ?= timm,datasets,vis,umap,cam,bench,deploy,demo,docs
 PYTEST_ARGS ?=
 
 BIN := $(VENV)/bin
@@ -26,6 +27,7 @@ help:
 	@echo 'VENV=DIR        the environment, made where missing ($(VENV))'
 	@echo 'PYTHON=PROGRAM  Python 3.9 to 3.12 that makes it ($(PYTHON))'
 	@echo 'STACK=NAME      openmmlab, or onedl for the maintained forks'
+	@echo 'EXTRAS=LIST     of setup.py ($(EXTRAS))'
 	@echo 'TORCH="..."     the pair, such as "torch==2.4.1 torchvision==0.19.1"'
 	@echo 'PYTEST_ARGS=... more options of pytest, such as "-k queue"'
 
@@ -41,7 +43,7 @@ $(STAMP): setup.py pyproject.toml Makefile
 	$(BIN)/python -m pip install 'setuptools>=70.1'
 	$(BIN)/python -m pip install --no-build-isolation --no-deps -e .
 	$(BIN)/python -m pip install $(TORCH) \
-	  'csd_mmpretrain[$(STACK),timm,datasets,vis,bench,dev]'
+	  'csd_mmpretrain[$(STACK),$(EXTRAS),dev]'
 	$(BIN)/python -c 'import csd_mmpretrain'
 	@touch $@
 
@@ -63,7 +65,6 @@ bench: setup
 	$(BIN)/python tools/benchmark_ddl.py --queue-lens 1000 10000
 
 docs: setup
-	$(BIN)/python -m pip install 'csd_mmpretrain[docs]'
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 	@echo 'Look at it with: python -m http.server -d site'
 

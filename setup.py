@@ -86,14 +86,19 @@ setup(
         onedl=[*TORCH, 'onedl-mmengine', 'onedl-mmcv', 'onedl-mmpretrain'],
         timm=['timm'],
         datasets=['scipy'],
-        vis=['matplotlib'],
+        vis=['matplotlib', 'scikit-learn'],
+        umap=['umap-learn'],
+        cam=['grad-cam>=1.5', 'matplotlib'],
+        deploy=['onnx', 'onnxruntime', 'torch-model-archiver'],
+        demo=['gradio>=6; python_version >= "3.10"', 'matplotlib'],
         bench=['pytorch-metric-learning', 'matplotlib', 'scipy'],
         docs=[
             'mkdocs<2', 'mkdocs-material', 'mkdocstrings-python',
             'latex2mathml', 'nbconvert', 'ipykernel'
         ],
         dev=[
-            'hypothesis', 'pytest', 'pytest-xdist', 'ruff', 'setuptools>=70.1'
+            'hypothesis', 'playwright', 'pytest', 'pytest-xdist', 'ruff',
+            'setuptools>=70.1', 'tensorboard'
         ]),
     cmdclass=dict(build_py=BuildPyWithMim, editable_wheel=EditableWheelForMim),
     zip_safe=False)
