@@ -1,0 +1,64 @@
+"""Draw DDL's queue of a checkpoint: vis_queue.py CONFIG CHECKPOINT."""
+import argparse
+import os
+
+from mmengine.config import DictAction
+
+from csd_mmpretrain.engine.run_options import load_config
+from csd_mmpretrain.visualization.figure_pages import check_suffix
+from csd_mmpretrain.visualization.queue_contents import read_queue
+from csd_mmpretrain.visualization.queue_figure import draw_queue_figure
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line.
+
+    Returns:
+        Namespace: The options.
+    """
+    parser = argparse.ArgumentParser(
+        description="Draw the memory of DDL: the cosines between the queue's "
+        'features, ordered by class, the cosines of pairs of one class and of '
+        'different classes with the margin, and the nearest classes.')
+    parser.add_argument('config', help='config file')
+    parser.add_argument(
+        'checkpoint', help='checkpoint of a training with DDLQueueLoss')
+    parser.add_argument(
+        '--out',
+        metavar='FILE',
+        help='.png or .pdf; work_dirs/<config name>/queue.png by default')
+    parser.add_argument('--dpi', type=int, default=150, help='sharpness (150)')
+    parser.add_argument(
+        '--title', help="the figure's title; the checkpoint's name by default")
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='change settings of the config')
+    args = parser.parse_args()
+    if args.dpi < 1:
+        parser.error(f'--dpi {args.dpi}: must be at least 1.')
+    if args.out is None:
+        name = os.path.splitext(os.path.basename(args.config))[0]
+        args.out = os.path.join('work_dirs', name, 'queue.png')
+    check_suffix(args.out)
+    return args
+
+
+def main() -> None:
+    """Draw the figure that the command line asks for."""
+    args = parse_args()
+    cfg = load_config(args.config, args.cfg_options)
+    queue = read_queue(cfg, args.checkpoint)
+    title = args.title
+    if title is None:
+        title = f'DDL queue of {os.path.basename(args.checkpoint)}'
+    figure = draw_queue_figure(queue, title)
+    os.makedirs(os.path.dirname(args.out) or '.', exist_ok=True)
+    figure.savefig(args.out, dpi=args.dpi)
+    print(f'Wrote {args.out}')
+
+
+if __name__ == '__main__':
+    main()
