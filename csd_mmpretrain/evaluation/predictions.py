@@ -106,14 +106,14 @@ def read_predictions(path: str) -> Predictions:
             '--out-item is not metrics.')
     scores = np.stack([np.asarray(r['pred_score'], np.float32)
                        for r in results])
-    labels = np.array([int(r['gt_label']) for r in results])
+    labels = np.array([np.asarray(r['gt_label']).item() for r in results])
     return Predictions(scores, labels, [r.get('img_path') for r in results])
 
 
 def _is_prediction(result: object) -> bool:
     return (isinstance(result, dict) and 'pred_score' in result
             and result.get('gt_label') is not None
-            and len(result['gt_label']) == 1)
+            and np.asarray(result['gt_label']).size == 1)
 
 
 def class_names(cfg: Config, num_classes: int) -> Tuple[str, ...]:

@@ -56,7 +56,7 @@ def draw_confusion(counts: np.ndarray,
                          'Choose one such as viridis_r, magma_r or Blues.')
     order = np.arange(k) if order is None else np.asarray(order)
     figure = Figure() if figure is None else figure
-    figure.set_layout_engine('constrained', w_pad=0.1, h_pad=0.08)
+    figure.set_layout_engine('compressed', w_pad=0.1, h_pad=0.08)
     side = float(np.clip(0.105 * k, 3.2, 8.5))
     named = k <= NAMED
     font = float(np.clip(72 * side / k * 0.82, 3.5, 8))

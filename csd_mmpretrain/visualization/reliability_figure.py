@@ -25,17 +25,23 @@ def draw_reliability(found: Mapping[str, Calibration]) -> Figure:
     """
     if not found:
         raise ValueError('draw_reliability: there is nothing to draw.')
-    figure = Figure(figsize=(3.7 * len(found), 4.9), layout='constrained')
+    figure = Figure(figsize=(3.5 * len(found), 5.4), layout='constrained')
     grid = figure.subplots(
         2, len(found), squeeze=False, height_ratios=(3, 1.1), sharex=True,
         sharey='row')
     for (title, result), (top, bottom) in zip(found.items(), grid.T):
         _draw_bars(top, result)
-        top.set_title(title, fontsize=10)
+        top.set_title(
+            f'{title}\naccuracy {result.accuracy:.1%}, confidence '
+            f'{result.confidence:.1%}\nECE {result.ece:.3f}, adaptive '
+            f'{result.adaptive_ece:.3f}\nNLL {result.nll:.3f}, Brier '
+            f'{result.brier:.3f}', fontsize=8.5, linespacing=1.3)
         _draw_counts(bottom, result)
     grid[0, 0].set_ylabel('accuracy')
     grid[1, 0].set_ylabel('images')
-    grid[0, 0].legend(loc='upper left', fontsize=7.5, frameon=False)
+    drawn = [axes.get_legend_handles_labels() for axes in grid[:, 0]]
+    figure.legend(*map(sum, zip(*drawn), ([], [])), loc='outside lower center',
+                  fontsize=7.5, frameon=False, ncols=1 + len(found))
     return figure
 
 
@@ -44,36 +50,26 @@ def _draw_bars(axes: Axes, result: Calibration) -> None:
     full = bins.counts > 0
     left, width = bins.edges[:-1][full], np.diff(bins.edges)[full]
     accuracy, confidence = bins.accuracy[full], bins.confidence[full]
-    axes.bar(left, accuracy, width, align='edge', color='#7fa8d1',
+    axes.bar(left, accuracy, width, align='edge', color='#9dbfe0',
              edgecolor='white', lw=0.6, label='accuracy')
     axes.bar(left, confidence - accuracy, width, accuracy, align='edge',
-             color='#c0392b', alpha=0.25, edgecolor='#c0392b', lw=0.6,
-             hatch='///', label='gap to the mean confidence')
+             facecolor='none', edgecolor='#c0392b', lw=0.7, hatch='////',
+             label='gap to the mean confidence')
     axes.plot([0, 1], [0, 1], color='0.3', lw=0.9, ls='--',
               label='calibrated')
-    axes.text(
-        0.97, 0.04,
-        f'ECE {result.ece:.3f}\nadaptive {result.adaptive_ece:.3f}\n'
-        f'NLL {result.nll:.3f}\nBrier {result.brier:.3f}',
-        ha='right',
-        fontsize=8,
-        linespacing=1.35,
-        bbox=dict(fc='white', ec='0.7', lw=0.5, alpha=0.92, pad=3))
     axes.set(xlim=(0, 1), ylim=(0, 1))
-    axes.set_aspect('equal')
     axes.tick_params(labelsize=8)
 
 
 def _draw_counts(axes: Axes, result: Calibration) -> None:
     bins = result.bins
     axes.bar(bins.edges[:-1], bins.counts, np.diff(bins.edges), align='edge',
-             color='0.72', edgecolor='white', lw=0.6)
-    for value, colour, name in ((result.accuracy, '#2c5f8a', 'accuracy'),
+             color='0.78', edgecolor='white', lw=0.6)
+    for value, colour, name in ((result.accuracy, '#2c5f8a',
+                                 'accuracy of all'),
                                 (result.confidence, '#c0392b',
-                                 'mean confidence')):
-        axes.axvline(value, color=colour, lw=1.3, label=f'{name} {value:.1%}')
-    axes.legend(loc='upper left', fontsize=7.5, frameon=False)
+                                 'mean confidence of all')):
+        axes.axvline(value, color=colour, lw=1.4, label=name)
     axes.set_xlabel('confidence')
-    axes.margins(y=0.1)
     axes.tick_params(labelsize=8)
     axes.spines[['top', 'right']].set_visible(False)
