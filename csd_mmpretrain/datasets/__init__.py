@@ -1,4 +1,5 @@
 """Datasets of fine and ultra-fine-grained classes, and their batches."""
+from .corner_crop import CornerCrop
 from .nabirds_dataset import NABirds
 from .seeded_batch_sampler import SeededBatchSampler
 from .stanford_dogs_dataset import StanfordDogs
@@ -13,7 +14,7 @@ from .ultra_fgvc import (
 )
 
 __all__ = [
-    'Cotton80', 'NABirds', 'SeededBatchSampler', 'SoyAgeing', 'SoyGene',
-    'SoyGlobal', 'SoyLocal', 'StanfordDogs', 'SyntheticLeaves',
+    'CornerCrop', 'Cotton80', 'NABirds', 'SeededBatchSampler', 'SoyAgeing',
+    'SoyGene', 'SoyGlobal', 'SoyLocal', 'StanfordDogs', 'SyntheticLeaves',
     'UltraFGVCDataset'
 ]

@@ -1,14 +1,14 @@
 """Command lines of the train and test tools, and the config they ask for."""
 import argparse
 import os
-from copy import deepcopy
 from typing import Optional
 
 import torch
-from mmengine.config import Config, ConfigDict, DictAction
+from mmengine.config import Config, DictAction
 
 from .data_root import check_data_root_variable, check_dataset_folders
 from .pretrained import read_names, use_weights
+from .tta_views import VIEWS, set_tta
 
 LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
 
@@ -93,6 +93,12 @@ def make_test_parser() -> argparse.ArgumentParser:
         help='average over the views of test-time augmentation: those of '
         '`tta_model` and `tta_pipeline` in the config, or the image and its '
         'mirror image')
+    parser.add_argument(
+        '--tta-views',
+        choices=VIEWS,
+        help='average over these views, whatever the config says: the image '
+        'and its mirror image; the crops at the centre and the four corners, '
+        'of the size of its CenterCrop; these and their mirror images')
     return parser
 
 
@@ -197,8 +203,8 @@ def make_test_config(args: argparse.Namespace) -> Config:
         cfg.test_cfg.fp16 = True
     if args.show or args.show_dir is not None:
         _set_drawing(cfg, args)
-    if args.tta:
-        _set_tta(cfg)
+    if args.tta or args.tta_views:
+        set_tta(cfg, args.tta_views)
     _set_loader(cfg, 'test_dataloader', args)
     check_dataset_folders(cfg, ('test_dataloader', ))
     return cfg
@@ -281,7 +287,7 @@ def _set_loader(cfg: Config, name: str, args: argparse.Namespace,
 
 
 def _set_drawing(cfg: Config, args: argparse.Namespace) -> None:
-    if args.tta:
+    if args.tta or args.tta_views:
         raise ValueError('--show and --show-dir draw one view of an image, '
                          'and --tta makes several. Leave one of them out.')
     if not cfg.get('default_hooks', {}).get('visualization'):
@@ -295,17 +301,3 @@ def _set_drawing(cfg: Config, args: argparse.Namespace) -> None:
         wait_time=args.wait_time,
         out_dir=args.show_dir,
         interval=args.interval)
-
-
-def _set_tta(cfg: Config) -> None:
-    dataset = cfg.test_dataloader.dataset
-    if 'tta_pipeline' not in cfg:
-        *steps, pack = deepcopy(dataset.pipeline)
-        mirror = [dict(type='RandomFlip', prob=prob) for prob in (1., 0.)]
-        cfg.tta_pipeline = [
-            *steps,
-            dict(type='TestTimeAug', transforms=[mirror, [pack]])
-        ]
-    cfg.setdefault('tta_model', dict(type='AverageClsScoreTTA'))
-    cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
-    dataset.pipeline = cfg.tta_pipeline

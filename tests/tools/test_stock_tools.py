@@ -46,6 +46,16 @@ def test_confusion_matrix(run_tool, tiny_config, trained, tmp_path):
     assert matrix.shape == (6, 6) and matrix.sum() == 12
 
 
+def test_analyze_results(run_tool, tiny_config, trained, tmp_path):
+    results = tmp_path / 'results.pkl'
+    run_tool('test.py', tiny_config, trained.checkpoint, '--work-dir',
+             tmp_path, '--out', results)
+    run_tool('analysis_tools/analyze_results.py', tiny_config, results,
+             '--out-dir', tmp_path / 'drawn', '--topk', '2')
+    drawn = list((tmp_path / 'drawn').rglob('*.png'))
+    assert 0 < len(drawn) <= 4
+
+
 def test_publish_model(run_tool, trained, tmp_path):
     run_tool('model_converters/publish_model.py', trained.checkpoint,
              tmp_path / 'csdnet.pth')
