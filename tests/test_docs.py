@@ -306,7 +306,7 @@ def test_notebook_runs(monkeypatch):
         resources=dict(metadata=dict(path=path.parent))).execute()
     pictures = [
         output for cell in notebook.cells
-        for output in cell.get('outputs', []) if 'image/png' in output.get(
-            'data', {})
+        for output in cell.get('outputs', [])
+        if 'image/jpeg' in output.get('data', {})
     ]
     assert len(pictures) == 3
