@@ -30,7 +30,7 @@ def parse_args() -> argparse.Namespace:
     """
     parser = argparse.ArgumentParser(
         description='Compute the accuracy of each class on the test data, '
-        "with Wilson's 95 %% interval, the worst first.")
+        "with Wilson's 95 % interval, the worst first.")
     parser.add_argument('config', help='config file')
     parser.add_argument(
         'ckpt_or_result',

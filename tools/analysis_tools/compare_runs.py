@@ -22,7 +22,7 @@ def parse_args() -> argparse.Namespace:
     """
     parser = argparse.ArgumentParser(
         description='Compare trainings: mean and deviation over the seeds, '
-        'paired differences with their 95 %% interval and t-test, learning '
+        'paired differences with their 95 % interval and t-test, learning '
         'curves. Runs pair up by seed, and by images in cross-validation.')
     parser.add_argument(
         'work_dirs', nargs='+', type=Path, help='work directories')
