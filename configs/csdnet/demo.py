@@ -17,7 +17,7 @@ model = dict(
         out_indices=(2, ),
         stem_channels=32,
         base_channels=32),
-    neck=dict(in_channels=128),
+    neck=dict(in_channels=128, gating='residual'),
     head=dict(
         cls_head=dict(num_classes=20, in_channels=128),
         ddl=dict(feat_dim=128, queue_len=480)))

@@ -56,6 +56,42 @@ def test_analyze_results(run_tool, tiny_config, trained, tmp_path):
     assert 0 < len(drawn) <= 4
 
 
+def test_eval_metric(run_tool, tiny_config, trained, tmp_path):
+    results = tmp_path / 'results.pkl'
+    run_tool('test.py', tiny_config, trained.checkpoint, '--work-dir',
+             tmp_path, '--out', results)
+    log = run_tool('analysis_tools/eval_metric.py', results, '--metric',
+                   'type=Accuracy', 'topk=1,2')
+    assert 'accuracy/top2' in log
+
+
+def test_analyze_logs(run_tool, trained, tmp_path):
+    scalars, *_ = trained.work_dir.glob('*/vis_data/scalars.json')
+    curve = tmp_path / 'loss.png'
+    run_tool('analysis_tools/analyze_logs.py', 'plot_curve', scalars, '--keys',
+             'loss_cls', 'loss_cls_aug', '--out', curve)
+    assert curve.stat().st_size
+    log = run_tool('analysis_tools/analyze_logs.py', 'cal_train_time', scalars)
+    assert 'average iter time' in log
+
+
+def test_print_config(run_tool, tiny_config):
+    assert "type='SSDPHook'" in run_tool('misc/print_config.py', tiny_config)
+
+
+def test_verify_dataset(run_tool, tiny_config, tmp_path):
+    log = run_tool('misc/verify_dataset.py', tiny_config, '--out-path',
+                   tmp_path / 'broken.log')
+    assert 'There is no broken file' in log
+
+
+def test_vis_scheduler(run_tool, tiny_config, tmp_path):
+    path = tmp_path / 'lr.png'
+    run_tool('visualization/vis_scheduler.py', tiny_config, '--not-show',
+             '--save-path', path)
+    assert path.stat().st_size
+
+
 def test_publish_model(run_tool, trained, tmp_path):
     run_tool('model_converters/publish_model.py', trained.checkpoint,
              tmp_path / 'csdnet.pth')
