@@ -58,7 +58,7 @@ def queue_contrast(anchors: torch.Tensor,
         tuple[Tensor, Tensor, Tensor]: L of each anchor, (V, B), dL/danchor,
         (V, B, C), and the number of positives, (B, ).
 
-    Source: L_qc of the paper; the form is a choice (PAPER: margin form).
+    Source: L_qc of the paper; the margin form is a choice.
     """
     rows = anchors.flatten(0, 1)
     blocks = list(_blocks(keys, rows))
