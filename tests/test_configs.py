@@ -13,7 +13,7 @@ from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.optim import LinearLR, build_optim_wrapper
 from mmengine.registry import init_default_scope
-from mmpretrain.apis.model import ModelHub
+from mmpretrain.apis.model import ModelHub, list_models
 from mmpretrain.registry import DATASETS, MODELS
 
 from csd_mmpretrain.engine.pretrained import use_weights
@@ -151,6 +151,7 @@ def test_metafile_lists_the_configs():
 
 
 def test_model_index_loads(monkeypatch):
+    list_models()  # mmpretrain's own go into the hub once in a process
     monkeypatch.setattr(ModelHub, '_models_dict', {})
     ModelHub.register_model_index(
         REPO / 'model-index.yml', config_prefix=REPO)

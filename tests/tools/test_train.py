@@ -60,8 +60,9 @@ def test_has_all_options_of_mmpretrain(name, stock_options):
     ours = options_of(getattr(run_options, f'make_{name}_parser')())
     stock = stock_options(name)
     assert {key: ours.get(key) for key in stock} == stock
-    added = {('--weights', ), ('--check-data', )}
-    assert set(ours) - set(stock) == (added if name == 'train' else set())
+    added = dict(
+        train={('--weights', ), ('--check-data', )}, test={('--tta-views', )})
+    assert set(ours) - set(stock) == added[name]
 
 
 def test_options_reach_the_config(tiny_config, tmp_path):
