@@ -70,6 +70,8 @@ def load_predictions(config: str,
             [config, source, '--work-dir', folder])
         args.cfg_options = options
         cfg = make_test_config(args)
+        # Or a second run in the same second would log into this folder.
+        cfg.experiment_name = os.path.basename(folder)
         if split != 'test':
             cfg.test_dataloader.dataset = cfg[f'{split}_dataloader'].dataset
         out = os.path.join(folder, 'predictions.pkl')
