@@ -1,14 +1,13 @@
 """What an image costs before it is trained on: benchmark_loading.py CONFIG."""
 import argparse
 
-from mmengine.config import DictAction
-
 from csd_mmpretrain.benchmark.loading_benchmark import (
     benchmark_loading,
     format_loading,
 )
 from csd_mmpretrain.engine.data_root import check_dataset_folders
 from csd_mmpretrain.engine.run_options import load_config
+from csd_mmpretrain.tool_options import add_cfg_options
 
 
 def parse_args() -> argparse.Namespace:
@@ -30,12 +29,7 @@ def parse_args() -> argparse.Namespace:
         '--images', type=int, default=64, help='measured images (64)')
     parser.add_argument(
         '--repeats', type=int, default=5, help='times each is measured (5)')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='change settings of the config')
+    add_cfg_options(parser)
     args = parser.parse_args()
     for name in ('images', 'repeats'):
         if getattr(args, name) < 1:

@@ -3,7 +3,6 @@ import argparse
 import platform
 
 import torch
-from mmengine.config import DictAction
 
 from csd_mmpretrain.benchmark.step_benchmark import (
     StepSetting,
@@ -12,6 +11,7 @@ from csd_mmpretrain.benchmark.step_benchmark import (
     format_table,
 )
 from csd_mmpretrain.engine.run_options import load_config
+from csd_mmpretrain.tool_options import add_cfg_options
 
 
 def parse_args() -> argparse.Namespace:
@@ -42,12 +42,7 @@ def parse_args() -> argparse.Namespace:
         '--amp',
         action='store_true',
         help='mixed precision: float16 on a GPU, bfloat16 on a CPU')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='change settings of the config')
+    add_cfg_options(parser)
     args = parser.parse_args()
     for name in ('batch_size', 'img_size', 'iters'):
         value = getattr(args, name)

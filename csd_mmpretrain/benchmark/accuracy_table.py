@@ -62,6 +62,31 @@ def paired_interval(differences: Sequence[float]) -> Tuple[float, float]:
     return mean(differences), half
 
 
+def deviation(scores: Sequence[float]) -> float:
+    """Give the standard deviation of scores.
+
+    Args:
+        scores (Sequence[float]): At least one.
+
+    Returns:
+        float: 0 for a single score.
+    """
+    return stdev(scores) if len(scores) > 1 else 0.
+
+
+def interval_text(differences: Sequence[float]) -> str:
+    """Write the mean of paired differences with its 95 % interval.
+
+    Args:
+        differences (Sequence[float]): Two or more.
+
+    Returns:
+        str: Such as ``'+2.00 (+1.50 to +2.50)'``.
+    """
+    middle, half = paired_interval(differences)
+    return f'{middle:+.2f} ({middle - half:+.2f} to {middle + half:+.2f})'
+
+
 def make_rows(suite: Suite, results: Dict[Cell, Result]) -> List[Row]:
     """Sum up the results of each method.
 
@@ -92,7 +117,7 @@ def make_rows(suite: Suite, results: Dict[Cell, Result]) -> List[Row]:
         first = next(iter(own.values()))
         rows.append(
             Row(method, scores,
-                stdev(scores) if len(scores) > 1 else 0., differences,
+                deviation(scores), differences,
                 first.epochs, first.images,
                 mean(result.seconds for result in own.values())))
     return rows
@@ -124,10 +149,9 @@ def format_rows(rows: Iterable[Row]) -> str:
 def _difference_text(differences: Sequence[float]) -> str:
     if not differences:
         return ''
-    middle, half = paired_interval(differences)
     if len(differences) < 2:
-        return f'{middle:+.2f} (one pair)'
-    return f'{middle:+.2f} ({middle - half:+.2f} to {middle + half:+.2f})'
+        return f'{differences[0]:+.2f} (one pair)'
+    return interval_text(differences)
 
 
 def write_csv(results: Dict[Cell, Result], path: Path) -> None:

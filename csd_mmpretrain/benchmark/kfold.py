@@ -1,10 +1,11 @@
 """Cross-validation of one config: its folds, and what they came to."""
 import sys
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 from typing import Dict, List, Optional, Sequence
 
 from .accuracy_runs import Job, Result, write_config
+from .accuracy_table import deviation
 from .suite import Cell, Method, cell_config, load_method
 
 HEADER = ('fold', 'score, %', 'best, %', 'epochs', 'minutes')
@@ -130,6 +131,5 @@ def summarise_folds(results: Dict[int, Result]) -> Dict[str, float]:
     for key in ('last', 'best'):
         scores = [getattr(result, key) for result in results.values()]
         summary[f'{key}_mean'] = mean(scores)
-        summary[f'{key}_deviation'] = (stdev(scores)
-                                       if len(scores) > 1 else 0.)
+        summary[f'{key}_deviation'] = deviation(scores)
     return summary

@@ -2,7 +2,7 @@
 from statistics import mean, stdev
 from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
-from .accuracy_table import paired_interval
+from .accuracy_table import deviation, interval_text
 from .run_logs import Run
 
 SCORES = ('last', 'best')
@@ -96,8 +96,7 @@ def summarise_groups(groups: Dict[str, List[Run]],
         scores = [value(run) for run in runs]
         rows.append(
             GroupSummary(
-                name, scores,
-                stdev(scores) if len(scores) > 1 else 0.,
+                name, scores, deviation(scores),
                 [max(run.scores, key=run.scores.get) for run in runs],
                 None if name == baseline else [
                     value(run) - base[_key(run)] for run in runs
@@ -138,9 +137,8 @@ def _difference(differences: Optional[List[float]]) -> Tuple[str, str]:
         return 'no seed in common', ''
     if len(differences) == 1:
         return (f'{differences[0]:+.2f}, one seed in common: no interval', '')
-    middle, half = paired_interval(differences)
-    text = f'{middle:+.2f} ({middle - half:+.2f} to {middle + half:+.2f})'
-    return text, f'{_p_text(differences)} ({len(differences)} pairs)'
+    return (interval_text(differences),
+            f'{_p_text(differences)} ({len(differences)} pairs)')
 
 
 def _p_text(differences: Sequence[float]) -> str:

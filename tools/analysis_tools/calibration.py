@@ -3,7 +3,6 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
 
 import csd_mmpretrain  # noqa: F401  registers everything
@@ -18,6 +17,7 @@ from csd_mmpretrain.evaluation.predictions import (
     load_predictions,
 )
 from csd_mmpretrain.evaluation.tables import markdown_table, write_table
+from csd_mmpretrain.tool_options import add_cfg_options
 from csd_mmpretrain.visualization.reliability_figure import draw_reliability
 
 HEADER = ('', *Calibration._fields[:-1])
@@ -56,12 +56,7 @@ def parse_args() -> argparse.Namespace:
         metavar='FILE',
         help='draw the reliability diagram here (.png, .pdf, ...)')
     parser.add_argument('--dpi', type=int, default=200, help='sharpness (200)')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='change settings of the config')
+    add_cfg_options(parser)
     args = parser.parse_args()
     if args.bins < 1:
         parser.error(f'--bins {args.bins}: it must be at least 1.')

@@ -2,7 +2,6 @@
 import argparse
 from pathlib import Path
 
-from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
 
 import csd_mmpretrain  # noqa: F401  registers everything
@@ -14,6 +13,7 @@ from csd_mmpretrain.evaluation.predictions import (
     load_predictions,
 )
 from csd_mmpretrain.evaluation.tables import markdown_table, write_table
+from csd_mmpretrain.tool_options import add_cfg_options
 from csd_mmpretrain.visualization.class_accuracy_figure import (
     draw_class_accuracy,
 )
@@ -46,12 +46,7 @@ def parse_args() -> argparse.Namespace:
         metavar='FILE',
         help='draw the accuracies here (.png, .pdf, ...)')
     parser.add_argument('--dpi', type=int, default=200, help='sharpness (200)')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='change settings of the config')
+    add_cfg_options(parser)
     args = parser.parse_args()
     if args.out and args.out.suffix not in ('.md', '.csv'):
         parser.error(f'--out {args.out}: the name must end in .md or .csv.')

@@ -6,7 +6,6 @@ from pathlib import Path
 import mmengine
 import numpy as np
 import torch
-from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
 
 import csd_mmpretrain  # noqa: F401  registers everything
@@ -21,6 +20,7 @@ from csd_mmpretrain.evaluation.predictions import (
     load_predictions,
 )
 from csd_mmpretrain.evaluation.tables import markdown_table, write_table
+from csd_mmpretrain.tool_options import add_cfg_options
 from csd_mmpretrain.visualization.confusion_figure import draw_confusion
 from csd_mmpretrain.visualization.pair_images import (
     pair_images,
@@ -89,12 +89,7 @@ def parse_args() -> argparse.Namespace:
         default=4,
         help='images of either class of a pair (4)')
     parser.add_argument('--dpi', type=int, default=200, help='sharpness (200)')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='change settings of the config')
+    add_cfg_options(parser)
     args = parser.parse_args()
     for option in ('top', 'pair_images'):
         if getattr(args, option) < 1:

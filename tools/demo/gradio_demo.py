@@ -2,11 +2,9 @@
 import argparse
 import os
 
-import torch
-from mmengine.config import DictAction
-
 from csd_mmpretrain.engine.data_root import check_dataset_folders
 from csd_mmpretrain.engine.run_options import load_config
+from csd_mmpretrain.tool_options import add_cfg_options, add_device
 from csd_mmpretrain.visualization.ssdp_inputs import (
     dataset_items,
     load_model,
@@ -41,16 +39,8 @@ def parse_args() -> argparse.Namespace:
         '--share',
         action='store_true',
         help='offer the page to the internet through a server of gradio')
-    parser.add_argument(
-        '--device',
-        default='cuda' if torch.cuda.is_available() else 'cpu',
-        help='cpu or cuda; a GPU by default, where there is one')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='change settings of the config')
+    add_device(parser)
+    add_cfg_options(parser)
     args = parser.parse_args()
     if args.num < 0:
         parser.error(f'--num {args.num}: must not be negative.')

@@ -3,7 +3,6 @@ import argparse
 import os
 
 import torch
-from mmengine.config import DictAction
 
 from csd_mmpretrain.deployment import (
     FORMATS,
@@ -16,6 +15,7 @@ from csd_mmpretrain.deployment import (
 from csd_mmpretrain.deployment.export_files import check_format
 from csd_mmpretrain.engine.data_root import check_dataset_folders
 from csd_mmpretrain.engine.run_options import load_config
+from csd_mmpretrain.tool_options import add_cfg_options
 from csd_mmpretrain.visualization.ssdp_inputs import (
     dataset_items,
     file_items,
@@ -80,12 +80,7 @@ def parse_args() -> argparse.Namespace:
         type=float,
         default=1e-4,
         help='the largest difference from the model that is allowed (1e-4)')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='change settings of the config')
+    add_cfg_options(parser)
     args = parser.parse_args()
     for name in ('num', 'batch_size'):
         value = getattr(args, name)

@@ -6,13 +6,14 @@ from functools import partial
 from typing import Iterator, List, Optional, Sequence
 
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.utils import track_iter_progress
 from PIL import Image
 
 from csd_mmpretrain.engine.data_root import check_dataset_folders
 from csd_mmpretrain.engine.run_options import load_config
 from csd_mmpretrain.models.views.discrepancy_mask_view import MODES
+from csd_mmpretrain.tool_options import add_cfg_options
 from csd_mmpretrain.visualization.browse_figure import (
     Entry,
     draw_browse_figure,
@@ -102,9 +103,7 @@ def parse_args() -> argparse.Namespace:
         '--device', default='cuda' if torch.cuda.is_available() else 'cpu',
         help='for mode view: cpu or cuda; a GPU by default, where there is '
         'one')
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
-        help='change settings of the config')
+    add_cfg_options(parser)
     args = parser.parse_args()
     for name in ('show_number', 'batch_size', 'rescale_factor'):
         if getattr(args, name) <= 0:

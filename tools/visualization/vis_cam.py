@@ -2,11 +2,10 @@
 import argparse
 import os
 
-import torch
-from mmengine.config import DictAction
 from PIL import Image
 
 from csd_mmpretrain.engine.run_options import load_config
+from csd_mmpretrain.tool_options import add_cfg_options, add_device
 from csd_mmpretrain.visualization.cam import (
     METHODS,
     cam_rows,
@@ -82,10 +81,7 @@ def parse_args() -> argparse.Namespace:
         'default')
     parser.add_argument(
         '--show', action='store_true', help='show the figure in a window, too')
-    parser.add_argument(
-        '--device',
-        default='cuda' if torch.cuda.is_available() else 'cpu',
-        help='cpu or cuda; a GPU by default, where there is one')
+    add_device(parser)
     parser.add_argument(
         '--vit-like',
         action='store_true',
@@ -115,12 +111,7 @@ def parse_args() -> argparse.Namespace:
         type=int,
         help='images in a row; by default as many as make a square figure')
     parser.add_argument('--dpi', type=int, default=150, help='sharpness (150)')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='change settings of the config')
+    add_cfg_options(parser)
     args = parser.parse_args()
     for name in ('num', 'columns'):
         value = getattr(args, name)

@@ -2,9 +2,8 @@
 import argparse
 import os
 
-from mmengine.config import DictAction
-
 from csd_mmpretrain.engine.run_options import load_config
+from csd_mmpretrain.tool_options import add_cfg_options
 from csd_mmpretrain.visualization.figure_pages import check_suffix
 from csd_mmpretrain.visualization.queue_contents import read_queue
 from csd_mmpretrain.visualization.queue_figure import draw_queue_figure
@@ -30,12 +29,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--dpi', type=int, default=150, help='sharpness (150)')
     parser.add_argument(
         '--title', help="the figure's title; the checkpoint's name by default")
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='change settings of the config')
+    add_cfg_options(parser)
     args = parser.parse_args()
     if args.dpi < 1:
         parser.error(f'--dpi {args.dpi}: must be at least 1.')

@@ -4,12 +4,12 @@ import os
 from functools import partial
 
 import torch
-from mmengine.config import DictAction
 from mmengine.utils import track_iter_progress
 
 from csd_mmpretrain.engine.data_root import check_dataset_folders
 from csd_mmpretrain.engine.run_options import load_config
 from csd_mmpretrain.models.views.discrepancy_mask_view import MODES
+from csd_mmpretrain.tool_options import add_cfg_options, add_device
 from csd_mmpretrain.visualization import draw_ssdp_figure, ssdp_rows
 from csd_mmpretrain.visualization.figure_pages import check_suffix, save_pages
 from csd_mmpretrain.visualization.ssdp_inputs import (
@@ -70,16 +70,8 @@ def parse_args() -> argparse.Namespace:
         type=int,
         default=16,
         help='images that go through the model at once (16)')
-    parser.add_argument(
-        '--device',
-        default='cuda' if torch.cuda.is_available() else 'cpu',
-        help='cpu or cuda; a GPU by default, where there is one')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='change settings of the config')
+    add_device(parser)
+    add_cfg_options(parser)
     args = parser.parse_args()
     for name in ('num', 'batch_size', 'dpi'):
         if getattr(args, name) < 1:

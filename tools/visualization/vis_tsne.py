@@ -5,14 +5,14 @@ import os
 from typing import Dict, List, Sequence, Tuple
 
 import numpy as np
-import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from PIL import Image
 from rich.progress import track
 
 from csd_mmpretrain.engine.data_root import check_dataset_folders
 from csd_mmpretrain.engine.run_options import load_config
 from csd_mmpretrain.evaluation.features import STAGES, collect_features
+from csd_mmpretrain.tool_options import add_cfg_options, add_device
 from csd_mmpretrain.visualization.embedding import (
     METHODS,
     embed,
@@ -106,10 +106,7 @@ def parse_args() -> argparse.Namespace:
         help='how to embed the features (tsne)')
     parser.add_argument(
         '--seed', type=int, default=0, help='of the embedding (0)')
-    parser.add_argument(
-        '--device',
-        default='cuda' if torch.cuda.is_available() else 'cpu',
-        help='cpu or cuda; a GPU by default, where there is one')
+    add_device(parser)
     parser.add_argument(
         '--legend',
         action=argparse.BooleanOptionalAction,
@@ -118,12 +115,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--show', action='store_true', help='show the figure in a window, too')
     parser.add_argument('--dpi', type=int, default=150, help='sharpness (150)')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='change settings of the config')
+    add_cfg_options(parser)
     parser.add_argument(
         '--n-components',
         type=int,
