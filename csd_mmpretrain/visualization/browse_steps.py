@@ -9,9 +9,8 @@ from mmengine.dataset import Compose
 from mmengine.registry import DefaultScope
 from mmpretrain.registry import DATASETS
 
+from csd_mmpretrain.datasets.eval_images import spread
 from csd_mmpretrain.datasets.samples import source_datasets
-
-from .ssdp_inputs import spread
 
 
 class Step(NamedTuple):

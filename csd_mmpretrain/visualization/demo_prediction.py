@@ -8,10 +8,10 @@ from mmengine.config import Config
 from mmengine.model import BaseModel
 from PIL import Image
 
+from csd_mmpretrain.datasets.eval_images import eval_pipeline
 from csd_mmpretrain.datasets.image_files import image_fault
 
 from .ssdp_figure import draw_ssdp_figure
-from .ssdp_inputs import eval_pipeline
 from .ssdp_rows import check_pattern_map, ssdp_rows
 from .ssdp_views import choose_views, config_view
 

@@ -10,10 +10,10 @@ from mmengine.runner import Runner
 from mmpretrain.registry import DATASETS
 from torch.utils.data import DataLoader, Dataset
 
+from csd_mmpretrain.datasets.eval_images import eval_pipeline, spread
 from csd_mmpretrain.datasets.image_files import find_broken_images
 
 from .cam import find_category
-from .ssdp_inputs import eval_pipeline, spread
 
 REPEATING = ('RepeatDataset', 'ClassBalancedDataset')
 

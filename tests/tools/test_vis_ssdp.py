@@ -7,7 +7,7 @@ from mmengine.config import Config
 from PIL import Image
 
 from csd_mmpretrain.engine.bare_model import build_bare_model
-from csd_mmpretrain.visualization.ssdp_inputs import load_model
+from csd_mmpretrain.engine.trained_model import load_model
 
 CONFIG = """
 _base_ = ['{base}']

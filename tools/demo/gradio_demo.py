@@ -2,13 +2,11 @@
 import argparse
 import os
 
+from csd_mmpretrain.datasets.eval_images import dataset_items
 from csd_mmpretrain.engine.data_root import check_dataset_folders
 from csd_mmpretrain.engine.run_options import load_config
+from csd_mmpretrain.engine.trained_model import load_model
 from csd_mmpretrain.tool_options import add_cfg_options, add_device
-from csd_mmpretrain.visualization.ssdp_inputs import (
-    dataset_items,
-    load_model,
-)
 
 
 def parse_args() -> argparse.Namespace:

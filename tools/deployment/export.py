@@ -4,6 +4,7 @@ import os
 
 import torch
 
+from csd_mmpretrain.datasets.eval_images import dataset_items, file_items
 from csd_mmpretrain.deployment import (
     FORMATS,
     DeployedClassifier,
@@ -15,12 +16,8 @@ from csd_mmpretrain.deployment import (
 from csd_mmpretrain.deployment.export_files import check_format
 from csd_mmpretrain.engine.data_root import check_dataset_folders
 from csd_mmpretrain.engine.run_options import load_config
+from csd_mmpretrain.engine.trained_model import load_model
 from csd_mmpretrain.tool_options import add_cfg_options
-from csd_mmpretrain.visualization.ssdp_inputs import (
-    dataset_items,
-    file_items,
-    load_model,
-)
 
 
 def parse_args() -> argparse.Namespace:

@@ -12,6 +12,10 @@ from PIL import Image
 
 from csd_mmpretrain.engine.data_root import check_dataset_folders
 from csd_mmpretrain.engine.run_options import load_config
+from csd_mmpretrain.engine.trained_model import (
+    load_model,
+    load_pretrained_model,
+)
 from csd_mmpretrain.models.views.discrepancy_mask_view import MODES
 from csd_mmpretrain.tool_options import add_cfg_options
 from csd_mmpretrain.visualization.browse_figure import (
@@ -25,10 +29,6 @@ from csd_mmpretrain.visualization.browse_steps import (
 )
 from csd_mmpretrain.visualization.figure_pages import save_pages
 from csd_mmpretrain.visualization.figure_pixels import figure_pixels
-from csd_mmpretrain.visualization.ssdp_inputs import (
-    load_model,
-    load_pretrained_model,
-)
 from csd_mmpretrain.visualization.ssdp_rows import (
     check_pattern_map,
     ssdp_rows,

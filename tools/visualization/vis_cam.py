@@ -4,7 +4,9 @@ import os
 
 from PIL import Image
 
+from csd_mmpretrain.datasets.eval_images import file_items
 from csd_mmpretrain.engine.run_options import load_config
+from csd_mmpretrain.engine.trained_model import load_model
 from csd_mmpretrain.tool_options import add_cfg_options, add_device
 from csd_mmpretrain.visualization.cam import (
     METHODS,
@@ -20,7 +22,6 @@ from csd_mmpretrain.visualization.cam_layers import (
     get_layers,
 )
 from csd_mmpretrain.visualization.figure_pixels import figure_pixels
-from csd_mmpretrain.visualization.ssdp_inputs import file_items, load_model
 
 SUFFIXES = ('.png', '.pdf', '.jpg', '.jpeg')
 

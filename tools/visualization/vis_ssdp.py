@@ -6,17 +6,14 @@ from functools import partial
 import torch
 from mmengine.utils import track_iter_progress
 
+from csd_mmpretrain.datasets.eval_images import dataset_items, file_items
 from csd_mmpretrain.engine.data_root import check_dataset_folders
 from csd_mmpretrain.engine.run_options import load_config
+from csd_mmpretrain.engine.trained_model import load_model
 from csd_mmpretrain.models.views.discrepancy_mask_view import MODES
 from csd_mmpretrain.tool_options import add_cfg_options, add_device
 from csd_mmpretrain.visualization import draw_ssdp_figure, ssdp_rows
 from csd_mmpretrain.visualization.figure_pages import check_suffix, save_pages
-from csd_mmpretrain.visualization.ssdp_inputs import (
-    dataset_items,
-    file_items,
-    load_model,
-)
 from csd_mmpretrain.visualization.ssdp_rows import check_pattern_map
 from csd_mmpretrain.visualization.ssdp_views import (
     ALL,

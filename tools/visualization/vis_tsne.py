@@ -11,6 +11,7 @@ from rich.progress import track
 
 from csd_mmpretrain.engine.data_root import check_dataset_folders
 from csd_mmpretrain.engine.run_options import load_config
+from csd_mmpretrain.engine.trained_model import load_model
 from csd_mmpretrain.evaluation.features import STAGES, collect_features
 from csd_mmpretrain.tool_options import add_cfg_options, add_device
 from csd_mmpretrain.visualization.embedding import (
@@ -30,7 +31,6 @@ from csd_mmpretrain.visualization.embedding_inputs import (
 )
 from csd_mmpretrain.visualization.figure_pages import check_suffix
 from csd_mmpretrain.visualization.figure_pixels import figure_pixels
-from csd_mmpretrain.visualization.ssdp_inputs import load_model
 
 NAMES = dict(tsne='t-SNE', umap='UMAP')
 

@@ -13,13 +13,10 @@ from mmpretrain.registry import HOOKS
 from torch import nn
 from torch.distributed.fsdp import FullyShardedDataParallel
 
+from csd_mmpretrain.datasets.eval_images import eval_pipeline, spread_items
 from csd_mmpretrain.models.views import DiscrepancyMaskView
 from csd_mmpretrain.visualization.figure_pixels import figure_pixels
 from csd_mmpretrain.visualization.ssdp_figure import draw_ssdp_figure
-from csd_mmpretrain.visualization.ssdp_inputs import (
-    eval_pipeline,
-    spread_items,
-)
 from csd_mmpretrain.visualization.ssdp_rows import (
     check_pattern_map,
     ssdp_rows,
