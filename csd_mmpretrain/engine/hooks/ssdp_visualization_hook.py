@@ -1,16 +1,12 @@
 """What SSDP sees, drawn again and again during a training."""
-import random
-from contextlib import contextmanager
 from importlib.util import find_spec
-from typing import Iterator, Optional, Sequence, Union
+from typing import Optional, Sequence, Union
 
-import numpy as np
 import torch
 from mmengine.hooks import Hook
 from mmengine.hooks.hook import DATA_BATCH
 from mmengine.runner import IterBasedTrainLoop, Runner
 from mmpretrain.registry import HOOKS
-from torch import nn
 from torch.distributed.fsdp import FullyShardedDataParallel
 
 from csd_mmpretrain.datasets.eval_images import eval_pipeline, spread_items
@@ -23,6 +19,7 @@ from csd_mmpretrain.visualization.ssdp_rows import (
 )
 from csd_mmpretrain.visualization.ssdp_views import choose_views
 
+from ..undisturbed import same_modes, same_random_states
 from ..unwrap import unwrap
 from .ssdp_hook import SSDPHook
 
@@ -124,7 +121,7 @@ class SSDPVisualizationHook(Hook):
         check_pattern_map(unwrap(runner.model), self._views)
         dataset = runner.train_dataloader.dataset
         self._classes = dataset.metainfo.get('classes')
-        with _random_states():
+        with same_random_states():
             self._items = spread_items(dataset, eval_pipeline(runner.cfg),
                                        self.num_images)
         if runner.iter == 0:
@@ -161,29 +158,9 @@ class SSDPVisualizationHook(Hook):
         if runner.rank != 0:
             return
         model = unwrap(runner.model)
-        with _random_states(), _modes(model):
+        with same_random_states(), same_modes(model):
             torch.manual_seed(0)  # the same draws of a view, every time
             rows = ssdp_rows(model, self._items, self._views)
         figure = draw_ssdp_figure(rows, self._classes)
         runner.visualizer.add_image(
             self.name, figure_pixels(figure, self.dpi), step)
-
-
-@contextmanager
-def _random_states() -> Iterator[None]:
-    """Leave the generators of Python, NumPy and torch as they were."""
-    python, numpy = random.getstate(), np.random.get_state()
-    gpu = torch.cuda.is_available()
-    with torch.random.fork_rng([torch.cuda.current_device()] if gpu else []):
-        yield
-    random.setstate(python)
-    np.random.set_state(numpy)
-
-
-@contextmanager
-def _modes(model: nn.Module) -> Iterator[None]:
-    """Leave each part in training or evaluation mode as it was."""
-    modes = [(module, module.training) for module in model.modules()]
-    yield
-    for module, training in modes:
-        module.training = training
