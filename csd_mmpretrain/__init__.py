@@ -8,9 +8,9 @@ from .version_check import check_environment
 warnings.filterwarnings('ignore', 'Fail to import ``MultiScaleDeformable')
 check_environment()
 
-from . import datasets, engine, models  # noqa: E402
+from . import datasets, engine, evaluation, models  # noqa: E402
 from .model_hub import register_models  # noqa: E402
 
 register_models()
 
-__all__ = ['__version__', 'datasets', 'engine', 'models']
+__all__ = ['__version__', 'datasets', 'engine', 'evaluation', 'models']

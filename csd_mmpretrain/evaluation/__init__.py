@@ -1,1 +1,5 @@
-"""What the predictions of a model are worth."""
+"""What predictions and features of a model are worth."""
+from .knn_accuracy import KNNAccuracy
+from .retrieval_metric import RetrievalMetric
+
+__all__ = ['KNNAccuracy', 'RetrievalMetric']

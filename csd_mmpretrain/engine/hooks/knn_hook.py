@@ -1,0 +1,162 @@
+"""What the features are worth, measured during a training."""
+from typing import Optional, Sequence, Union
+
+from mmengine.evaluator import Evaluator
+from mmengine.hooks import Hook
+from mmengine.hooks.hook import DATA_BATCH
+from mmengine.runner import IterBasedTrainLoop, Runner
+from mmpretrain.registry import HOOKS
+from torch.distributed.fsdp import FullyShardedDataParallel
+
+from csd_mmpretrain.evaluation.feature_evaluation import evaluate_features
+from csd_mmpretrain.evaluation.feature_metric import FeatureMetric
+from csd_mmpretrain.evaluation.features import STAGES
+
+from ..undisturbed import same_random_states
+from ..unwrap import unwrap
+
+
+@HOOKS.register_module()
+class KNNHook(Hook):
+    """Judge features by kNN and retrieval, again and again in a training.
+
+    After every ``interval`` epochs and after the last (iterations, in a
+    training that counts these), the model's features of both data loaders go
+    to the metrics. Their numbers go to the log, the message hub and all of
+    the visualizer's back ends, under names such as ``knn/top1_k20`` and
+    ``retrieval/train-gallery/rank1``. It fits any classifier and any
+    self-supervised model: what ``extract_feat`` gives is judged (of a model
+    with a teacher, what its ``extract_feat`` chooses). The training goes on as
+    if nothing had been measured: modes, random generators, batch norm's
+    statistics and buffers stay as they are. With several processes each
+    computes its part of the features.
+
+    Args:
+        gallery_dataloader (dict): Over the images that are looked for or
+            vote, with a pipeline without random augmentation; with labels,
+            even where the training has none.
+        query_dataloader (dict): Over the images that are judged.
+        metrics (dict | Sequence[dict]): Metrics of features, such as
+            ``KNNAccuracy`` and ``RetrievalMetric``.
+        interval (int): Epochs, or iterations, between two evaluations.
+            Defaults to 1.
+        stage (str, optional): ``'backbone'``, ``'neck'`` or
+            ``'pre_logits'``, as in
+            :func:`~csd_mmpretrain.evaluation.features.batch_features`.
+            Defaults to None, what ``extract_feat`` gives by itself.
+
+    Raises:
+        ValueError: If ``interval`` is not positive or ``stage`` unknown;
+            before the first step, if the data is too small for a metric, or
+            FSDP shares the weights among processes.
+        TypeError: If a metric is none of features.
+
+    Source: choice.
+
+    Example:
+        ::
+
+            custom_hooks = [
+                dict(
+                    type='KNNHook',
+                    gallery_dataloader=dict(
+                        batch_size=64, num_workers=2, dataset=train_dataset,
+                        sampler=dict(type='DefaultSampler', shuffle=False)),
+                    query_dataloader=dict(
+                        batch_size=64, num_workers=2, dataset=test_dataset,
+                        sampler=dict(type='DefaultSampler', shuffle=False)),
+                    metrics=[
+                        dict(type='KNNAccuracy', ks=(10, 20)),
+                        dict(type='RetrievalMetric', protocol='train-gallery')
+                    ],
+                    interval=10)
+            ]
+    """
+
+    # After the validation's log, before the checkpoint that stores the hub.
+    priority = 'LOW'
+
+    def __init__(self,
+                 gallery_dataloader: dict,
+                 query_dataloader: dict,
+                 metrics: Union[dict, Sequence[dict]],
+                 interval: int = 1,
+                 stage: Optional[str] = None) -> None:
+        if interval < 1:
+            raise ValueError(f'KNNHook: interval={interval} must be a '
+                             'positive integer.')
+        if stage not in (None, *STAGES):
+            raise ValueError(f'KNNHook: there is no stage={stage!r}; choose '
+                             f'one of {", ".join(STAGES)}, or leave it out.')
+        self.gallery_dataloader = gallery_dataloader
+        self.query_dataloader = query_dataloader
+        self.evaluator = Evaluator(metrics)
+        self.interval = interval
+        self.stage = stage
+        for metric in self.evaluator.metrics:
+            if not isinstance(metric, FeatureMetric):
+                raise TypeError(
+                    f'KNNHook: {type(metric).__name__} is no metric of '
+                    'features. Choose KNNAccuracy or RetrievalMetric; others '
+                    'belong to val_evaluator.')
+
+    def before_train(self, runner: Runner) -> None:
+        """Build the data loaders, and check their sizes.
+
+        Args:
+            runner (Runner): The runner of the training.
+        """
+        if any(isinstance(module, FullyShardedDataParallel)
+               for module in runner.model.modules()):
+            raise ValueError(
+                'KNNHook computes features outside of the training step, but '
+                'FSDP shares the weights among the processes. Leave the hook '
+                'out, and evaluate checkpoints with '
+                'tools/evaluate_features.py.')
+        with same_random_states():
+            self._gallery = runner.build_dataloader(self.gallery_dataloader)
+            self._query = runner.build_dataloader(self.query_dataloader)
+        for metric in self.evaluator.metrics:
+            metric.check_sizes(
+                len(self._gallery.dataset), len(self._query.dataset))
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        """Evaluate, if it is due.
+
+        Args:
+            runner (Runner): The runner of the training.
+        """
+        if (not isinstance(runner.train_loop, IterBasedTrainLoop)
+                and (self.every_n_epochs(runner, self.interval)
+                     or self.is_last_train_epoch(runner))):
+            self._evaluate(runner, runner.epoch + 1)
+
+    def after_train_iter(self,
+                         runner: Runner,
+                         batch_idx: int,
+                         data_batch: DATA_BATCH = None,
+                         outputs: Optional[dict] = None) -> None:
+        """Evaluate, if it is due in a training that counts iterations.
+
+        Args:
+            runner (Runner): The runner of the training.
+            batch_idx (int): Index of the batch.
+            data_batch (dict, optional): The batch.
+            outputs (dict, optional): What the step logs.
+        """
+        if (isinstance(runner.train_loop, IterBasedTrainLoop)
+                and (self.every_n_train_iters(runner, self.interval)
+                     or self.is_last_train_iter(runner))):
+            self._evaluate(runner, runner.iter + 1)
+
+    def _evaluate(self, runner: Runner, step: int) -> None:
+        with same_random_states():
+            found = evaluate_features(
+                unwrap(runner.model), self._gallery, self._query,
+                self.evaluator, self.stage)
+        for name, value in found.items():
+            runner.message_hub.update_scalar(name, value)
+        if runner.rank == 0:
+            runner.visualizer.add_scalars(found, step=step)
+        numbers = '  '.join(f'{k}: {v:.2f}' for k, v in found.items())
+        runner.logger.info(f'Features after {step}: {numbers}')
