@@ -1,5 +1,6 @@
 """Datasets of fine and ultra-fine-grained classes, and their batches."""
 from .corner_crop import CornerCrop
+from .label_fraction import LabelFraction
 from .nabirds_dataset import NABirds
 from .seeded_batch_sampler import SeededBatchSampler
 from .stanford_dogs_dataset import StanfordDogs
@@ -14,7 +15,7 @@ from .ultra_fgvc import (
 )
 
 __all__ = [
-    'CornerCrop', 'Cotton80', 'NABirds', 'SeededBatchSampler', 'SoyAgeing',
-    'SoyGene', 'SoyGlobal', 'SoyLocal', 'StanfordDogs', 'SyntheticLeaves',
-    'UltraFGVCDataset'
+    'CornerCrop', 'Cotton80', 'LabelFraction', 'NABirds',
+    'SeededBatchSampler', 'SoyAgeing', 'SoyGene', 'SoyGlobal', 'SoyLocal',
+    'StanfordDogs', 'SyntheticLeaves', 'UltraFGVCDataset'
 ]

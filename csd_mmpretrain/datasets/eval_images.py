@@ -12,6 +12,8 @@ from torch.utils.data import Dataset
 
 from .image_files import EXTENSIONS, find_broken_images
 
+REPEATING = ('RepeatDataset', 'ClassBalancedDataset')
+
 
 def file_items(cfg: Config, places: Sequence[str], num: int) -> List[dict]:
     """Load images from the disk as the config's test pipeline does.
@@ -111,6 +113,42 @@ def eval_pipeline(cfg: Config) -> Compose:
     raise ValueError('The config has no test_dataloader and no val_dataloader '
                      'whose dataset has a `pipeline`, with which images are '
                      'loaded. Add one.')
+
+
+class EvalImages(Dataset):
+    """Images of a dataset, with another pipeline.
+
+    Args:
+        infos (list[dict]): What ``get_data_info`` tells of each.
+        pipeline (Compose): What loads and transforms an image.
+    """
+
+    def __init__(self, infos: List[dict], pipeline: Compose) -> None:
+        self.infos = infos
+        self.pipeline = pipeline
+
+    def __len__(self) -> int:
+        return len(self.infos)
+
+    def __getitem__(self, index: int) -> dict:
+        return self.pipeline(deepcopy(self.infos[index]))
+
+
+def each_once(dataset: dict) -> dict:
+    """Leave out of a dataset's settings what repeats images, and pipelines.
+
+    Args:
+        dataset (dict): The ``dataset`` of a data loader.
+
+    Returns:
+        dict: To build a dataset whose ``get_data_info`` is asked.
+    """
+    while dataset.get('type') in REPEATING:
+        dataset = dataset['dataset']
+    dataset = deepcopy(dataset)
+    if 'pipeline' in dataset:
+        dataset['pipeline'] = []
+    return dataset
 
 
 def _check_images(paths: Sequence[str]) -> None:

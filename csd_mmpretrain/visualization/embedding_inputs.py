@@ -1,21 +1,22 @@
 """The images of an embedding: some classes of a config's dataset."""
-from copy import deepcopy
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
 import numpy as np
 from mmengine.config import Config
-from mmengine.dataset import Compose
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from mmpretrain.registry import DATASETS
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
-from csd_mmpretrain.datasets.eval_images import eval_pipeline, spread
+from csd_mmpretrain.datasets.eval_images import (
+    EvalImages,
+    each_once,
+    eval_pipeline,
+    spread,
+)
 from csd_mmpretrain.datasets.image_files import find_broken_images
 
 from .cam import find_category
-
-REPEATING = ('RepeatDataset', 'ClassBalancedDataset')
 
 
 class ChosenImages(NamedTuple):
@@ -74,7 +75,7 @@ def choose_images(cfg: Config,
                          f'{split}_dataloader. Choose another split, or give '
                          'a config that has it with --test-cfg.')
     with DefaultScope.overwrite_default_scope('mmpretrain'):
-        dataset = DATASETS.build(_each_once(loader_cfg.dataset))
+        dataset = DATASETS.build(each_once(loader_cfg.dataset))
     infos = [dataset.get_data_info(i) for i in range(len(dataset))]
     by_class = _by_class(infos)
     classes = dataset.metainfo.get('classes')
@@ -95,7 +96,7 @@ def choose_images(cfg: Config,
         error = FileNotFoundError if fault == 'missing' else ValueError
         raise error(f'{path!r} as an image: {fault}. Put a whole one there.')
 
-    images = _Images([infos[i] for i in indices], eval_pipeline(cfg))
+    images = EvalImages([infos[i] for i in indices], eval_pipeline(cfg))
     loader = Runner.build_dataloader(
         dict(
             batch_size=loader_cfg.get('batch_size', 32),
@@ -106,30 +107,6 @@ def choose_images(cfg: Config,
     return ChosenImages(loader, [infos[i]['gt_label'] for i in indices],
                         paths,
                         {label: _name(label, classes) for label in chosen})
-
-
-class _Images(Dataset):
-    """Some images of a dataset, with another pipeline."""
-
-    def __init__(self, infos: List[dict], pipeline: Compose) -> None:
-        self.infos = infos
-        self.pipeline = pipeline
-
-    def __len__(self) -> int:
-        return len(self.infos)
-
-    def __getitem__(self, index: int) -> dict:
-        return self.pipeline(deepcopy(self.infos[index]))
-
-
-def _each_once(dataset: dict) -> dict:
-    """Leave out what repeats images, and the pipeline."""
-    while dataset.get('type') in REPEATING:
-        dataset = dataset['dataset']
-    dataset = deepcopy(dataset)
-    if 'pipeline' in dataset:
-        dataset['pipeline'] = []
-    return dataset
 
 
 def _by_class(infos: Sequence[dict]) -> Dict[int, List[int]]:
