@@ -1,4 +1,5 @@
 """Necks."""
+from .cmd_neck import CMDNeck
 from .ssdp_neck import SSDPNeck
 
-__all__ = ['SSDPNeck']
+__all__ = ['CMDNeck', 'SSDPNeck']

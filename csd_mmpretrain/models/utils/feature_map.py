@@ -1,5 +1,6 @@
 """One shape for the last feature map of every backbone."""
 import math
+from typing import Tuple
 
 import torch
 
@@ -73,3 +74,33 @@ def to_feature_map(x: torch.Tensor,
             "option that returns a map (`out_type='featmap'`, "
             '`reshape_last_feat=True` for EfficientFormer).')
     return x if layout == 'nchw' else x.permute(0, 3, 1, 2)
+
+
+def to_tokens(x: torch.Tensor,
+              layout: str = 'nchw',
+              num_prefix_tokens: int = 0) -> Tuple[torch.Tensor, torch.Tensor]:
+    """Split a backbone's last feature into the image's and its positions'.
+
+    Args:
+        x (Tensor): As in :func:`to_feature_map`.
+        layout (str): As there. Defaults to ``'nchw'``.
+        num_prefix_tokens (int): As there. Defaults to 0.
+
+    Returns:
+        tuple[Tensor, Tensor]: (B, C), the first prefix token (class token),
+        or the mean over the positions where there is none; and (B, h * w,
+        C), the positions row by row.
+
+    Raises:
+        TypeError, ValueError: As :func:`to_feature_map`.
+
+    Example:
+        >>> import torch
+        >>> image, tokens = to_tokens(torch.rand(2, 8, 7, 7))
+        >>> image.shape, tokens.shape
+        (torch.Size([2, 8]), torch.Size([2, 49, 8]))
+    """
+    positions = to_feature_map(x, layout, num_prefix_tokens)
+    tokens = positions.flatten(2).transpose(1, 2)
+    image = x[:, 0] if num_prefix_tokens else tokens.mean(1)
+    return image, tokens

@@ -1,0 +1,4 @@
+"""Self-supervised models."""
+from .cmd import CMD
+
+__all__ = ['CMD']
