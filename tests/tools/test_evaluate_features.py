@@ -1,0 +1,147 @@
+import csv
+import runpy
+import sys
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmpretrain.registry import MODELS
+
+from csd_mmpretrain.engine.bare_model import build_bare_model
+from csd_mmpretrain.evaluation.feature_data import labelled_images
+from csd_mmpretrain.evaluation.feature_metric import LabelledFeatures
+from csd_mmpretrain.evaluation.feature_table import feature_table
+from csd_mmpretrain.evaluation.features import collect_features
+from csd_mmpretrain.evaluation.knn import knn_scores
+
+# A self-supervised training of the same images, without labels or tests.
+SIMSIAM = """
+_base_ = ['{repo}/configs/_base_/default_runtime.py']
+train_dataloader = dict(
+    batch_size=6,
+    num_workers=0,
+    dataset=dict(
+        type='CustomDataset', data_root='{data}/train', with_label=False,
+        pipeline=[]),
+    sampler=dict(type='DefaultSampler', shuffle=True))
+model = dict(
+    type='SimSiam',
+    backbone=dict(type='MobileNetV2', widen_factor=0.25),
+    neck=None,
+    head=dict(
+        type='LatentPredictHead',
+        loss=dict(type='CosineSimilarityLoss'),
+        predictor=dict(
+            type='NonLinearNeck',
+            in_channels=8,
+            hid_channels=8,
+            out_channels=8)),
+    data_preprocessor=dict(
+        type='SelfSupDataPreprocessor', mean=[127.5] * 3, std=[127.5] * 3,
+        bgr_to_rgb=True))
+"""
+
+
+@pytest.fixture(scope='module')
+def tool(repo_root):
+    return repo_root / 'tools/evaluate_features.py'
+
+
+@pytest.fixture(scope='module')
+def checkpoint(tmp_path_factory, tiny_config):
+    model = build_bare_model(Config.fromfile(tiny_config))
+    path = tmp_path_factory.mktemp('features') / 'model.pth'
+    torch.save(dict(state_dict=model.state_dict()), path)
+    return path
+
+
+def test_the_command_that_users_know(run_python, tool, tiny_config,
+                                     checkpoint, tmp_path):
+    done = run_python(tool, tiny_config, checkpoint, '--ks', 2, 10, 100,
+                      '--seeds', 0, 1, '--device', 'cpu', '--out',
+                      tmp_path / 'new' / 'table.csv')
+    with open(tmp_path / 'new' / 'table.csv', encoding='utf-8') as file:
+        header, *rows = csv.reader(file)
+    assert [row[0] for row in rows] == [
+        'kNN, k = 2', 'kNN, k = 10', 'retrieval, every-9th',
+        'retrieval, train-gallery', 'retrieval, leave-one-out',
+        'linear probe on fixed features, 1, 5, 10, 20 % of the labels',
+        'linear probe on fixed features, 50 % of the labels',
+        'linear probe on fixed features, 100 % of the labels'
+    ]
+    assert [row[1] for row in rows] == [
+        '24', '24', '34 (gallery)', '24 (gallery)', '11 (gallery)', '6', '12',
+        '24']
+    assert [row[2] for row in rows] == [
+        '12', '12', '2 (queries)', '12 (queries)', '12 (queries)', '12', '12',
+        '12']
+    assert all('| ' + ' | '.join(row) + ' |' in done.stdout for row in rows)
+    assert 'k = 100 is left out: there are 24 training images' in done.stdout
+    assert 'numbers are not comparable' in done.stdout
+
+    cfg = Config.fromfile(tiny_config)
+    model = build_bare_model(cfg)
+    model.load_state_dict(torch.load(checkpoint)['state_dict'])
+    train, test = (
+        collect_features(model, labelled_images(cfg, split).loader)
+        for split in ('train', 'test'))
+    expected = knn_scores(*test, *train, [2])[2]
+    assert rows[0][3:5] == [f'{100 * expected.top1:.1f}',
+                            f'{100 * expected.top5:.1f}']
+
+
+def test_a_self_supervised_model(run_python, tool, tiny_config, tiny_data,
+                                 repo_root, tmp_path):
+    config = tmp_path / 'simsiam.py'
+    config.write_text(
+        SIMSIAM.format(repo=repo_root.as_posix(), data=tiny_data.as_posix()))
+    model = MODELS.build(Config.fromfile(config).model)
+    torch.save(model.backbone.state_dict(), tmp_path / 'backbone.pth')
+    command = (tool, config, tmp_path / 'backbone.pth', '--ks', 2,
+               '--protocols', 'leave-one-out', '--fractions', 1, '--device',
+               'cpu')
+    done = run_python(*command, fails=True)
+    assert '`--data-config CONFIG`' in done.stdout
+    done = run_python(*command, '--data-config', tiny_config, '--out',
+                      tmp_path / 'table.md')
+    table = (tmp_path / 'table.md').read_text()
+    assert table in done.stdout and table.count('\n') == 5
+    done = run_python(*command, '--data-config', tiny_config, '--stage',
+                      'neck', fails=True)
+    assert 'SimSiam is self-supervised' in done.stdout
+
+
+@pytest.mark.parametrize('options, expected', [
+    ('--fractions 10', '--fractions 10: parts must be'),
+    ('--ks 0', '--ks 0: numbers of neighbours'),
+    ('--temperature 0', '--temperature 0: it must be'),
+    ('--protocols recall', "invalid choice: 'recall'"),
+    ('--out table.txt', 'must end in .md or .csv')])
+def test_bad_options(tool, options, expected, monkeypatch, capsys):
+    command = [str(tool), 'config.py', 'model.pth', *options.split()]
+    monkeypatch.setattr(sys, 'argv', command)
+    with pytest.raises(SystemExit):
+        runpy.run_path(str(tool), run_name='__main__')
+    assert expected in capsys.readouterr().err
+
+
+def test_what_is_shared_and_left_out_is_said():
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(20) % 4
+    train = LabelledFeatures(torch.randn(20, 8, generator=generator), labels)
+    test = LabelledFeatures(torch.randn(9, 8, generator=generator),
+                            torch.tensor([0, 1, 2, 3, 0, 1, 2, 3, 7]))
+    table = feature_table(
+        train, test, ks=(5, 50), protocols=['train-gallery'],
+        fractions=(0.01, 0.2, 0.3, 1), seeds=(0, 1))
+    assert [row[1] for row in table.rows] == [
+        '20', '20 (gallery)', '4', '8', '20']
+    assert '±' in table.rows[2][3] and '±' not in table.rows[4][3]
+    left_out, queries, shared, probe = table.notes
+    assert left_out == ('kNN with k = 50 is left out: there are 20 training '
+                        'images.')
+    assert '1 queries have no image of their class' in queries
+    assert shared.startswith('1, 20 % of the labels are the same 4 images')
+    assert 'not augmented' in probe
+    with pytest.raises(ValueError, match='the gallery has 20 images'):
+        feature_table(train, test, ks=(50, ))

@@ -1,0 +1,131 @@
+"""Judge features: evaluate_features.py CONFIG CHECKPOINT."""
+import argparse
+from pathlib import Path
+
+from rich.progress import track
+
+from csd_mmpretrain.engine.run_options import load_config
+from csd_mmpretrain.engine.trained_model import load_model
+from csd_mmpretrain.evaluation.feature_data import labelled_images
+from csd_mmpretrain.evaluation.feature_metric import LabelledFeatures
+from csd_mmpretrain.evaluation.feature_table import (
+    FRACTIONS,
+    HEADER,
+    SEEDS,
+    feature_table,
+)
+from csd_mmpretrain.evaluation.features import STAGES, collect_features
+from csd_mmpretrain.evaluation.knn import KS, TEMPERATURE
+from csd_mmpretrain.evaluation.retrieval import PROTOCOLS
+from csd_mmpretrain.evaluation.tables import markdown_table, write_table
+from csd_mmpretrain.tool_options import add_cfg_options, add_device
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line.
+
+    Returns:
+        Namespace: The options.
+    """
+    parser = argparse.ArgumentParser(
+        description='Judge the features of a model, of any head or '
+        'self-supervised, by weighted kNN, retrieval under named protocols, '
+        'and linear probes with parts of the labels. Training images are '
+        'those of the train_dataloader, test images those of the '
+        'test_dataloader (or val_dataloader); both go through the pipeline '
+        'of the test.')
+    parser.add_argument('config', help='config file of the model')
+    parser.add_argument(
+        'checkpoint', help='its checkpoint; one of the backbone alone serves')
+    parser.add_argument(
+        '--data-config',
+        metavar='CONFIG',
+        help='a classification config that has the data, where that of the '
+        'model has no labels or no test data')
+    parser.add_argument(
+        '--stage',
+        choices=STAGES,
+        help='where the features come from; by default the neck of a '
+        'classifier, the backbone of a self-supervised model')
+    parser.add_argument(
+        '--ks',
+        type=int,
+        nargs='*',
+        default=KS,
+        metavar='K',
+        help='neighbours of kNN (10 20 100 200); none leaves it out')
+    parser.add_argument(
+        '--temperature',
+        type=float,
+        default=TEMPERATURE,
+        help='of the weights of kNN (0.07)')
+    parser.add_argument(
+        '--protocols',
+        nargs='*',
+        choices=PROTOCOLS,
+        default=PROTOCOLS,
+        help='of retrieval; their numbers are not comparable (all three)')
+    parser.add_argument(
+        '--fractions',
+        type=float,
+        nargs='*',
+        default=FRACTIONS,
+        metavar='PART',
+        help='parts of the training labels for the linear probe, at least '
+        'one image of each class (0.01 0.05 0.1 0.2 0.5 1); none leaves it '
+        'out')
+    parser.add_argument(
+        '--seeds',
+        type=int,
+        nargs='+',
+        default=SEEDS,
+        metavar='SEED',
+        help='of the choice of these parts (0 1 2)')
+    parser.add_argument(
+        '--out',
+        type=Path,
+        metavar='FILE',
+        help='write the table here, too: .md or .csv')
+    add_device(parser)
+    add_cfg_options(parser)
+    args = parser.parse_args()
+    for fraction in args.fractions:
+        if not 0 < fraction <= 1:
+            parser.error(f'--fractions {fraction:g}: parts must be more than '
+                         '0 and at most 1; 0.1 is 10 %.')
+    if any(k < 1 for k in args.ks):
+        parser.error(f'--ks {" ".join(map(str, args.ks))}: numbers of '
+                     'neighbours must be positive.')
+    if not args.temperature > 0:
+        parser.error(f'--temperature {args.temperature:g}: it must be more '
+                     'than 0.')
+    if args.out is not None and args.out.suffix not in ('.md', '.csv'):
+        parser.error(f'--out {args.out}: the name must end in .md or .csv.')
+    return args
+
+
+def main() -> None:
+    """Print the table that the command line asks for."""
+    args = parse_args()
+    cfg = load_config(args.config, args.cfg_options)
+    data = cfg if args.data_config is None else load_config(args.data_config)
+    images = {split: labelled_images(data, split)
+              for split in ('test', 'train')}
+    model = load_model(cfg, args.checkpoint, args.device).model
+    train, test = (
+        LabelledFeatures(*collect_features(
+            model, track(images[split].loader, f'Features of {split} images'),
+            args.stage)) for split in ('train', 'test'))
+    table = feature_table(train, test, args.ks, args.temperature,
+                          args.protocols, args.fractions, args.seeds)
+    print(f'{args.checkpoint}: {train.features.size(1)} channels, '
+          f'{len(train.labels)} training and {len(test.labels)} test images, '
+          'numbers in per cent\n')
+    print(markdown_table(HEADER, table.rows))
+    print('\n' + '\n'.join(table.notes))
+    if args.out is not None:
+        write_table(args.out, HEADER, table.rows)
+
+
+if __name__ == '__main__':
+    main()
