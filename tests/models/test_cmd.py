@@ -57,9 +57,10 @@ def build(**changes):
     return model.train()
 
 
-def crops(images=3, local=3):
-    return [torch.randn(images, 3, 32, 32) for _ in range(2)
-            ] + [torch.randn(images, 3, 16, 16) for _ in range(local)]
+def crops(images=3, local=3, size=32):
+    return [torch.randn(images, 3, size, size) for _ in range(2)] + [
+        torch.randn(images, 3, size // 2, size // 2) for _ in range(local)
+    ]
 
 
 def reference(model, inputs):
@@ -285,8 +286,7 @@ def test_features_are_the_teachers():
 def test_bf16_trains_without_nan():
     model = build(backbone=RESNET)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
-    inputs = crops(images=4, local=1)
-    first = None
+    inputs = crops(images=2, local=1, size=16)
     for step in range(200):
         with torch.autocast('cpu', dtype=torch.bfloat16):
             losses = model.loss(inputs, None)
@@ -296,7 +296,6 @@ def test_bf16_trains_without_nan():
         optimizer.step()
         model.update_teacher(.9)
         assert all(v.isfinite().all() for v in losses.values()), step
-        first = first if step else total.detach()
     assert all(p.isfinite().all() for p in model.state_dict().values())
     assert losses['loss_image'].dtype == torch.float32
 

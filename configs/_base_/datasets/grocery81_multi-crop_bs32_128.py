@@ -47,3 +47,16 @@ train_dataloader = dict(
         **dataset,
         ann_file='meta/train.txt',
         pipeline=train_pipeline))
+
+# For KNNHook: labelled photos, none of them augmented.
+gallery_dataloader = dict(
+    batch_size=64,
+    num_workers=2,
+    dataset=dict(
+        **dataset, ann_file='meta/train.txt', pipeline=test_pipeline),
+    sampler=dict(type='DefaultSampler', shuffle=False))
+query_dataloader = dict(
+    batch_size=64,
+    num_workers=2,
+    dataset=dict(**dataset, ann_file='meta/test.txt', pipeline=test_pipeline),
+    sampler=dict(type='DefaultSampler', shuffle=False))

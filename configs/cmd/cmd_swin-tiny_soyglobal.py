@@ -1,0 +1,7 @@
+"""CMD on SoyGlobal: 1938 cultivars of soybean."""
+_base_ = './cmd_swin-tiny_cotton80.py'
+
+train_dataloader = dict(
+    dataset=dict(
+        type='SoyGlobal',
+        data_root='{{$CSD_DATA_ROOT:data}}/soybean2000'))

@@ -1,0 +1,27 @@
+"""Hand a pre-trained backbone over: export_backbone.py CHECKPOINT OUT."""
+import argparse
+
+from csd_mmpretrain.engine.backbone_file import PREFIXES, export_backbone
+
+
+def main() -> None:
+    """Write the backbone, and say how to start from it."""
+    parser = argparse.ArgumentParser(
+        description='Write the backbone of a pre-training (CMD, DINO, MoCo '
+        'and others) to a file that any config can start from.')
+    parser.add_argument('checkpoint', help='checkpoint of the pre-training')
+    parser.add_argument('out', help='the file to write, such as backbone.pth')
+    parser.add_argument(
+        '--part',
+        choices=list(PREFIXES),
+        default='teacher',
+        help="the network: CMD's and DINO's teacher (the default), or the "
+        'student, the one network of other models')
+    args = parser.parse_args()
+    count = export_backbone(args.checkpoint, args.out, args.part)
+    print(f'{args.out}: {count} tensors of the {args.part}. Start from it '
+          f'with: tools/train.py CONFIG --weights {args.out}')
+
+
+if __name__ == '__main__':
+    main()
