@@ -98,21 +98,25 @@ def eval_pipeline(cfg: Config) -> Compose:
 
     Returns:
         Compose: That of ``test_dataloader``; of ``val_dataloader`` where the
-        config has no test.
+        config has no test; ``test_pipeline`` where it has neither, as a
+        pre-training.
 
     Raises:
-        ValueError: If the config has neither.
+        ValueError: If the config has none of them.
     """
-    for name in ('test_dataloader', 'val_dataloader'):
+    pipeline = cfg.get('test_pipeline')
+    for name in ('val_dataloader', 'test_dataloader'):
         dataset = (cfg.get(name) or {}).get('dataset')
         while dataset and 'pipeline' not in dataset:
             dataset = dataset.get('dataset')
-        if dataset:
-            with DefaultScope.overwrite_default_scope('mmpretrain'):
-                return Compose(deepcopy(dataset['pipeline']))
-    raise ValueError('The config has no test_dataloader and no val_dataloader '
-                     'whose dataset has a `pipeline`, with which images are '
-                     'loaded. Add one.')
+        pipeline = dataset['pipeline'] if dataset else pipeline
+    if pipeline is None:
+        raise ValueError('The config has no test_dataloader and no '
+                         'val_dataloader whose dataset has a `pipeline`, with '
+                         'which images are loaded, and no `test_pipeline`. '
+                         'Add one.')
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        return Compose(deepcopy(pipeline))
 
 
 class EvalImages(Dataset):

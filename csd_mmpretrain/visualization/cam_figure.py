@@ -67,7 +67,8 @@ def draw_cam_figure(images: Sequence[np.ndarray],
                     names: Optional[Sequence[str]] = None,
                     headings: Optional[Sequence[str]] = None,
                     columns: Optional[int] = None,
-                    cell: float = 2.0) -> Figure:
+                    cell: float = 2.0,
+                    label: str = 'CAM, scaled per map') -> Figure:
     """Draw a grid of blocks: an image, and its maps over it, side by side.
 
     Nothing of pyplot's state is touched.
@@ -84,6 +85,8 @@ def draw_cam_figure(images: Sequence[np.ndarray],
         columns (int, optional): Blocks in a row. Defaults to None, as many
             as make the figure about as wide as high.
         cell (float): Height of an image in inches. Defaults to 2.
+        label (str): What the colours are. Defaults to ``'CAM, scaled per
+            map'``.
 
     Returns:
         Figure: Ready for ``figure.savefig(path, dpi=...)``.
@@ -155,7 +158,7 @@ def draw_cam_figure(images: Sequence[np.ndarray],
         ScalarMappable(Normalize(0, 1), COLOURS), cax=bar,
         ticks=(0, 0.5, 1))
     colour_bar.outline.set_visible(False)
-    colour_bar.set_label('CAM, scaled per map', size=7, labelpad=2)
+    colour_bar.set_label(label, size=7, labelpad=2)
     bar.tick_params(labelsize=7, length=2, width=0.5, pad=2)
     return figure
 

@@ -179,6 +179,18 @@ class CMD(BaseSelfSupervisor):
         """
         return self.teacher['backbone'](inputs)
 
+    @torch.no_grad()
+    def look(self, inputs: torch.Tensor) -> CropOutputs:
+        """Show images to the teacher, as they are.
+
+        Args:
+            inputs (Tensor): (B, 3, H, W), preprocessed images.
+
+        Returns:
+            CropOutputs: What the teacher gives for them, V = 1.
+        """
+        return self._run(self.teacher, [inputs])
+
     def loss(self, inputs: List[torch.Tensor],
              data_samples: List[DataSample]) -> Dict[str, torch.Tensor]:
         """Compute the losses of a batch.

@@ -1,0 +1,87 @@
+"""Draw how CMD weighs patches: vis_bag.py CONFIG CHECKPOINT [IMAGES]."""
+import argparse
+import os
+
+from mmengine.utils import track_iter_progress
+
+from csd_mmpretrain.datasets.eval_images import dataset_items, file_items
+from csd_mmpretrain.engine.data_root import check_dataset_folders
+from csd_mmpretrain.engine.run_options import load_config
+from csd_mmpretrain.engine.trained_model import load_model
+from csd_mmpretrain.tool_options import add_cfg_options, add_device
+from csd_mmpretrain.visualization.bag_maps import bag_maps, bag_panels
+from csd_mmpretrain.visualization.cam_figure import draw_cam_figure
+from csd_mmpretrain.visualization.figure_pages import check_suffix, save_pages
+
+PER_PAGE = 24
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line.
+
+    Returns:
+        Namespace: The options.
+    """
+    parser = argparse.ArgumentParser(
+        description="Draw images with the weights of their patches in CMD's "
+        'bag, and with how much each patch agrees with the whole image.')
+    parser.add_argument('config', help='config file of a CMD')
+    parser.add_argument('checkpoint', help='checkpoint of its model')
+    parser.add_argument(
+        'images',
+        nargs='*',
+        help='image files or folders; the training images by default')
+    parser.add_argument(
+        '--num', type=int, default=8,
+        help='how many images at most, evenly spread (8)')
+    parser.add_argument(
+        '--out',
+        metavar='FILE',
+        help='.png or .pdf; work_dirs/<config name>/bags.png by default')
+    parser.add_argument('--dpi', type=int, default=150, help='sharpness (150)')
+    parser.add_argument(
+        '--batch-size',
+        type=int,
+        default=16,
+        help='images that go through the model at once (16)')
+    add_device(parser)
+    add_cfg_options(parser)
+    args = parser.parse_args()
+    for name in ('num', 'batch_size', 'dpi'):
+        if getattr(args, name) < 1:
+            parser.error(f'--{name.replace("_", "-")} {getattr(args, name)}: '
+                         'must be at least 1.')
+    if args.out is None:
+        name = os.path.splitext(os.path.basename(args.config))[0]
+        args.out = os.path.join('work_dirs', name, 'bags.png')
+    check_suffix(args.out)
+    return args
+
+
+def main() -> None:
+    """Draw the figure that the command line asks for."""
+    args = parse_args()
+    cfg = load_config(args.config, args.cfg_options)
+    model = load_model(cfg, args.checkpoint, args.device).model
+    if args.images:
+        items = file_items(cfg, args.images, args.num)
+    else:
+        check_dataset_folders(cfg, ('train_dataloader', ))
+        items, _ = dataset_items(cfg, 'train', args.num)
+    starts = list(range(0, len(items), args.batch_size))
+    rows = []
+    for start in track_iter_progress(starts):
+        rows += bag_maps(model, items[start:start + args.batch_size])
+
+    def draw(page):
+        return draw_cam_figure(
+            [row.image for row in page], [bag_panels(row) for row in page],
+            headings=['image', 'weight in the bag', 'agrees with the image'],
+            label='least to most, per map')
+
+    files = save_pages(draw, rows, PER_PAGE, args.out, args.dpi)
+    print(f'Wrote {", ".join(files)}')
+
+
+if __name__ == '__main__':
+    main()
