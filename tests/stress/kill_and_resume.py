@@ -24,13 +24,15 @@ from pathlib import Path
 import torch
 
 REPO = Path(__file__).resolve().parents[2]
-STEPS_PER_EPOCH = 60
+STEPS_PER_EPOCH = 20
 STEPS_PER_LIFE = 20
 CONFIG = """
 _base_ = '{repo}/configs/csdnet/demo.py'
 
 train_cfg = dict(max_epochs={epochs}, val_interval=2)
-train_dataloader = dict(batch_size=8)
+few = dict(train_per_class=8, test_per_class=2)
+train_dataloader = dict(batch_size=8, dataset=few)
+val_dataloader = dict(dataset=few)
 default_hooks = dict(
     checkpoint=dict(by_epoch=False, interval=1), logger=dict(interval=10))
 custom_hooks = [dict(type='EMAHook')]

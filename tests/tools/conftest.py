@@ -1,5 +1,7 @@
 """A tiny data set, its config, and one training that the tests share."""
+import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +9,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 REPO = Path(__file__).resolve().parents[2]
@@ -79,22 +82,54 @@ def mmpretrain_tools():
     return Path(mmpretrain.__file__).parent / '.mim' / 'tools'
 
 
+def check(done, fails):
+    """Give back a finished program that has failed or not, as it should."""
+    assert (done.returncode != 0) == fails, done.stdout[-5000:]
+    return done
+
+
 @pytest.fixture(scope='session')
-def run_python():
+def run_program():
     """Run a Python program, and give back its finished process."""
 
     def run(*args, fails=False, **env):
-        environment = dict(os.environ, CUDA_VISIBLE_DEVICES='', **env)
         done = subprocess.run([sys.executable, *map(str, args)],
-                              env=environment,
+                              env=dict(os.environ, CUDA_VISIBLE_DEVICES='',
+                                       **env),
                               stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT,
                               text=True,
                               timeout=300)
-        assert (done.returncode != 0) == fails, done.stdout[-5000:]
-        return done
+        return check(done, fails)
 
     return run
+
+
+@pytest.fixture(scope='session')
+def run_python(tmp_path_factory):
+    """Like ``run_program``, in a fork of a process that has imported all."""
+    out = tmp_path_factory.mktemp('server') / 'printed'
+    server = subprocess.Popen(
+        [sys.executable, REPO / 'tests/tools/tool_server.py'],
+        env=dict(os.environ, CUDA_VISIBLE_DEVICES=''),
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert server.stdout.readline() == 'ready\n'
+
+    def run(*args, fails=False, **env):
+        job = dict(
+            args=list(map(str, args)),
+            environment=dict(os.environ, CUDA_VISIBLE_DEVICES='', **env),
+            folder=os.getcwd(),
+            out=str(out))
+        print(json.dumps(job), file=server.stdin, flush=True)
+        code = int(server.stdout.readline())
+        return check(
+            subprocess.CompletedProcess(job['args'], code, out.read_text()),
+            fails)
+
+    yield run
+    server.stdin.close()
+    server.wait()
 
 
 @pytest.fixture(scope='session')
@@ -123,12 +158,122 @@ def tiny_config(tmp_path_factory, tiny_data):
 
 
 @pytest.fixture(scope='session')
-def trained(tmp_path_factory, run_python, tiny_config):
+def trained(tmp_path_factory, run_program, tiny_config):
     """One training with the project's own tool: two epochs of two."""
     work_dir = tmp_path_factory.mktemp('trained')
-    done = run_python(REPO / 'tools/train.py', tiny_config, '--work-dir',
-                      work_dir)
+    done = run_program(REPO / 'tools/train.py', tiny_config, '--work-dir',
+                       work_dir)
     return SimpleNamespace(
         work_dir=work_dir,
         checkpoint=work_dir / 'epoch_2.pth',
         log=done.stdout)
+
+
+@pytest.fixture(scope='session')
+def predictions(tmp_path_factory, run_program, tiny_config, trained):
+    """The predictions of the test images, as tools/test.py writes them."""
+    folder = tmp_path_factory.mktemp('predictions')
+    run_program(REPO / 'tools/test.py', tiny_config, trained.checkpoint,
+                '--work-dir', folder, '--out', folder / 'predictions.pkl')
+    return folder / 'predictions.pkl'
+
+
+LEAVE_WEIGHTS = """
+import torch
+from mmengine.hooks import Hook
+from mmpretrain.registry import HOOKS
+
+
+@HOOKS.register_module()
+class LeaveWeightsHook(Hook):
+
+    def after_train(self, runner):
+        state = runner.model.module.state_dict()
+        torch.save(state, f'{runner.work_dir}/rank{runner.rank}.pth')
+"""
+
+
+@pytest.fixture(scope='session')
+def free_port():
+    """Find a port that nothing listens at."""
+
+    def find():
+        with socket.socket() as free:
+            free.bind(('127.0.0.1', 0))
+            return str(free.getsockname()[1])
+
+    return find
+
+
+@pytest.fixture
+def start_script(free_port):
+    """Start one of the shell scripts."""
+
+    def start(name, *args, **env):
+        env = dict(
+            dict(
+                os.environ,
+                CUDA_VISIBLE_DEVICES='',
+                PYTHON=sys.executable,
+                PORT=free_port()), **env)
+        return subprocess.Popen(
+            ['bash', str(REPO / 'tools' / name), *map(str, args)],
+            env=env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True)
+
+    return start
+
+
+@pytest.fixture
+def finish_script():
+    """Wait for one of the shell scripts, and give back what it printed."""
+
+    def finish(process):
+        log = process.communicate(timeout=300)[0]
+        assert process.returncode == 0, log[-5000:]
+        return log
+
+    return finish
+
+
+@pytest.fixture
+def run_script(start_script, finish_script):
+    """Run one of the shell scripts, and give back what it printed."""
+    return lambda *args, **env: finish_script(start_script(*args, **env))
+
+
+@pytest.fixture
+def leaving(tiny_config, tmp_path):
+    """A config whose processes leave their weights, and its PYTHONPATH."""
+    (tmp_path / 'leave_weights.py').write_text(LEAVE_WEIGHTS)
+    config = tmp_path / 'two.py'
+    config.write_text(
+        f'_base_ = {str(tiny_config)!r}\n'
+        "custom_imports = dict(imports=['csd_mmpretrain', 'leave_weights'])\n"
+        "custom_hooks = [dict(type='LeaveWeightsHook')]\n"
+        "default_hooks = dict(channels_last=dict(type='ChannelsLastHook'))\n"
+        'train_dataloader = dict(batch_size=3)\n')
+    return config, os.pathsep.join([str(tmp_path), os.environ['PYTHONPATH']])
+
+
+@pytest.fixture(scope='session')
+def check_weights():
+    """Check what two processes of ``leaving`` leave in a folder.
+
+    They hold one model; batch norm's statistics are their own.
+    """
+
+    def check(folder):
+        first, second = (torch.load(folder / f'rank{rank}.pth')
+                         for rank in range(2))
+        shared = [key for key in first if 'running_' not in key]
+        assert any('backbone' in key for key in shared)
+        assert any('queue' in key for key in shared)
+        for key in shared:
+            assert torch.equal(first[key], second[key]), key
+        assert any(
+            not torch.equal(first[key], second[key]) for key in first)
+
+    return check

@@ -23,18 +23,9 @@ def tool(run_python, repo_root):
     return run
 
 
-@pytest.fixture(scope='module')
-def result(run_python, repo_root, tiny_config, trained, tmp_path_factory):
-    """Predictions of the test images, and what tools/test.py says of them."""
-    folder = tmp_path_factory.mktemp('result')
-    out = folder / 'predictions.pkl'
-    run_python(repo_root / 'tools/test.py', tiny_config, trained.checkpoint,
-               '--work-dir', folder, '--out', out)
-    return out
-
-
-def test_checkpoint_and_result_file_are_alike(tiny_config, trained, result):
-    by_file = read_predictions(str(result))
+def test_checkpoint_and_result_file_are_alike(tiny_config, trained,
+                                              predictions):
+    by_file = read_predictions(str(predictions))
     by_model = load_predictions(str(tiny_config), str(trained.checkpoint))
     np.testing.assert_allclose(by_file.scores, by_model.scores, atol=1e-6)
     assert (by_file.labels == by_model.labels).all()
@@ -42,20 +33,19 @@ def test_checkpoint_and_result_file_are_alike(tiny_config, trained, result):
     assert by_file.paths == by_model.paths and 'class5' in by_file.paths[-1]
 
 
-def test_confusion_matrix(tool, tiny_config, result, tmp_path):
+def test_confusion_matrix(tool, tiny_config, predictions, tmp_path):
     names = ('matrix.pkl', 'matrix.png', 'pairs.csv', 'pairs.jpg')
     files = [tmp_path / 'out' / name for name in names]
-    log = tool('confusion_matrix.py', tiny_config, result, '--out', files[0],
-               '--show-path', files[1], '--include-values', '--pairs-out',
-               files[2], '--pairs-path', files[3], '--order', 'confusion',
-               '--top', 3, '--cmap', 'Blues', '--dpi', 60)
-    found = read_predictions(str(result))
+    tool('confusion_matrix.py', tiny_config, predictions, '--out', files[0],
+         '--show-path', files[1], '--include-values', '--pairs-out',
+         files[2], '--pairs-path', files[3], '--order', 'confusion',
+         '--top', 3, '--cmap', 'Blues', '--dpi', 60)
+    found = read_predictions(str(predictions))
     slow = np.zeros((6, 6), int)
     for label, predicted in zip(found.labels, found.predicted):
         slow[label, predicted] += 1
     # A tensor, as mmpretrain's tool writes it.
     assert (pickle.loads(files[0].read_bytes()).numpy() == slow).all()
-    assert f'Accuracy {np.trace(slow) / 12:.2%} of 12 images' in log
     with open(files[2], newline='') as file:
         pairs = list(csv.DictReader(file))
     assert 0 < len(pairs) <= 3
@@ -68,39 +58,23 @@ def test_confusion_matrix(tool, tiny_config, result, tmp_path):
         assert min(Image.open(path).size) > 100
 
 
-def test_class_accuracy(tool, tiny_config, result, tmp_path):
-    table, figure = tmp_path / 'classes.csv', tmp_path / 'classes.png'
-    log = tool('class_accuracy.py', tiny_config, result, '--out', table,
-               '--show-path', figure)
-    with open(table, newline='') as file:
-        rows = list(csv.DictReader(file))
-    assert len(rows) == 6 and {row['images'] for row in rows} == {'2'}
-    found = read_predictions(str(result))
-    assert sum(int(row['right']) for row in rows) == (
-        found.predicted == found.labels).sum()
-    assert '| class | right |' in log and figure.is_file()
-
-
 def test_calibration_with_a_temperature_of_other_images(
-        tool, tiny_config, result, tmp_path):
-    other = mmengine.load(result)
+        tool, tiny_config, predictions, tmp_path):
+    other = mmengine.load(predictions)
     random = np.random.RandomState(0)
     for i, row in enumerate(other):
         row['img_path'] = f'other{i}.png'
         row['gt_label'] = [random.randint(6)]
     held = tmp_path / 'held.pkl'
     mmengine.dump(other, held)
-    table, figure = tmp_path / 'table.csv', tmp_path / 'reliability.png'
-    log = tool('calibration.py', tiny_config, result, '--temperature-from',
-               held, '--out', table, '--show-path', figure, '--bins', 5)
-    assert 'fitted on 12 images' in log and figure.is_file()
+    table = tmp_path / 'table.csv'
+    log = tool('calibration.py', tiny_config, predictions,
+               '--temperature-from', held, '--out', table, '--bins', 5)
+    assert 'fitted on 12 images' in log
     with open(table, newline='') as file:
         plain, scaled = csv.DictReader(file)
     assert plain['accuracy'] == scaled['accuracy']
     assert plain['nll'] != scaled['nll']
-    found = read_predictions(str(result))
-    own = found.scores[np.arange(12), found.labels]
-    assert float(plain['nll']) == pytest.approx(-np.log(own).mean(), abs=1e-4)
 
 
 def test_temperature_is_never_fitted_on_what_is_tested(tool, tiny_config,

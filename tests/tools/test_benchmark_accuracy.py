@@ -29,11 +29,11 @@ def suite(tmp_path_factory, tiny_config):
     return path
 
 
-def test_suite_stops_goes_on_and_makes_its_table(run_python, repo_root, suite,
-                                                 tmp_path):
+def test_suite_stops_goes_on_and_makes_its_table(run_program, run_python,
+                                                 repo_root, suite, tmp_path):
     tool = repo_root / 'tools/benchmark_accuracy.py'
-    command = (tool, suite, '--jobs', 2, '--out', tmp_path)
-    log = run_python(*command, '--seeds', 1, '--methods', 'plain').stdout
+    command = (tool, suite, '--jobs', 2, '--seeds', 1, '--out', tmp_path)
+    log = run_program(*command, '--methods', 'plain').stdout
     assert '0 of 2 trainings have a result' in log
     first = json.loads(
         (tmp_path / 'plain/seed1_split0/result.json').read_text())
@@ -41,11 +41,11 @@ def test_suite_stops_goes_on_and_makes_its_table(run_python, repo_root, suite,
     assert not list(tmp_path.rglob('*.pth'))
 
     log = run_python(*command).stdout
-    assert '2 of 8 trainings have a result' in log
-    assert '[6/6]' in log and 'min left' in log
+    assert '2 of 4 trainings have a result' in log
+    assert '[2/2]' in log and 'min left' in log
     with open(tmp_path / 'results.csv', newline='') as file:
         lines = list(csv.DictReader(file))
-    assert len(lines) == 8
+    assert len(lines) == 4
     assert {line['images'] for line in lines
             if line['method'] == 'csdnet'} == {'24'}
     table = (tmp_path / 'table.md').read_text()
@@ -54,7 +54,7 @@ def test_suite_stops_goes_on_and_makes_its_table(run_python, repo_root, suite,
 
     # Elsewhere, what is known already is not trained again.
     elsewhere = tmp_path / 'elsewhere'
-    log = run_python(tool, suite, '--jobs', 2, '--out', elsewhere,
+    log = run_python(tool, suite, '--seeds', 1, '--out', elsewhere,
                      '--earlier', tmp_path / 'results.csv').stdout
     assert '0 of 0 trainings have a result' in log
     assert (elsewhere / 'results.csv').read_text() == (

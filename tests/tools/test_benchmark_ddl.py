@@ -1,5 +1,3 @@
-import re
-
 import pytest
 
 from csd_mmpretrain.benchmark import ddl_benchmark
@@ -11,19 +9,6 @@ from csd_mmpretrain.benchmark.ddl_benchmark import (
     peak_memory,
 )
 from csd_mmpretrain.benchmark.measure import in_process
-
-
-def test_the_tool_prints_a_row_for_each_contender(run_python, repo_root):
-    done = run_python(repo_root / 'tools/benchmark_ddl.py', '--queue-lens', 50,
-                      90, '--batch-size', 4, '--channels', 8, '--iters', 2,
-                      '--device', 'cpu', '--no-peer')
-    rows = re.findall(r'^\| (\d+) \| (.*?) \| [\d.]+ \| x ([\d.]+) \|',
-                      done.stdout, re.M)
-    names = ['two products', 'DDLQueueLoss', 'DDLQueueLoss violating']
-    assert [row[:2] for row in rows] == [
-        (length, name) for length in ('50', '90') for name in names
-    ], done.stdout
-    assert rows[0][2] == rows[3][2] == '1.00'
 
 
 @pytest.mark.parametrize('options, message', [
@@ -71,4 +56,4 @@ def test_ratios_are_against_the_products():
         'DDLQueueLoss': 0.
     })
     assert '| 50 | DDLQueueLoss | 1300.0 | x 1.30 | 0 |' in format_ddl_table(
-        {50: cost})
+        {50: cost, 90: cost})

@@ -1,5 +1,3 @@
-import re
-
 import pytest
 import torch
 from mmengine.config import Config, ConfigDict
@@ -19,20 +17,6 @@ from csd_mmpretrain.engine.bare_model import build_bare_model
 @pytest.fixture
 def cfg(tiny_config):
     return Config.fromfile(tiny_config)
-
-
-def test_the_tool_prints_a_table(run_python, repo_root, tiny_config):
-    done = run_python(repo_root / 'tools/benchmark_step.py', tiny_config,
-                      '--batch-size', 4, '--iters', 3, '--warmup', 1,
-                      '--device', 'cpu')
-    rows = re.findall(r'^\| ([a-zC].*?) \| +(\d+) \|.*\| +(\d+) \|$',
-                      done.stdout, re.M)
-    assert [row[0] for row in rows] == [
-        'the plain classifier', 'two plain passes', 'CSDNet',
-        'the plain classifier', 'CSDNet'
-    ], done.stdout
-    assert done.stdout.count('- CSDNet against') == 3
-    assert 'batch 4, 32 px' in done.stdout
 
 
 def test_ratios_and_rates(cfg):

@@ -27,16 +27,6 @@ def sizes(folder):
     return {path.name: Image.open(path).size for path in folder.iterdir()}
 
 
-def test_a_file_for_each_image_whatever_its_name(run_python, repo_root,
-                                                 tiny_config, tmp_path):
-    done = run_python(repo_root / 'tools/visualization/browse_dataset.py',
-                      tiny_config, '-o', tmp_path, '--not-show')
-    found = sizes(tmp_path)
-    assert f'Wrote 24 files to {tmp_path}' in done.stdout
-    # The files of the six classes have the same names.
-    assert len(found) == 24 and {'0.png', '0_6.png', '3_6.png'} <= set(found)
-
-
 @pytest.mark.parametrize('mode', ['original', 'transformed', 'concat',
                                   'pipeline'])
 def test_modes(run_tool, tmp_path, mode):

@@ -1,10 +1,7 @@
-"""Several processes, without a GPU: the launchers and what they keep equal."""
-import os
+"""Several processes, without a GPU: nodes, FSDP, and launchers misused."""
 import re
 import shutil
-import socket
 import subprocess
-import sys
 
 import pytest
 import torch
@@ -15,107 +12,8 @@ from csd_mmpretrain.engine.launch import start_processes
 pytestmark = pytest.mark.skipif(
     shutil.which('bash') is None, reason='the launchers need bash')
 
-# Each process leaves its weights behind.
-LEAVE_WEIGHTS = """
-import torch
-from mmengine.hooks import Hook
-from mmpretrain.registry import HOOKS
-
-
-@HOOKS.register_module()
-class LeaveWeightsHook(Hook):
-
-    def after_train(self, runner):
-        state = runner.model.module.state_dict()
-        torch.save(state, f'{runner.work_dir}/rank{runner.rank}.pth')
-"""
-
-
-def free_port():
-    with socket.socket() as free:
-        free.bind(('127.0.0.1', 0))
-        return str(free.getsockname()[1])
-
-
-@pytest.fixture
-def start_script(repo_root):
-    """Start one of the shell scripts."""
-
-    def start(name, *args, **env):
-        env = dict(
-            dict(
-                os.environ,
-                CUDA_VISIBLE_DEVICES='',
-                PYTHON=sys.executable,
-                PORT=free_port()), **env)
-        return subprocess.Popen(
-            ['bash', str(repo_root / 'tools' / name), *map(str, args)],
-            env=env,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True)
-
-    return start
-
-
-def finish(process):
-    log = process.communicate(timeout=300)[0]
-    assert process.returncode == 0, log[-5000:]
-    return log
-
-
-@pytest.fixture
-def run_script(start_script):
-    """Run one of the shell scripts, and give back what it printed."""
-    return lambda *args, **env: finish(start_script(*args, **env))
-
-
-@pytest.fixture
-def leaving(tiny_config, tmp_path):
-    """A config whose processes leave their weights, and its PYTHONPATH."""
-    (tmp_path / 'leave_weights.py').write_text(LEAVE_WEIGHTS)
-    config = tmp_path / 'two.py'
-    config.write_text(
-        f'_base_ = {str(tiny_config)!r}\n'
-        "custom_imports = dict(imports=['csd_mmpretrain', 'leave_weights'])\n"
-        "custom_hooks = [dict(type='LeaveWeightsHook')]\n"
-        "default_hooks = dict(channels_last=dict(type='ChannelsLastHook'))\n"
-        'train_dataloader = dict(batch_size=3)\n')
-    return config, os.pathsep.join([str(tmp_path), os.environ['PYTHONPATH']])
-
-
-def check_weights(folder):
-    """Two processes hold one model; batch norm's statistics are their own."""
-    first, second = (torch.load(folder / f'rank{rank}.pth')
-                     for rank in range(2))
-    shared = [key for key in first if 'running_' not in key]
-    assert any('backbone' in key for key in shared)
-    assert any('queue' in key for key in shared)
-    for key in shared:
-        assert torch.equal(first[key], second[key]), key
-    assert sum(not torch.equal(first[key], second[key]) for key in first) > 0
-
-
-def test_two_processes_train_and_resume_one_model(run_script, leaving,
-                                                  tiny_config, tmp_path):
-    config, path = leaving
-    log = run_script('dist_train.sh', config, 2, '--work-dir', tmp_path,
-                     PYTHONPATH=path)
-    assert '6 images, 3 on each of 2 processes' in log
-    assert log.count('Run:') == log.count('Best epoch: ') == 1
-    check_weights(tmp_path)
-    unbroken = torch.load(tmp_path / 'rank0.pth')
-    run_script('dist_train.sh', config, 2, '--work-dir', tmp_path / 'again',
-               '--resume', tmp_path / 'epoch_1.pth', PYTHONPATH=path)
-    resumed = torch.load(tmp_path / 'again' / 'rank0.pth')
-    for key in unbroken:
-        assert torch.equal(resumed[key], unbroken[key]), key
-    log = run_script('dist_test.sh', tiny_config, tmp_path / 'epoch_2.pth', 2,
-                     '--work-dir', tmp_path / 'test')
-    assert re.search(r'Epoch\(test\).*accuracy/top1', log)
-
-
-def test_two_nodes_train_one_model(start_script, leaving, tmp_path):
+def test_two_nodes_train_one_model(start_script, finish_script, free_port,
+                                   leaving, check_weights, tmp_path):
     """Both on this machine, as torchrun knows no difference."""
     config, path = leaving
     port = free_port()
@@ -124,53 +22,10 @@ def test_two_nodes_train_one_model(start_script, leaving, tmp_path):
                      PYTHONPATH=path, PORT=port, NNODES='2', NODE_RANK=rank,
                      MASTER_ADDR='127.0.0.1') for rank in '01'
     ]
-    log, quiet = map(finish, nodes)
+    log, quiet = map(finish_script, nodes)
     assert '6 images, 3 on each of 2 processes' in log
     assert 'Run:' not in quiet
     check_weights(tmp_path)
-
-
-SRUN = """#!/usr/bin/env bash
-# A stand-in for srun that starts all tasks on this machine.
-echo "$@"
-while [ "$1" != "$PYTHON" ]; do
-    case "$1" in --ntasks=*) tasks=${1#*=};; esac
-    shift
-done
-export SLURM_NTASKS=$tasks MASTER_ADDR=127.0.0.1 MASTER_PORT=$PORT
-for ((task = 1; task < tasks; task++)); do
-    SLURM_PROCID=$task SLURM_LOCALID=$task "$@" &
-done
-SLURM_PROCID=0 SLURM_LOCALID=0 "$@"
-status=$?
-wait
-exit $status
-"""
-
-
-def test_slurm(run_script, leaving, tmp_path):
-    config, path = leaving
-    srun = tmp_path / 'srun'
-    srun.write_text(SRUN)
-    srun.chmod(0o755)
-    env = dict(
-        GPUS='2',
-        SRUN_ARGS='--time=5 --exclusive',
-        PYTHONPATH=path,
-        PATH=os.pathsep.join([str(tmp_path), os.environ['PATH']]))
-    work_dir = tmp_path / 'with space'
-    log = run_script('slurm_train.sh', 'gpu', 'name', config, work_dir, **env)
-    for option in ('-p gpu', '--job-name=name', '--ntasks=2',
-                   '--ntasks-per-node=2', '--time=5 --exclusive'):
-        assert option in log
-    assert '6 images, 3 on each of 2 processes' in log
-    check_weights(work_dir)
-
-    log = run_script('slurm_test.sh', 'gpu', 'name', config,
-                     work_dir / 'epoch_2.pth', '--work-dir',
-                     tmp_path / 'test', **env)
-    assert 'Distributed training: True' in log
-    assert re.search(r'Epoch\(test\).*accuracy/top1', log)
 
 
 FSDP = """

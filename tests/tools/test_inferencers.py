@@ -3,11 +3,9 @@ import os
 
 import pytest
 import torch
-from mmengine.config import Config
 from mmpretrain import (
     FeatureExtractor,
     ImageClassificationInferencer,
-    ImageRetrievalInferencer,
     get_model,
     list_models,
 )
@@ -18,21 +16,6 @@ import csd_mmpretrain
 @pytest.fixture(scope='module')
 def images(tiny_data):
     return sorted(str(path) for path in tiny_data.glob('test/*/*.png'))
-
-
-def test_classification(tiny_config, trained, images):
-    inferencer = ImageClassificationInferencer(
-        str(tiny_config), pretrained=str(trained.checkpoint), device='cpu')
-    results = inferencer(images, batch_size=4)
-    assert len(results) == 12
-    for result in results:
-        assert result['pred_scores'].shape == (6, )
-        assert result['pred_scores'].sum() == pytest.approx(1, abs=1e-4)
-        # The names of the classes travel with the checkpoint.
-        assert result['pred_class'] == f'class{result["pred_label"]}'
-    single, = inferencer(images[3])
-    assert single['pred_scores'] == pytest.approx(
-        results[3]['pred_scores'], abs=1e-4)
 
 
 @pytest.mark.parametrize('stage, shapes', [('backbone', [(1280, 1, 1)]),
@@ -46,30 +29,6 @@ def test_features(tiny_config, trained, images, stage, shapes):
         assert tuple(features.shape) == shapes
     else:
         assert [tuple(feature.shape) for feature in features] == shapes
-
-
-def test_retrieval(tiny_config, trained, images):
-    """The features of the neck rank the images."""
-    cfg = Config.fromfile(tiny_config)
-    extractor = FeatureExtractor(
-        cfg, pretrained=str(trained.checkpoint), device='cpu')
-    features = torch.stack(
-        [feature for feature, in extractor(images, stage='neck')])
-    expected = torch.cosine_similarity(features[5:6], features)
-
-    cfg.model = dict(
-        type='ImageToImageRetriever',
-        image_encoder=get_model(cfg, str(trained.checkpoint), head=None),
-        prototype='the inferencer makes it')
-    inferencer = ImageRetrievalInferencer(
-        cfg, images, pretrained=False, device='cpu')
-    matches, = inferencer(images[5], topk=12)
-    assert [x['match_score'].item() for x in matches] == pytest.approx(
-        expected.sort(descending=True).values.tolist(), abs=1e-5)
-    for match in matches:
-        index = images.index(match['sample']['img_path'])
-        assert match['match_score'].item() == pytest.approx(
-            expected[index].item(), abs=1e-5)
 
 
 def test_the_hub_lists_the_models():

@@ -1,6 +1,5 @@
 """tools/train.py --resume after kills and damage, in processes of its own."""
 import os
-import socket
 
 import torch
 from mmengine.runner import find_latest_checkpoint
@@ -54,20 +53,18 @@ def test_resume_after_a_kill_while_writing(run_python, repo_root, tiny_config,
 
 
 def test_resume_of_two_processes_with_a_cut_checkpoint(
-        run_python, repo_root, tiny_config, trained, tmp_path):
+        run_program, free_port, repo_root, tiny_config, trained, tmp_path):
     """The damage is reported once, and all processes use the one before."""
     for path in trained.work_dir.glob('*.pth'):
         (tmp_path / path.name).write_bytes(path.read_bytes())
     newest = tmp_path / 'epoch_2.pth'
     newest.write_bytes(newest.read_bytes()[:-1000])
     (tmp_path / 'last_checkpoint').write_text(str(newest))
-    with socket.socket() as free:
-        free.bind(('127.0.0.1', 0))
-        port = free.getsockname()[1]
-    done = run_python(
+    done = run_program(
         '-m', 'torch.distributed.run', '--nproc_per_node=2',
-        f'--master_port={port}', repo_root / 'tools/train.py', tiny_config,
-        '--work-dir', tmp_path, '--resume', '--launcher', 'pytorch')
+        f'--master_port={free_port()}', repo_root / 'tools/train.py',
+        tiny_config, '--work-dir', tmp_path, '--resume', '--launcher',
+        'pytorch')
     assert done.stdout.count(
         f'epoch_2.pth is cut short or damaged (File is not a zip file). The '
         f'run goes on from {tmp_path / "epoch_1.pth"}, the newest whole '

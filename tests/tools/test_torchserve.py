@@ -1,35 +1,9 @@
-"""Packing for TorchServe, and its handler as the server calls it."""
-import json
+"""Packing for TorchServe."""
 import runpy
 import sys
 import zipfile
 
 import pytest
-
-SERVER = """
-import importlib.util, json, os, sys
-from types import SimpleNamespace
-
-folder, image = sys.argv[1:]
-manifest = json.load(open(os.path.join(folder, 'MAR-INF/MANIFEST.json')))
-name = manifest['model']['handler']
-spec = importlib.util.spec_from_file_location(
-    name[:-3], os.path.join(folder, name))
-module = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(module)
-handler = module.MMPreHandler()
-handler.initialize(SimpleNamespace(
-    manifest=manifest,
-    system_properties=dict(model_dir=folder, gpu_id=None, batch_size=2)))
-body = open(image, 'rb').read()
-data = handler.preprocess([dict(body=body), dict(data=bytearray(body))])
-print('ANSWER' + json.dumps(handler.postprocess(handler.inference(data))))
-"""
-# Of torchserve, which needs Java to run, the handler uses this class alone.
-STAND_IN = """
-class BaseHandler:
-    pass
-"""
 
 
 @pytest.fixture
@@ -42,38 +16,6 @@ def pack(repo_root, monkeypatch):
         runpy.run_path(tool, run_name='__main__')
 
     return run
-
-
-def test_the_server_answers_as_the_inferencer(pack, run_python, tiny_config,
-                                              trained, tiny_data, tmp_path):
-    from mmpretrain import ImageClassificationInferencer
-    pack(tiny_config, trained.checkpoint, '--output-folder', tmp_path / 'out',
-         '--model-name', 'leaves', '--model-version', '2.0')
-    unpacked = tmp_path / 'unpacked'
-    with zipfile.ZipFile(tmp_path / 'out' / 'leaves.mar') as archive:
-        archive.extractall(unpacked)
-    assert (unpacked / 'config.py').is_file()
-    manifest = json.loads((unpacked / 'MAR-INF/MANIFEST.json').read_text())
-    assert manifest['model']['modelName'] == 'leaves'
-    assert manifest['model']['modelVersion'] == '2.0'
-
-    stand_in = tmp_path / 'path' / 'ts' / 'torch_handler'
-    stand_in.mkdir(parents=True)
-    for folder in (stand_in, stand_in.parent):
-        (folder / '__init__.py').touch()
-    (stand_in / 'base_handler.py').write_text(STAND_IN)
-    server = stand_in.parents[1] / 'server.py'
-    server.write_text(SERVER)
-    image = tiny_data / 'test' / 'class3' / '0.png'
-    log = run_python(server, unpacked, image).stdout
-    answer = json.loads(log.rpartition('ANSWER')[2])
-    inferencer = ImageClassificationInferencer(
-        str(tiny_config), pretrained=str(trained.checkpoint), device='cpu')
-    expected, = inferencer(str(image))
-    assert len(answer) == 2 and answer[0] == answer[1]
-    assert answer[0]['pred_class'] == expected['pred_class']
-    assert answer[0]['pred_scores'] == pytest.approx(
-        expected['pred_scores'].tolist(), abs=1e-5)
 
 
 def test_an_older_archive_is_kept(pack, tiny_config, trained, tmp_path):

@@ -37,19 +37,6 @@ def run(monkeypatch, tmp_path, tool, capsys):
     return run
 
 
-def test_the_command_that_users_know(run_python, tool, tiny_config,
-                                     checkpoint, tiny_data, tmp_path):
-    out = tmp_path / 'new' / 'cam.png'
-    image = tiny_data / 'test' / 'class2' / '0.png'
-    done = run_python(tool, image, tiny_config, checkpoint,
-                      '--target-layers', 'backbone.layer5', '--method',
-                      'gradcam++', '--target-category', 1, '--eigen-smooth',
-                      '--save-path', out, '--device', 'cpu')
-    assert done.stdout.splitlines()[-1] == f'Wrote {out}'
-    width, height = Image.open(out).size
-    assert width > height > 300
-
-
 def test_a_folder_two_models_and_classes_by_name(run, tiny_config, checkpoint,
                                                  tiny_data, tmp_path):
     printed = run(tiny_data / 'test', tiny_data / 'train/class0/0.png',

@@ -63,15 +63,6 @@ def run_tool(monkeypatch, capsys, tool, tmp_path):
     return run
 
 
-def test_the_datasets_images(run_python, tool, config, checkpoint):
-    out = config.parent / 'new' / 'figure.png'
-    done = run_python(tool, config, checkpoint, '--num', 2, '--split',
-                      'train', '--mode', 'all', '--out', out)
-    assert done.stdout.splitlines()[-1] == f'Wrote {out}'
-    width, height = Image.open(out).size
-    assert width > 2 * height > 1000
-
-
 @pytest.mark.parametrize('batch_size', [1, 5, 100])
 def test_many_images_go_over_pages(run_tool, config, checkpoint, tmp_path,
                                    batch_size):
