@@ -5,6 +5,7 @@ from .collapse_check_hook import CollapseCheckHook
 from .dataset_check_hook import DatasetCheckHook
 from .exact_resume_hook import ExactResumeHook
 from .finite_check_hook import FiniteCheckHook
+from .frozen_parts_hook import FrozenPartsHook
 from .image_cache_hook import ImageCacheHook
 from .keep_memory_hook import KeepMemoryHook
 from .knn_hook import KNNHook
@@ -24,6 +25,7 @@ __all__ = [
     'DatasetCheckHook',
     'ExactResumeHook',
     'FiniteCheckHook',
+    'FrozenPartsHook',
     'ImageCacheHook',
     'KNNHook',
     'KeepMemoryHook',

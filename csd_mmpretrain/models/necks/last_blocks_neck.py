@@ -1,0 +1,80 @@
+"""The class tokens of several blocks side by side, for a linear probe."""
+from typing import Tuple
+
+import torch
+import torch.nn.functional as F
+from mmengine.model import BaseModule
+from mmpretrain.registry import MODELS
+
+
+@MODELS.register_module()
+class LastBlocksNeck(BaseModule):
+    """Concatenate the class tokens of a transformer's last blocks.
+
+    Each token is normalised to mean 0 and deviation 1 first: mmpretrain's
+    backbones apply their final norm to the last block alone.
+
+    Args:
+        num_blocks (int): How many of the backbone's outputs, the last ones.
+            Defaults to 4.
+        patch_mean (bool): Append the mean of the last block's patch tokens,
+            for which the backbone must have ``out_type='raw'``. Defaults to
+            False.
+        num_prefix_tokens (int): Leading tokens that are no patches. Defaults
+            to 1.
+
+    Raises:
+        ValueError: In the forward, if there are fewer outputs, or no patch
+            tokens where their mean is asked for.
+
+    Source: the linear evaluation of DINO (Caron et al. 2021): four blocks of
+    a ViT-S; one block and the mean of the patches for a ViT-B. The norm
+    without weights is a choice; a linear layer makes up for them.
+
+    Example:
+        ::
+
+            backbone=dict(type='VisionTransformer', arch='deit-small',
+                          out_indices=[8, 9, 10, 11]),
+            neck=dict(type='LastBlocksNeck', num_blocks=4),
+            head=dict(type='LinearClsHead', in_channels=4 * 384, ...)
+    """
+
+    def __init__(self,
+                 num_blocks: int = 4,
+                 patch_mean: bool = False,
+                 num_prefix_tokens: int = 1) -> None:
+        super().__init__()
+        self.num_blocks = num_blocks
+        self.patch_mean = patch_mean
+        self.num_prefix_tokens = num_prefix_tokens
+
+    def forward(self, feats: Tuple[torch.Tensor, ...]) -> Tuple[torch.Tensor]:
+        """Put the tokens side by side.
+
+        Args:
+            feats (tuple[Tensor]): (B, C) or (B, tokens, C) each, the class
+                token first.
+
+        Returns:
+            tuple[Tensor]: One (B, num_blocks * C), or with ``patch_mean``
+            (B, (num_blocks + 1) * C).
+        """
+        if len(feats) < self.num_blocks:
+            raise ValueError(
+                f'LastBlocksNeck: num_blocks={self.num_blocks}, but the '
+                f'backbone gives {len(feats)} outputs. Name the blocks in its '
+                '`out_indices`, such as [8, 9, 10, 11] of 12.')
+        last = feats[-1]
+        parts = [
+            x[:, 0] if x.dim() == 3 else x for x in feats[-self.num_blocks:]
+        ]
+        if self.patch_mean:
+            if last.dim() != 3 or last.size(1) <= self.num_prefix_tokens:
+                raise ValueError(
+                    'LastBlocksNeck: patch_mean=True, but the backbone gives '
+                    f'the shape {tuple(last.shape)}, without patch tokens. '
+                    "Set its `out_type='raw'`.")
+            parts.append(last[:, self.num_prefix_tokens:].mean(1))
+        return (torch.cat([F.layer_norm(x, x.shape[-1:]) for x in parts],
+                          1), )
