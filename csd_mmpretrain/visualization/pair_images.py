@@ -2,7 +2,6 @@
 import os
 from typing import Dict, List, Optional, Sequence
 
-import mmcv
 import numpy as np
 from mmengine.config import Config
 from mmpretrain.registry import DATASETS
@@ -11,6 +10,7 @@ from ..datasets.samples import list_samples
 from ..evaluation.confusion_pairs import ConfusedPair
 from ..evaluation.predictions import Predictions
 from .pairs_figure import PairImages
+from .rgb_images import read_rgb
 
 SIDE = 320
 
@@ -92,6 +92,4 @@ def _load(path: Optional[str]) -> np.ndarray:
             f'The figure of the worst pairs needs the images, but {path!r} is '
             'no file here. Predict again on this machine, with a checkpoint '
             'in place of the result file.')
-    image = mmcv.imread(path, channel_order='rgb')
-    scale = SIDE / max(image.shape[:2])
-    return mmcv.imrescale(image, scale) if scale < 1 else image
+    return read_rgb(path, SIDE)

@@ -4,6 +4,8 @@ from typing import NamedTuple, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
+from .rgb_images import on_square
+
 WRONG, OTHER = '#c0392b', '#2c5f8a'
 # Inches.
 GAP, BREAK, EDGE, HEADER, CAPTION, NOTE = 0.06, 0.3, 0.1, 0.3, 0.42, 0.17
@@ -56,7 +58,7 @@ def draw_pairs(rows: Sequence[PairImages], cell: float = 1.15) -> Figure:
     def place(image: np.ndarray, x: float, y: float, colour: str) -> None:
         axes = figure.add_axes(
             (x / width, 1 - (y + cell) / height, cell / width, cell / height))
-        axes.imshow(_square(image), interpolation='antialiased')
+        axes.imshow(on_square(image), interpolation='antialiased')
         axes.set(xticks=[], yticks=[])
         for spine in axes.spines.values():
             spine.set(color=colour, linewidth=1.6)
@@ -85,13 +87,3 @@ def draw_pairs(rows: Sequence[PairImages], cell: float = 1.15) -> Figure:
     write('below an image: score of the other class against that of its own',
           EDGE, y + 0.8 * NOTE, size=6.5, color='0.35')
     return figure
-
-
-def _square(image: np.ndarray) -> np.ndarray:
-    """Put an image on a white square."""
-    height, width = image.shape[:2]
-    side = max(height, width)
-    square = np.full((side, side, 3), 255, np.uint8)
-    top, left = (side - height) // 2, (side - width) // 2
-    square[top:top + height, left:left + width] = image
-    return square

@@ -1,0 +1,104 @@
+"""Draw what queries find: vis_retrieval.py CONFIG CHECKPOINT."""
+import argparse
+from functools import partial
+
+import torch
+from rich.progress import track
+
+from csd_mmpretrain.engine.run_options import load_config
+from csd_mmpretrain.engine.trained_model import load_model
+from csd_mmpretrain.evaluation.feature_data import labelled_images
+from csd_mmpretrain.evaluation.features import STAGES, collect_features
+from csd_mmpretrain.evaluation.retrieval import PROTOCOLS
+from csd_mmpretrain.tool_options import add_cfg_options, add_device
+from csd_mmpretrain.visualization.figure_pages import SUFFIXES, save_pages
+from csd_mmpretrain.visualization.retrieval_figure import draw_retrieval
+from csd_mmpretrain.visualization.retrieval_rows import retrieval_rows
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line.
+
+    Returns:
+        Namespace: The options.
+    """
+    parser = argparse.ArgumentParser(
+        description='Draw queries and the gallery images that are nearest to '
+        'them by the cosine of their features; those of the same class have '
+        'a tick and a full frame, others a cross and a dashed frame.')
+    parser.add_argument('config', help='config file of the model')
+    parser.add_argument(
+        'checkpoint', help='its checkpoint; one of the backbone alone serves')
+    parser.add_argument(
+        '--data-config',
+        metavar='CONFIG',
+        help='a classification config that has the data, where that of the '
+        'model has no labels or no test data')
+    parser.add_argument(
+        '--protocol',
+        choices=PROTOCOLS,
+        default='train-gallery',
+        help='which images are queries and gallery (train-gallery)')
+    parser.add_argument(
+        '--stage',
+        choices=STAGES,
+        help='where the features come from; by default the neck of a '
+        'classifier, the backbone of a self-supervised model')
+    parser.add_argument(
+        '--num', type=int, default=8, help='queries, evenly spread (8)')
+    parser.add_argument(
+        '--wrong-first',
+        action='store_true',
+        help='rather draw queries whose nearest image is wrong, those that '
+        'are surest of it first')
+    parser.add_argument(
+        '--per-page', type=int, default=8, help='queries on a page (8)')
+    parser.add_argument(
+        '--out',
+        default='retrieval.png',
+        metavar='FILE',
+        help='.png or .pdf (retrieval.png)')
+    parser.add_argument('--dpi', type=int, default=150, help='sharpness (150)')
+    add_device(parser)
+    add_cfg_options(parser)
+    args = parser.parse_args()
+    for name in ('num', 'per_page', 'dpi'):
+        if getattr(args, name) < 1:
+            parser.error(f'--{name.replace("_", "-")} {getattr(args, name)}: '
+                         'at least 1 is needed.')
+    if not args.out.lower().endswith(SUFFIXES):
+        parser.error(f'--out {args.out}: the name must end in .png or .pdf.')
+    return args
+
+
+def main() -> None:
+    """Draw the figure that the command line asks for."""
+    args = parse_args()
+    cfg = load_config(args.config, args.cfg_options)
+    data = cfg if args.data_config is None else load_config(args.data_config)
+    images = {split: labelled_images(data, split)
+              for split in ('test', 'train')}
+    model = load_model(cfg, args.checkpoint, args.device).model
+    features, labels, paths = [], [], []
+    for split in ('train', 'test'):
+        batches = track(images[split].loader, f'Features of {split} images')
+        found = collect_features(model, batches, args.stage)
+        features.append(found[0])
+        labels.append(found[1])
+        paths += images[split].paths
+    rows = retrieval_rows(
+        torch.cat(features), torch.cat(labels), paths, len(labels[0]),
+        args.protocol, images['test'].classes, args.num,
+        wrong_first=args.wrong_first)
+    wrong = ', wrong ones first' if args.wrong_first else ''
+    title = f'Retrieval, {args.protocol}{wrong}: cosine below each image'
+    files = save_pages(
+        partial(draw_retrieval, title=title), rows, args.per_page, args.out,
+        args.dpi)
+    right = sum(row.found[0].right for row in rows)
+    print(f'{len(rows)} queries ({args.protocol}), {right} of them with the '
+          f'right nearest image: {", ".join(files)}')
+
+
+if __name__ == '__main__':
+    main()
