@@ -1,5 +1,6 @@
 """Command-line options that many tools have."""
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
+from pathlib import Path
 
 import torch
 from mmengine.config import DictAction
@@ -36,3 +37,49 @@ def add_device(parser: ArgumentParser) -> None:
         '--device',
         default='cuda' if torch.cuda.is_available() else 'cpu',
         help='cpu or cuda; a GPU by default, where there is one')
+
+
+def add_dpi(parser: ArgumentParser, default: int = 200) -> None:
+    """Add ``--dpi``, the pixels per inch of a figure.
+
+    Args:
+        parser (ArgumentParser): The tool's.
+        default (int): Without the option. Defaults to 200.
+    """
+    parser.add_argument(
+        '--dpi', type=int, default=default, help=f'sharpness ({default})')
+
+
+def add_table_and_figure(parser: ArgumentParser, table: str,
+                         figure: str) -> None:
+    """Add ``--out``, ``--show-path`` and ``--dpi``.
+
+    Args:
+        parser (ArgumentParser): The tool's.
+        table (str): What ``--out`` writes.
+        figure (str): What ``--show-path`` draws.
+
+    Example:
+        >>> from argparse import ArgumentParser
+        >>> parser = ArgumentParser()
+        >>> add_table_and_figure(parser, 'the table', 'the curves')
+        >>> parser.parse_args(['--out', 'table.md'])
+        Namespace(out=PosixPath('table.md'), show_path=None, dpi=200)
+    """
+    parser.add_argument(
+        '--out',
+        type=_table_file,
+        metavar='FILE',
+        help=f'write {table} here (.md or .csv)')
+    parser.add_argument(
+        '--show-path',
+        type=Path,
+        metavar='FILE',
+        help=f'draw {figure} here (.png, .pdf, ...)')
+    add_dpi(parser)
+
+
+def _table_file(name: str) -> Path:
+    if not name.endswith(('.md', '.csv')):
+        raise ArgumentTypeError(f'{name}: the name must end in .md or .csv.')
+    return Path(name)

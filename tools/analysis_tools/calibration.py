@@ -1,7 +1,6 @@
 """Measure what probabilities are worth: CONFIG CHECKPOINT_OR_RESULT."""
 import argparse
 import sys
-from pathlib import Path
 
 from mmengine.registry import init_default_scope
 
@@ -17,7 +16,10 @@ from csd_mmpretrain.evaluation.predictions import (
     load_predictions,
 )
 from csd_mmpretrain.evaluation.tables import markdown_table, write_table
-from csd_mmpretrain.tool_options import add_cfg_options
+from csd_mmpretrain.tool_options import (
+    add_cfg_options,
+    add_table_and_figure,
+)
 from csd_mmpretrain.visualization.reliability_figure import draw_reliability
 
 HEADER = ('', *Calibration._fields[:-1])
@@ -45,23 +47,11 @@ def parse_args() -> argparse.Namespace:
         help='fit a temperature on these images, none of which may be tested '
         "on: those of the config's val_dataloader (with a checkpoint), or "
         'predictions of another split (.pkl)')
-    parser.add_argument(
-        '--out',
-        type=Path,
-        metavar='FILE',
-        help='write the table here (.md or .csv)')
-    parser.add_argument(
-        '--show-path',
-        type=Path,
-        metavar='FILE',
-        help='draw the reliability diagram here (.png, .pdf, ...)')
-    parser.add_argument('--dpi', type=int, default=200, help='sharpness (200)')
+    add_table_and_figure(parser, 'the table', 'the reliability diagram')
     add_cfg_options(parser)
     args = parser.parse_args()
     if args.bins < 1:
         parser.error(f'--bins {args.bins}: it must be at least 1.')
-    if args.out and args.out.suffix not in ('.md', '.csv'):
-        parser.error(f'--out {args.out}: the name must end in .md or .csv.')
     result = args.ckpt_or_result.endswith(('.pkl', '.pickle'))
     source = args.temperature_from
     if source == 'val' and result:

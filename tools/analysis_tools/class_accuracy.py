@@ -1,6 +1,5 @@
 """List and draw the accuracy of each class: CONFIG CHECKPOINT_OR_RESULT."""
 import argparse
-from pathlib import Path
 
 from mmengine.registry import init_default_scope
 
@@ -13,7 +12,10 @@ from csd_mmpretrain.evaluation.predictions import (
     load_predictions,
 )
 from csd_mmpretrain.evaluation.tables import markdown_table, write_table
-from csd_mmpretrain.tool_options import add_cfg_options
+from csd_mmpretrain.tool_options import (
+    add_cfg_options,
+    add_table_and_figure,
+)
 from csd_mmpretrain.visualization.class_accuracy_figure import (
     draw_class_accuracy,
 )
@@ -35,22 +37,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         'ckpt_or_result',
         help='checkpoint, or predictions of `tools/test.py --out` (.pkl)')
-    parser.add_argument(
-        '--out',
-        type=Path,
-        metavar='FILE',
-        help='write the table of all classes here (.md or .csv)')
-    parser.add_argument(
-        '--show-path',
-        type=Path,
-        metavar='FILE',
-        help='draw the accuracies here (.png, .pdf, ...)')
-    parser.add_argument('--dpi', type=int, default=200, help='sharpness (200)')
+    add_table_and_figure(parser, 'the table of all classes', 'the accuracies')
     add_cfg_options(parser)
-    args = parser.parse_args()
-    if args.out and args.out.suffix not in ('.md', '.csv'):
-        parser.error(f'--out {args.out}: the name must end in .md or .csv.')
-    return args
+    return parser.parse_args()
 
 
 def main() -> None:

@@ -11,6 +11,7 @@ from csd_mmpretrain.benchmark.run_comparison import (
 )
 from csd_mmpretrain.benchmark.run_logs import read_run
 from csd_mmpretrain.evaluation.tables import markdown_table, write_table
+from csd_mmpretrain.tool_options import add_table_and_figure
 from csd_mmpretrain.visualization.curves_figure import draw_curves
 
 
@@ -47,21 +48,8 @@ def parse_args() -> argparse.Namespace:
         metavar='NAME',
         help='the group that others are compared with (that of the first '
         'directory)')
-    parser.add_argument(
-        '--out',
-        type=Path,
-        metavar='FILE',
-        help='write the table here (.md or .csv)')
-    parser.add_argument(
-        '--show-path',
-        type=Path,
-        metavar='FILE',
-        help='draw the learning curves here (.png, .pdf, ...)')
-    parser.add_argument('--dpi', type=int, default=200, help='sharpness (200)')
-    args = parser.parse_args()
-    if args.out and args.out.suffix not in ('.md', '.csv'):
-        parser.error(f'--out {args.out}: the name must end in .md or .csv.')
-    return args
+    add_table_and_figure(parser, 'the table', 'the learning curves')
+    return parser.parse_args()
 
 
 def main() -> None:

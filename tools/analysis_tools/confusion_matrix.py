@@ -20,7 +20,7 @@ from csd_mmpretrain.evaluation.predictions import (
     load_predictions,
 )
 from csd_mmpretrain.evaluation.tables import markdown_table, write_table
-from csd_mmpretrain.tool_options import add_cfg_options
+from csd_mmpretrain.tool_options import add_cfg_options, add_dpi
 from csd_mmpretrain.visualization.confusion_figure import draw_confusion
 from csd_mmpretrain.visualization.pair_images import (
     pair_images,
@@ -88,7 +88,7 @@ def parse_args() -> argparse.Namespace:
         type=int,
         default=4,
         help='images of either class of a pair (4)')
-    parser.add_argument('--dpi', type=int, default=200, help='sharpness (200)')
+    add_dpi(parser)
     add_cfg_options(parser)
     args = parser.parse_args()
     for option in ('top', 'pair_images'):

@@ -7,7 +7,7 @@ from PIL import Image
 from csd_mmpretrain.datasets.eval_images import file_items
 from csd_mmpretrain.engine.run_options import load_config
 from csd_mmpretrain.engine.trained_model import load_model
-from csd_mmpretrain.tool_options import add_cfg_options, add_device
+from csd_mmpretrain.tool_options import add_cfg_options, add_device, add_dpi
 from csd_mmpretrain.visualization.cam import (
     METHODS,
     cam_rows,
@@ -111,7 +111,7 @@ def parse_args() -> argparse.Namespace:
         '--columns',
         type=int,
         help='images in a row; by default as many as make a square figure')
-    parser.add_argument('--dpi', type=int, default=150, help='sharpness (150)')
+    add_dpi(parser, 150)
     add_cfg_options(parser)
     args = parser.parse_args()
     for name in ('num', 'columns'):

@@ -3,7 +3,7 @@ import argparse
 import os
 
 from csd_mmpretrain.engine.run_options import load_config
-from csd_mmpretrain.tool_options import add_cfg_options
+from csd_mmpretrain.tool_options import add_cfg_options, add_dpi
 from csd_mmpretrain.visualization.figure_pages import check_suffix
 from csd_mmpretrain.visualization.queue_contents import read_queue
 from csd_mmpretrain.visualization.queue_figure import draw_queue_figure
@@ -26,7 +26,7 @@ def parse_args() -> argparse.Namespace:
         '--out',
         metavar='FILE',
         help='.png or .pdf; work_dirs/<config name>/queue.png by default')
-    parser.add_argument('--dpi', type=int, default=150, help='sharpness (150)')
+    add_dpi(parser, 150)
     parser.add_argument(
         '--title', help="the figure's title; the checkpoint's name by default")
     add_cfg_options(parser)

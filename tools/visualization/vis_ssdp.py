@@ -11,7 +11,7 @@ from csd_mmpretrain.engine.data_root import check_dataset_folders
 from csd_mmpretrain.engine.run_options import load_config
 from csd_mmpretrain.engine.trained_model import load_model
 from csd_mmpretrain.models.views.discrepancy_mask_view import MODES
-from csd_mmpretrain.tool_options import add_cfg_options, add_device
+from csd_mmpretrain.tool_options import add_cfg_options, add_device, add_dpi
 from csd_mmpretrain.visualization import draw_ssdp_figure, ssdp_rows
 from csd_mmpretrain.visualization.figure_pages import check_suffix, save_pages
 from csd_mmpretrain.visualization.ssdp_rows import check_pattern_map
@@ -61,7 +61,7 @@ def parse_args() -> argparse.Namespace:
         '--out',
         metavar='FILE',
         help='.png or .pdf; work_dirs/<config name>/ssdp.png by default')
-    parser.add_argument('--dpi', type=int, default=150, help='sharpness (150)')
+    add_dpi(parser, 150)
     parser.add_argument(
         '--batch-size',
         type=int,

@@ -13,7 +13,7 @@ from csd_mmpretrain.engine.data_root import check_dataset_folders
 from csd_mmpretrain.engine.run_options import load_config
 from csd_mmpretrain.engine.trained_model import load_model
 from csd_mmpretrain.evaluation.features import STAGES, collect_features
-from csd_mmpretrain.tool_options import add_cfg_options, add_device
+from csd_mmpretrain.tool_options import add_cfg_options, add_device, add_dpi
 from csd_mmpretrain.visualization.embedding import (
     METHODS,
     embed,
@@ -114,7 +114,7 @@ def parse_args() -> argparse.Namespace:
         help='name the classes beside the plot (yes)')
     parser.add_argument(
         '--show', action='store_true', help='show the figure in a window, too')
-    parser.add_argument('--dpi', type=int, default=150, help='sharpness (150)')
+    add_dpi(parser, 150)
     add_cfg_options(parser)
     parser.add_argument(
         '--n-components',
