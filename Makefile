@@ -69,7 +69,7 @@ docs: setup
 	@echo 'Look at it with: python -m http.server -d site'
 
 test: setup
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal $(PYTEST_ARGS)
 
 lint: setup
 	$(BIN)/python -m ruff check .

@@ -62,7 +62,7 @@ def test_a_model_by_name(repo_root, monkeypatch, tmp_path):
     assert feature.shape == (128, )
 
 
-def test_an_editable_install_registers_its_index(run_python, repo_root,
+def test_an_editable_install_registers_its_index(run_program, repo_root,
                                                  tmp_path):
     """The package with its `.mim` folder, as an install lays it out."""
     import shutil
@@ -79,6 +79,6 @@ from mmpretrain.apis import ModelHub
 print(csd_mmpretrain.__file__)
 print(ModelHub.get('csdnet_cotton80').config.filename)
 """)
-    lines = run_python(program).stdout.splitlines()
+    lines = run_program(program).stdout.splitlines()
     assert lines[-2] == str(package / '__init__.py')
     assert lines[-1] == str(package / '.mim/configs/csdnet/cotton80.py')
