@@ -101,7 +101,7 @@ def measure_reference(setting: RetrievalSetting) -> RetrievalCost:
         cosines, names = cosines.cpu().numpy(), labels.cpu().numpy()
         first, precision, counts = [], [], []
         for row, label in zip(cosines, query_labels.tolist()):
-            hits = names[np.argsort(-row, kind='stable')] == label
+            hits = names[np.argsort(-row)] == label
             ranks = np.flatnonzero(hits) + 1
             first.append(ranks[0] if len(ranks) else 0)
             counts.append(len(ranks))
