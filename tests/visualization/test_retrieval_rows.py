@@ -38,8 +38,8 @@ def rows_of(paths, protocol, **options):
         items = [int(item.image[0, 0, 0]) // 10 for item in row.found]
         for index, item in zip(items, row.found):
             assert item.right == bool(LABELS[index] == LABELS[query])
-            assert item.cosine == pytest.approx(
-                float((ANGLES[index] - ANGLES[query]).deg2rad().cos()), abs=1e-6)
+            angle = (ANGLES[index] - ANGLES[query]).deg2rad()
+            assert item.cosine == pytest.approx(float(angle.cos()), abs=1e-6)
         found.append((query, items))
     return found
 
