@@ -32,4 +32,4 @@ train_dataloader = dict(
     dataset=dict(pipeline=train_pipeline),
     batch_sampler=dict(drop_last=True))
 
-custom_hooks = []
+custom_hooks = [_base_.knn]
