@@ -101,8 +101,11 @@ def measure_reference(setting: RetrievalSetting) -> RetrievalCost:
         cosines, names = cosines.cpu().numpy(), labels.cpu().numpy()
         first, precision, counts = [], [], []
         for row, label in zip(cosines, query_labels.tolist()):
-            hits = names[np.argsort(-row)] == label
-            ranks = np.flatnonzero(hits) + 1
+            hits = names == label
+            # A stable sort leaves equally similar ones of others in front.
+            order = hits.argsort(kind='stable')
+            order = order[(-row[order]).argsort(kind='stable')]
+            ranks = np.flatnonzero(hits[order]) + 1
             first.append(ranks[0] if len(ranks) else 0)
             counts.append(len(ranks))
             precision.append(
