@@ -163,11 +163,12 @@ def _draw_nearest(ax: 'Axes', queue: QueueContents) -> None:
                 for pair in pairs
             ])
     for place, pair in zip(places, pairs):
-        text = (f'{_name(pair.first, queue)}  –  '
-                f'{_name(pair.second, queue)}   {pair.cosine:.2f}')
+        text = f'{_name(pair.first, queue)}  –  {_name(pair.second, queue)}'
         ax.text(0, place - 0.06, text, size=7, va='bottom', parse_math=False,
                 transform=ax.get_yaxis_transform(),
                 bbox=dict(facecolor='white', edgecolor='none', pad=0.4))
+        ax.text(max(pair.cosine, 0), place + 0.21, f' {pair.cosine:.2f}',
+                size=7, va='center')
     ax.axvline(queue.margin, color=MARGIN, linestyle='--', linewidth=1.2)
     ax.set_ylim(len(pairs) - 0.4, -0.7)
     ax.set_xlim(min(0., *[pair.cosine for pair in pairs], queue.margin)
