@@ -100,7 +100,10 @@ def shallow_model(name):
     if 'img_size' in backbone:
         backbone.img_size = 224
     if not isinstance(backbone.get('arch'), dict):
-        backbone.update(SHALLOW.get(backbone.type, {}))
+        tiny = backbone.get('arch') == 'tiny'
+        backbone.update(deepcopy(SHALLOW.get(backbone.type, {})))
+        if tiny:
+            backbone.arch.update(embed_dims=96, num_heads=[3, 6, 12, 24])
     config.model.data_preprocessor = dict(
         type='ClsDataPreprocessor', **config.data_preprocessor)
     return MODELS.build(config.model)
