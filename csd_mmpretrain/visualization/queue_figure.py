@@ -167,8 +167,8 @@ def _draw_nearest(ax: 'Axes', queue: QueueContents) -> None:
         ax.text(0, place - 0.06, text, size=7, va='bottom', parse_math=False,
                 transform=ax.get_yaxis_transform(),
                 bbox=dict(facecolor='white', edgecolor='none', pad=0.4))
-        ax.text(max(pair.cosine, 0), place + 0.21, f' {pair.cosine:.2f}',
-                size=7, va='center')
+        end = min(max(pair.cosine, 0), 0.88)
+        ax.text(end, place + 0.21, f' {pair.cosine:.2f}', size=7, va='center')
     ax.axvline(queue.margin, color=MARGIN, linestyle='--', linewidth=1.2)
     ax.set_ylim(len(pairs) - 0.4, -0.7)
     ax.set_xlim(min(0., *[pair.cosine for pair in pairs], queue.margin)
