@@ -1,5 +1,5 @@
 """Command-line options that many tools have."""
-from argparse import ArgumentParser, ArgumentTypeError
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from pathlib import Path
 
 import torch
@@ -48,6 +48,22 @@ def add_dpi(parser: ArgumentParser, default: int = 200) -> None:
     """
     parser.add_argument(
         '--dpi', type=int, default=default, help=f'sharpness ({default})')
+
+
+def check_positive(parser: ArgumentParser, args: Namespace,
+                   *names: str) -> None:
+    """End a program with an error if a number is below 1.
+
+    Args:
+        parser (ArgumentParser): The tool's.
+        args (Namespace): What it has read.
+        *names (str): Of the options, such as ``'batch_size'``.
+    """
+    for name in names:
+        value = getattr(args, name)
+        if value < 1:
+            parser.error(f'--{name.replace("_", "-")} {value}: '
+                         'must be at least 1.')
 
 
 def add_table_and_figure(parser: ArgumentParser, table: str,

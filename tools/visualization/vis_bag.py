@@ -8,7 +8,12 @@ from csd_mmpretrain.datasets.eval_images import dataset_items, file_items
 from csd_mmpretrain.engine.data_root import check_dataset_folders
 from csd_mmpretrain.engine.run_options import load_config
 from csd_mmpretrain.engine.trained_model import load_model
-from csd_mmpretrain.tool_options import add_cfg_options, add_device
+from csd_mmpretrain.tool_options import (
+    add_cfg_options,
+    add_device,
+    add_dpi,
+    check_positive,
+)
 from csd_mmpretrain.visualization.bag_maps import bag_maps, bag_panels
 from csd_mmpretrain.visualization.cam_figure import draw_cam_figure
 from csd_mmpretrain.visualization.figure_pages import check_suffix, save_pages
@@ -38,7 +43,7 @@ def parse_args() -> argparse.Namespace:
         '--out',
         metavar='FILE',
         help='.png or .pdf; work_dirs/<config name>/bags.png by default')
-    parser.add_argument('--dpi', type=int, default=150, help='sharpness (150)')
+    add_dpi(parser, 150)
     parser.add_argument(
         '--batch-size',
         type=int,
@@ -47,10 +52,7 @@ def parse_args() -> argparse.Namespace:
     add_device(parser)
     add_cfg_options(parser)
     args = parser.parse_args()
-    for name in ('num', 'batch_size', 'dpi'):
-        if getattr(args, name) < 1:
-            parser.error(f'--{name.replace("_", "-")} {getattr(args, name)}: '
-                         'must be at least 1.')
+    check_positive(parser, args, 'num', 'batch_size', 'dpi')
     if args.out is None:
         name = os.path.splitext(os.path.basename(args.config))[0]
         args.out = os.path.join('work_dirs', name, 'bags.png')

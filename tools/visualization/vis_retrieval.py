@@ -10,7 +10,7 @@ from csd_mmpretrain.engine.trained_model import load_model
 from csd_mmpretrain.evaluation.feature_data import labelled_images
 from csd_mmpretrain.evaluation.features import STAGES, collect_features
 from csd_mmpretrain.evaluation.retrieval import PROTOCOLS
-from csd_mmpretrain.tool_options import add_cfg_options, add_device
+from csd_mmpretrain.tool_options import add_cfg_options, add_device, add_dpi
 from csd_mmpretrain.visualization.figure_pages import SUFFIXES, save_pages
 from csd_mmpretrain.visualization.retrieval_figure import draw_retrieval
 from csd_mmpretrain.visualization.retrieval_rows import retrieval_rows
@@ -58,7 +58,7 @@ def parse_args() -> argparse.Namespace:
         default='retrieval.png',
         metavar='FILE',
         help='.png or .pdf (retrieval.png)')
-    parser.add_argument('--dpi', type=int, default=150, help='sharpness (150)')
+    add_dpi(parser, 150)
     add_device(parser)
     add_cfg_options(parser)
     args = parser.parse_args()

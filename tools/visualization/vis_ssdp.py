@@ -11,7 +11,12 @@ from csd_mmpretrain.engine.data_root import check_dataset_folders
 from csd_mmpretrain.engine.run_options import load_config
 from csd_mmpretrain.engine.trained_model import load_model
 from csd_mmpretrain.models.views.discrepancy_mask_view import MODES
-from csd_mmpretrain.tool_options import add_cfg_options, add_device, add_dpi
+from csd_mmpretrain.tool_options import (
+    add_cfg_options,
+    add_device,
+    add_dpi,
+    check_positive,
+)
 from csd_mmpretrain.visualization import draw_ssdp_figure, ssdp_rows
 from csd_mmpretrain.visualization.figure_pages import check_suffix, save_pages
 from csd_mmpretrain.visualization.ssdp_rows import check_pattern_map
@@ -70,10 +75,7 @@ def parse_args() -> argparse.Namespace:
     add_device(parser)
     add_cfg_options(parser)
     args = parser.parse_args()
-    for name in ('num', 'batch_size', 'dpi'):
-        if getattr(args, name) < 1:
-            parser.error(f'--{name.replace("_", "-")} {getattr(args, name)}: '
-                         'must be at least 1.')
+    check_positive(parser, args, 'num', 'batch_size', 'dpi')
     if args.out is None:
         name = os.path.splitext(os.path.basename(args.config))[0]
         args.out = os.path.join('work_dirs', name, 'ssdp.png')
