@@ -138,7 +138,11 @@ def test_hooks_build_and_schedules_end_with_the_training(name):
         HOOKS.build(hook)
     kinds = [hook.type for hook in config.custom_hooks]
     assert ('SelfDistillationHook' in kinds) == (name in DISTILLED)
-    assert ('KNNHook' in kinds) == ('grocery81' in name)
+    knn = config.default_hooks.get('knn')
+    assert (knn is not None) == ('grocery81' in name)
+    if knn is not None:
+        HOOKS.build(knn)
+        assert knn.query_dataloader.dataset.ann_file == 'meta/train.txt'
     ends = {scheduler.end for scheduler in config.param_scheduler[1:]}
     assert ends == {config.train_cfg.max_epochs}
     assert config.default_hooks.checkpoint.save_best is None

@@ -6,17 +6,7 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 
-knn = dict(
-    type='KNNHook',
-    gallery_dataloader=_base_.gallery_dataloader,
-    query_dataloader=_base_.query_dataloader,
-    metrics=[
-        dict(type='KNNAccuracy', ks=(10, 20)),
-        dict(type='RetrievalMetric', protocol='train-gallery'),
-    ],
-    interval=5)
-custom_hooks = [*_base_.custom_hooks, knn]
-
 default_hooks = dict(
     checkpoint=dict(save_best=None),
-    channels_last=dict(type='ChannelsLastHook'))
+    channels_last=dict(type='ChannelsLastHook'),
+    knn=_base_.knn)

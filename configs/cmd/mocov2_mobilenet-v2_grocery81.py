@@ -24,12 +24,12 @@ train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(
         type='MultiView',
-        num_views=[1, 1],
-        transforms=_base_.train_pipeline[1]['transforms'][:2]),
+        num_views=2,
+        transforms=_base_.train_pipeline[1]['transforms'][:1]),
     dict(type='PackInputs'),
 ]
 train_dataloader = dict(
     dataset=dict(pipeline=train_pipeline),
     batch_sampler=dict(drop_last=True))
 
-custom_hooks = [_base_.knn]
+custom_hooks = []

@@ -23,7 +23,8 @@ class Result(NamedTuple):
         last (float): The score of the last validation.
         best (float): The best score of all validations.
         epochs (int): Epochs trained.
-        images (int): Images sent through the backbone, second views counted.
+        images (int): Images sent through the backbone, second views and crops
+            counted.
         seconds (float): From the start to the end of the program, all
             attempts together.
     """

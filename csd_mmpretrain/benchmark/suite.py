@@ -190,15 +190,22 @@ def cell_config(cfg: Config, labels: Sequence[int], cell: Cell,
 
     Returns:
         tuple[Config, int]: The config, and the number of images that its
-        training sends through the backbone, a second view counted.
+        training sends through the backbone: second views and the crops of
+        ``MultiView`` are counted, what a teacher sees is not.
 
     Raises:
-        ValueError: If images cannot be left out of the training data.
+        ValueError: If images cannot be left out of the training data, or
+            nothing scores them.
     """
     cfg = deepcopy(cfg)
     cfg.merge_from_dict({'randomness.seed': cell.seed})
     images = len(labels)
     if splits:
+        if cfg.get('val_dataloader') is None:
+            raise ValueError(
+                'splits: the config has no val_dataloader, so images that are '
+                'held out would be scored by nothing. Leave `splits` out, or '
+                'take configs of classifiers.')
         kept, held_out = split_images(labels, cell.split, **splits)
         images = len(kept)
         train = cfg.train_dataloader.dataset
@@ -215,9 +222,18 @@ def cell_config(cfg: Config, labels: Sequence[int], cell: Cell,
             indices=held_out,
             test_mode=True)
         train.indices = kept
+    return cfg, _views(cfg) * images * cfg.train_cfg.max_epochs
+
+
+def _views(cfg: Config) -> int:
+    """Count the views of an image that a training sends on."""
     ssdp = cfg.default_hooks.get('ssdp')
     views = 2 if ssdp and ssdp.get('enabled', True) else 1
-    return cfg, views * images * cfg.train_cfg.max_epochs
+    for step in cfg.train_dataloader.dataset.get('pipeline', []):
+        if step['type'] == 'MultiView':
+            num = step['num_views']
+            views *= num if isinstance(num, int) else sum(num)
+    return views
 
 
 def split_images(labels: Sequence[int],

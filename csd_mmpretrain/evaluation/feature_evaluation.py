@@ -12,7 +12,7 @@ from .features import batch_features
 
 
 def evaluate_features(model: BaseModel,
-                      gallery_loader: DataLoader,
+                      gallery_loader: Optional[DataLoader],
                       query_loader: DataLoader,
                       evaluator: Evaluator,
                       stage: Optional[str] = None) -> Dict[str, float]:
@@ -24,7 +24,8 @@ def evaluate_features(model: BaseModel,
     Args:
         model (BaseModel): A classifier or a self-supervised model, without
             its wrapper.
-        gallery_loader (DataLoader): Over the gallery (training) images.
+        gallery_loader (DataLoader, optional): Over the gallery (training)
+            images. None where the queries are compared with each other.
         query_loader (DataLoader): Over the query (test) images.
         evaluator (Evaluator): With metrics such as ``KNNAccuracy`` and
             ``RetrievalMetric``.
@@ -46,7 +47,11 @@ def evaluate_features(model: BaseModel,
                 model, train_loader, test_loader,
                 Evaluator([dict(type='KNNAccuracy', ks=(10, 20))]))
     """
+    batches = 0
     for loader, in_gallery in ((gallery_loader, True), (query_loader, False)):
+        if loader is None:
+            continue
+        batches += len(loader)
         seen: Set[int] = set()
         for features, samples in batch_features(model, loader, stage):
             labelled = [
@@ -61,7 +66,6 @@ def evaluate_features(model: BaseModel,
             evaluator.process(labelled)
             seen.update(sample.sample_idx for sample in labelled)
         _check_all_seen(loader, seen)
-    batches = len(gallery_loader) + len(query_loader)
     return evaluator.evaluate(get_world_size() * batches)
 
 

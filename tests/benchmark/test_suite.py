@@ -82,6 +82,23 @@ def test_config_of_a_cell(write_suite):
     assert images == 2 * 24 * 5  # two views of 24 images in five epochs
 
 
+@pytest.mark.parametrize('num_views, views', [(3, 3), ([2, 4], 6)])
+def test_crops_are_counted(write_suite, tmp_path, num_views, views):
+    text = CONFIG.replace('pipeline=[])', 'pipeline=[dict(type="MultiView", '
+                          f'num_views={num_views}, transforms=[])])')
+    config = tmp_path / 'crops.py'
+    config.write_text(
+        text.format(data=(tmp_path / 'data').as_posix()) +
+        'default_hooks = dict()\n')
+    cell = suite_cells(load_suite(write_suite()))[0]
+    cfg = load_config(str(config))
+    _, images = cell_config(cfg, 24 * [0], cell, None)
+    assert images == views * 24 * 2
+    cfg.val_dataloader = None
+    with pytest.raises(ValueError, match='splits: .* no val_dataloader'):
+        cell_config(cfg, 24 * [0], cell, dict(num=2))
+
+
 def test_split_trains_and_scores_on_parts_of_the_training_images(write_suite):
     suite = load_suite(write_suite('splits = dict(num=2, shots=1)'))
     cfg, images = cell_config(*load_method(suite.methods[0]),

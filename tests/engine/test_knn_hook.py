@@ -75,13 +75,12 @@ def loader(data, pipeline=PIPELINE, workers=0, **collate):
 
 
 def knn_hook(data, **options):
-    options = {'metrics': METRICS, **options}
-    return dict(
-        type='KNNHook',
+    defaults = dict(
         gallery_dataloader=loader(data, workers=1),
         query_dataloader=loader(
             data, collate_fn=dict(type='default_collate')),
-        **options)
+        metrics=METRICS)
+    return dict(type='KNNHook', **{**defaults, **options})
 
 
 def train(data, work_dir, model=CSDNET, hook=None, **train_cfg):
@@ -155,13 +154,29 @@ def test_iterations_and_stage(data, tmp_path):
     assert [line['step'] for line in logged(tmp_path)] == [2, 3]
 
 
+def test_queries_alone(data, tmp_path):
+    key = 'retrieval/leave-one-out/rank1'
+    train(data, tmp_path / 'both', CSDNET, knn_hook(data))
+    train(data, tmp_path / 'alone', CSDNET,
+          knn_hook(data, gallery_dataloader=None, metrics=METRICS[2]))
+    both, alone = ([
+        line[key] for line in map(json.loads, next(
+            (tmp_path / name).rglob('scalars.json')).read_text().splitlines())
+        if key in line
+    ] for name in ('both', 'alone'))
+    assert both == alone and len(alone) == 3
+
+
 def test_errors(data, tmp_path):
     with pytest.raises(ValueError, match='interval=0'):
-        KNNHook(dict(), dict(), METRICS, interval=0)
+        KNNHook(dict(), METRICS, interval=0)
     with pytest.raises(ValueError, match="no stage='head'"):
-        KNNHook(dict(), dict(), METRICS, stage='head')
+        KNNHook(dict(), METRICS, stage='head')
     with pytest.raises(TypeError, match='Accuracy is no metric of features'):
-        KNNHook(dict(), dict(), dict(type='Accuracy'))
+        KNNHook(dict(), dict(type='Accuracy'))
+    with pytest.raises(ValueError, match='train-gallery: 0 training images'):
+        train(data, tmp_path, CSDNET,
+              knn_hook(data, gallery_dataloader=None, metrics=METRICS[1]))
     with pytest.raises(ValueError, match=r'ks=\(20,\): the gallery has 9'):
         train(data, tmp_path, CSDNET,
               knn_hook(data, metrics=dict(type='KNNAccuracy', ks=(20, ))))

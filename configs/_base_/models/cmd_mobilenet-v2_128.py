@@ -10,6 +10,7 @@ model = dict(
     type='CMD',
     backbone=dict(
         type='MobileNetV2',
+        norm_eval=True,  # ImageNet's statistics; small batches spoil them
         init_cfg=dict(
             type='Pretrained',
             checkpoint='https://download.openmmlab.com/mmclassification/v0/mobilenet_v2/mobilenet_v2_batch256_imagenet_20200708-3b2dc3af.pth',  # noqa: E501

@@ -32,12 +32,14 @@ class KNNHook(Hook):
     computes its part of the features.
 
     Args:
-        gallery_dataloader (dict): Over the images that are looked for or
-            vote, with a pipeline without random augmentation; with labels,
-            even where the training has none.
-        query_dataloader (dict): Over the images that are judged.
+        query_dataloader (dict): Over the images that are judged, with a
+            pipeline without random augmentation; with labels, even where the
+            training has none.
         metrics (dict | Sequence[dict]): Metrics of features, such as
             ``KNNAccuracy`` and ``RetrievalMetric``.
+        gallery_dataloader (dict, optional): Over the images that are looked
+            for or vote. Defaults to None: the queries are compared with each
+            other, as retrieval under the protocol ``leave-one-out`` does.
         interval (int): Epochs, or iterations, between two evaluations.
             Defaults to 1.
         stage (str, optional): ``'backbone'``, ``'neck'`` or
@@ -77,9 +79,9 @@ class KNNHook(Hook):
     priority = 'LOW'
 
     def __init__(self,
-                 gallery_dataloader: dict,
                  query_dataloader: dict,
                  metrics: Union[dict, Sequence[dict]],
+                 gallery_dataloader: Optional[dict] = None,
                  interval: int = 1,
                  stage: Optional[str] = None) -> None:
         if interval < 1:
@@ -114,11 +116,14 @@ class KNNHook(Hook):
                 'out, and evaluate checkpoints with '
                 'tools/evaluate_features.py.')
         with same_random_states():
-            self._gallery = runner.build_dataloader(self.gallery_dataloader)
+            self._gallery = None
+            if self.gallery_dataloader is not None:
+                self._gallery = runner.build_dataloader(
+                    self.gallery_dataloader)
             self._query = runner.build_dataloader(self.query_dataloader)
+        num_gallery = len(self._gallery.dataset) if self._gallery else 0
         for metric in self.evaluator.metrics:
-            metric.check_sizes(
-                len(self._gallery.dataset), len(self._query.dataset))
+            metric.check_sizes(num_gallery, len(self._query.dataset))
 
     def after_train_epoch(self, runner: Runner) -> None:
         """Evaluate, if it is due.
