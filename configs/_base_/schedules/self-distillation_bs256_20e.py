@@ -1,18 +1,12 @@
 """Self-distillation in 20 epochs from a trained backbone, for a CPU.
 
-The new layers learn ten times as fast as the backbone, and the teacher
-follows in some fifty steps.
+The rate suits small batches, and the teacher follows in some fifty steps.
 """
 _base_ = './self-distillation_bs256_300e.py'
 
 max_epochs = 20
 
-optim_wrapper = dict(
-    optimizer=dict(lr=4e-4),
-    paramwise_cfg=dict(custom_keys={
-        'neck.': dict(lr_mult=10.),
-        'head.': dict(lr_mult=10.)
-    }))
+optim_wrapper = dict(optimizer=dict(lr=1.6e-3))
 
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.1, end=2, convert_to_iter_based=True),
