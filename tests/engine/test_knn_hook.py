@@ -138,7 +138,7 @@ def test_the_run_ends_as_one_without_the_hook(data, tmp_path, model):
     for name, value in with_hook.model.state_dict().items():
         assert torch.equal(value, expected[name]), name
     lines = logged(tmp_path / 'hook')
-    assert [line['step'] for line in lines] == [2, 3]
+    assert [line['step'] for line in lines] == [0, 2, 3]
     # Gallery and query images are the same.
     assert lines[0]['knn/top1_k1'] == 100
     assert lines[0]['retrieval/train-gallery/rank1'] == 100
@@ -151,7 +151,18 @@ def test_iterations_and_stage(data, tmp_path):
     train(data, tmp_path, CSDNET,
           knn_hook(data, interval=2, stage='backbone'), by_epoch=False,
           max_iters=3)
-    assert [line['step'] for line in logged(tmp_path)] == [2, 3]
+    assert [line['step'] for line in logged(tmp_path)] == [0, 2, 3]
+
+
+def test_the_first_numbers_are_of_the_start(data, tmp_path):
+    train(data, tmp_path / 'three', SIMSIAM, knn_hook(data))
+    train(data, tmp_path / 'still', dict(SIMSIAM, backbone=dict(
+        SIMSIAM['backbone'], frozen_stages=4)), knn_hook(data))
+    key = 'retrieval/leave-one-out/mAP'
+    three, still = ([line[key] for line in logged(tmp_path / name)]
+                    for name in ('three', 'still'))
+    assert still == 4 * three[:1]
+    assert len(set(three)) > 1
 
 
 def test_queries_alone(data, tmp_path):
@@ -164,7 +175,7 @@ def test_queries_alone(data, tmp_path):
             (tmp_path / name).rglob('scalars.json')).read_text().splitlines())
         if key in line
     ] for name in ('both', 'alone'))
-    assert both == alone and len(alone) == 3
+    assert both == alone and len(alone) == 4
 
 
 def test_errors(data, tmp_path):

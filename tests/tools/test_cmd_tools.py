@@ -98,6 +98,7 @@ def test_pretraining_logs_what_it_learns(pretrained):
                  'teacher_entropy', 'teacher_deviation'):
         assert f'{name}: ' in first, name
     assert 'resumed epoch: 1, iter: 4' in second
+    assert 'Features after 0: ' in first and ' after 0: ' not in second
     for log in (first, second):
         assert 'knn/top1_k5: ' in log
         assert 'retrieval/train-gallery/rank1: ' in log

@@ -20,10 +20,11 @@ from ..unwrap import unwrap
 class KNNHook(Hook):
     """Judge features by kNN and retrieval, again and again in a training.
 
-    After every ``interval`` epochs and after the last (iterations, in a
-    training that counts these), the model's features of both data loaders go
-    to the metrics. Their numbers go to the log, the message hub and all of
-    the visualizer's back ends, under names such as ``knn/top1_k20`` and
+    Before the first step, after every ``interval`` epochs and after the last
+    (iterations, in a training that counts these), the model's features of
+    both data loaders go to the metrics: the first numbers are those of the
+    weights that the training starts from. All go to the log, the message hub
+    and the visualizer's back ends, under names such as ``knn/top1_k20`` and
     ``retrieval/train-gallery/rank1``. It fits any classifier and any
     self-supervised model: what ``extract_feat`` gives is judged (of a model
     with a teacher, what its ``extract_feat`` chooses). The training goes on as
@@ -103,7 +104,7 @@ class KNNHook(Hook):
                     'belong to val_evaluator.')
 
     def before_train(self, runner: Runner) -> None:
-        """Build the data loaders, and check their sizes.
+        """Build the data loaders, check their sizes, judge the start.
 
         Args:
             runner (Runner): The runner of the training.
@@ -124,6 +125,8 @@ class KNNHook(Hook):
         num_gallery = len(self._gallery.dataset) if self._gallery else 0
         for metric in self.evaluator.metrics:
             metric.check_sizes(num_gallery, len(self._query.dataset))
+        if runner.iter == 0:
+            self._evaluate(runner, 0)
 
     def after_train_epoch(self, runner: Runner) -> None:
         """Evaluate, if it is due.
