@@ -84,7 +84,7 @@ def add_table_and_figure(parser: ArgumentParser, table: str,
     """
     parser.add_argument(
         '--out',
-        type=_table_file,
+        type=table_file,
         metavar='FILE',
         help=f'write {table} here (.md or .csv)')
     parser.add_argument(
@@ -95,7 +95,43 @@ def add_table_and_figure(parser: ArgumentParser, table: str,
     add_dpi(parser)
 
 
-def _table_file(name: str) -> Path:
+def table_file(name: str) -> Path:
+    """Check the name of a table, as the ``type`` of an option.
+
+    Args:
+        name (str): The file's name.
+
+    Returns:
+        Path: The file.
+
+    Raises:
+        ArgumentTypeError: If it ends neither in .md nor in .csv.
+
+    Example:
+        >>> table_file('table.md').suffix
+        '.md'
+    """
     if not name.endswith(('.md', '.csv')):
         raise ArgumentTypeError(f'{name}: the name must end in .md or .csv.')
     return Path(name)
+
+
+def figure_file(name: str) -> str:
+    """Check the name of a figure, as the ``type`` of an option.
+
+    Args:
+        name (str): The file's name.
+
+    Returns:
+        str: The same.
+
+    Raises:
+        ArgumentTypeError: If it ends neither in .png nor in .pdf.
+
+    Example:
+        >>> figure_file('bags.pdf')
+        'bags.pdf'
+    """
+    if not name.lower().endswith(('.png', '.pdf')):
+        raise ArgumentTypeError(f'{name}: the name must end in .png or .pdf.')
+    return name

@@ -1,6 +1,5 @@
 """Judge features: evaluate_features.py CONFIG CHECKPOINT."""
 import argparse
-from pathlib import Path
 
 from rich.progress import track
 
@@ -18,7 +17,11 @@ from csd_mmpretrain.evaluation.features import STAGES, collect_features
 from csd_mmpretrain.evaluation.knn import KS, TEMPERATURE
 from csd_mmpretrain.evaluation.retrieval import PROTOCOLS
 from csd_mmpretrain.evaluation.tables import markdown_table, write_table
-from csd_mmpretrain.tool_options import add_cfg_options, add_device
+from csd_mmpretrain.tool_options import (
+    add_cfg_options,
+    add_device,
+    table_file,
+)
 
 
 def parse_args() -> argparse.Namespace:
@@ -83,7 +86,7 @@ def parse_args() -> argparse.Namespace:
         help='of the choice of these parts (0 1 2)')
     parser.add_argument(
         '--out',
-        type=Path,
+        type=table_file,
         metavar='FILE',
         help='write the table here, too: .md or .csv')
     add_device(parser)
@@ -99,8 +102,6 @@ def parse_args() -> argparse.Namespace:
     if not args.temperature > 0:
         parser.error(f'--temperature {args.temperature:g}: it must be more '
                      'than 0.')
-    if args.out is not None and args.out.suffix not in ('.md', '.csv'):
-        parser.error(f'--out {args.out}: the name must end in .md or .csv.')
     return args
 
 

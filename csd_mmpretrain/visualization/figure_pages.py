@@ -36,7 +36,9 @@ def save_pages(draw: Callable[[Sequence[Any]], Figure],
         >>> save_pages(lambda rows: Figure(), range(5), 3, 'rows.png')
         ['rows_1.png', 'rows_2.png']
     """
-    check_suffix(out)
+    if not out.lower().endswith(SUFFIXES):
+        raise ValueError(f'{out!r} as the file of a figure: the name must end '
+                         'in .png or .pdf.')
     pages = -(-len(rows) // per_page)
     starts = [len(rows) * page // pages for page in range(pages + 1)]
     figures = (draw(rows[a:b]) for a, b in zip(starts, starts[1:]))
@@ -53,17 +55,3 @@ def save_pages(draw: Callable[[Sequence[Any]], Figure],
     for file, figure in zip(files, figures):
         figure.savefig(file, dpi=dpi)
     return files
-
-
-def check_suffix(out: str) -> None:
-    """Check that a figure can be written to a file of this name.
-
-    Args:
-        out (str): The file's name.
-
-    Raises:
-        ValueError: If it ends neither in .png nor in .pdf.
-    """
-    if not out.lower().endswith(SUFFIXES):
-        raise ValueError(f'{out!r} as the file of a figure: the name must end '
-                         'in .png or .pdf.')

@@ -108,7 +108,6 @@ def test_a_queue_of_another_length_does_not_matter(config, checkpoint):
     ('missing image', 'missing'),
     ('other model', 'lacks weights of the backbone MobileNetV2'),
     ('no pattern map', 'has no pattern map to draw'),
-    ('other file', 'png or .pdf'),
 ])
 def test_errors(case, message, run_tool, tmp_path, config, checkpoint):
     args = []
@@ -132,8 +131,12 @@ def test_errors(case, message, run_tool, tmp_path, config, checkpoint):
             'model = dict(neck=dict(_delete_=True, '
             "type='GlobalAveragePooling'))\n")
         config = plain
-    elif case == 'other file':
-        args = ['--out', 'ssdp.gif']
     with pytest.raises((ValueError, TypeError, FileNotFoundError),
                        match=message):
         run_tool(config, checkpoint, *args)
+
+
+def test_other_file(run_tool, config, checkpoint, capsys):
+    with pytest.raises(SystemExit):
+        run_tool(config, checkpoint, '--out', 'ssdp.gif')
+    assert 'must end in .png or .pdf' in capsys.readouterr().err

@@ -13,10 +13,11 @@ from csd_mmpretrain.tool_options import (
     add_device,
     add_dpi,
     check_positive,
+    figure_file,
 )
 from csd_mmpretrain.visualization.bag_maps import bag_maps, bag_panels
 from csd_mmpretrain.visualization.cam_figure import draw_cam_figure
-from csd_mmpretrain.visualization.figure_pages import check_suffix, save_pages
+from csd_mmpretrain.visualization.figure_pages import save_pages
 
 PER_PAGE = 24
 
@@ -41,6 +42,7 @@ def parse_args() -> argparse.Namespace:
         help='how many images at most, evenly spread (8)')
     parser.add_argument(
         '--out',
+        type=figure_file,
         metavar='FILE',
         help='.png or .pdf; work_dirs/<config name>/bags.png by default')
     add_dpi(parser, 150)
@@ -56,7 +58,6 @@ def parse_args() -> argparse.Namespace:
     if args.out is None:
         name = os.path.splitext(os.path.basename(args.config))[0]
         args.out = os.path.join('work_dirs', name, 'bags.png')
-    check_suffix(args.out)
     return args
 
 

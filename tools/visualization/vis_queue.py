@@ -3,8 +3,12 @@ import argparse
 import os
 
 from csd_mmpretrain.engine.run_options import load_config
-from csd_mmpretrain.tool_options import add_cfg_options, add_dpi
-from csd_mmpretrain.visualization.figure_pages import check_suffix
+from csd_mmpretrain.tool_options import (
+    add_cfg_options,
+    add_dpi,
+    check_positive,
+    figure_file,
+)
 from csd_mmpretrain.visualization.queue_contents import read_queue
 from csd_mmpretrain.visualization.queue_figure import draw_queue_figure
 
@@ -24,6 +28,7 @@ def parse_args() -> argparse.Namespace:
         'checkpoint', help='checkpoint of a training with DDLQueueLoss')
     parser.add_argument(
         '--out',
+        type=figure_file,
         metavar='FILE',
         help='.png or .pdf; work_dirs/<config name>/queue.png by default')
     add_dpi(parser, 150)
@@ -31,12 +36,10 @@ def parse_args() -> argparse.Namespace:
         '--title', help="the figure's title; the checkpoint's name by default")
     add_cfg_options(parser)
     args = parser.parse_args()
-    if args.dpi < 1:
-        parser.error(f'--dpi {args.dpi}: must be at least 1.')
+    check_positive(parser, args, 'dpi')
     if args.out is None:
         name = os.path.splitext(os.path.basename(args.config))[0]
         args.out = os.path.join('work_dirs', name, 'queue.png')
-    check_suffix(args.out)
     return args
 
 

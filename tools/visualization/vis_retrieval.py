@@ -10,8 +10,14 @@ from csd_mmpretrain.engine.trained_model import load_model
 from csd_mmpretrain.evaluation.feature_data import labelled_images
 from csd_mmpretrain.evaluation.features import STAGES, collect_features
 from csd_mmpretrain.evaluation.retrieval import PROTOCOLS
-from csd_mmpretrain.tool_options import add_cfg_options, add_device, add_dpi
-from csd_mmpretrain.visualization.figure_pages import SUFFIXES, save_pages
+from csd_mmpretrain.tool_options import (
+    add_cfg_options,
+    add_device,
+    add_dpi,
+    check_positive,
+    figure_file,
+)
+from csd_mmpretrain.visualization.figure_pages import save_pages
 from csd_mmpretrain.visualization.retrieval_figure import draw_retrieval
 from csd_mmpretrain.visualization.retrieval_rows import retrieval_rows
 
@@ -55,6 +61,7 @@ def parse_args() -> argparse.Namespace:
         '--per-page', type=int, default=8, help='queries on a page (8)')
     parser.add_argument(
         '--out',
+        type=figure_file,
         default='retrieval.png',
         metavar='FILE',
         help='.png or .pdf (retrieval.png)')
@@ -62,12 +69,7 @@ def parse_args() -> argparse.Namespace:
     add_device(parser)
     add_cfg_options(parser)
     args = parser.parse_args()
-    for name in ('num', 'per_page', 'dpi'):
-        if getattr(args, name) < 1:
-            parser.error(f'--{name.replace("_", "-")} {getattr(args, name)}: '
-                         'at least 1 is needed.')
-    if not args.out.lower().endswith(SUFFIXES):
-        parser.error(f'--out {args.out}: the name must end in .png or .pdf.')
+    check_positive(parser, args, 'num', 'per_page', 'dpi')
     return args
 
 

@@ -16,9 +16,10 @@ from csd_mmpretrain.tool_options import (
     add_device,
     add_dpi,
     check_positive,
+    figure_file,
 )
 from csd_mmpretrain.visualization import draw_ssdp_figure, ssdp_rows
-from csd_mmpretrain.visualization.figure_pages import check_suffix, save_pages
+from csd_mmpretrain.visualization.figure_pages import save_pages
 from csd_mmpretrain.visualization.ssdp_rows import check_pattern_map
 from csd_mmpretrain.visualization.ssdp_views import (
     ALL,
@@ -64,6 +65,7 @@ def parse_args() -> argparse.Namespace:
         'one column each')
     parser.add_argument(
         '--out',
+        type=figure_file,
         metavar='FILE',
         help='.png or .pdf; work_dirs/<config name>/ssdp.png by default')
     add_dpi(parser, 150)
@@ -79,7 +81,6 @@ def parse_args() -> argparse.Namespace:
     if args.out is None:
         name = os.path.splitext(os.path.basename(args.config))[0]
         args.out = os.path.join('work_dirs', name, 'ssdp.png')
-    check_suffix(args.out)
     return args
 
 

@@ -13,7 +13,12 @@ from csd_mmpretrain.engine.data_root import check_dataset_folders
 from csd_mmpretrain.engine.run_options import load_config
 from csd_mmpretrain.engine.trained_model import load_model
 from csd_mmpretrain.evaluation.features import STAGES, collect_features
-from csd_mmpretrain.tool_options import add_cfg_options, add_device, add_dpi
+from csd_mmpretrain.tool_options import (
+    add_cfg_options,
+    add_device,
+    add_dpi,
+    figure_file,
+)
 from csd_mmpretrain.visualization.embedding import (
     METHODS,
     embed,
@@ -29,7 +34,6 @@ from csd_mmpretrain.visualization.embedding_inputs import (
     ChosenImages,
     choose_images,
 )
-from csd_mmpretrain.visualization.figure_pages import check_suffix
 from csd_mmpretrain.visualization.figure_pixels import figure_pixels
 
 NAMES = dict(tsne='t-SNE', umap='UMAP')
@@ -61,6 +65,7 @@ def parse_args() -> argparse.Namespace:
         'work_dirs/<config name>, by default')
     parser.add_argument(
         '--out',
+        type=figure_file,
         metavar='FILE',
         help='.png or .pdf; tsne.png or umap.png in --work-dir by default')
     parser.add_argument(
@@ -216,12 +221,8 @@ def output_path(args: argparse.Namespace, cfg: Config) -> str:
 
     Returns:
         str: A path that ends in .png or .pdf.
-
-    Raises:
-        ValueError: If ``--out`` ends in neither.
     """
     if args.out is not None:
-        check_suffix(args.out)
         return args.out
     name = os.path.splitext(os.path.basename(args.config))[0]
     folder = args.work_dir or cfg.get('work_dir') or os.path.join(
