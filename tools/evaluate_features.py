@@ -44,7 +44,8 @@ def parse_args() -> argparse.Namespace:
         '--data-config',
         metavar='CONFIG',
         help='a classification config that has the data, where that of the '
-        'model has no labels or no test data')
+        'model has no labels or no test data; images are loaded as the '
+        "model's test_pipeline says, where it has one")
     parser.add_argument(
         '--stage',
         choices=STAGES,
@@ -110,7 +111,7 @@ def main() -> None:
     args = parse_args()
     cfg = load_config(args.config, args.cfg_options)
     data = cfg if args.data_config is None else load_config(args.data_config)
-    images = {split: labelled_images(data, split)
+    images = {split: labelled_images(data, split, cfg)
               for split in ('test', 'train')}
     model = load_model(cfg, args.checkpoint, args.device).model
     train, test = (
@@ -119,9 +120,10 @@ def main() -> None:
             args.stage)) for split in ('train', 'test'))
     table = feature_table(train, test, args.ks, args.temperature,
                           args.protocols, args.fractions, args.seeds)
+    height, width = images['test'].loader.dataset[0]['inputs'].shape[1:]
     print(f'{args.checkpoint}: {train.features.size(1)} channels, '
-          f'{len(train.labels)} training and {len(test.labels)} test images, '
-          'numbers in per cent\n')
+          f'{len(train.labels)} training and {len(test.labels)} test images '
+          f'of {width} x {height} px, numbers in per cent\n')
     print(markdown_table(HEADER, table.rows))
     print('\n' + '\n'.join(table.notes))
     if args.out is not None:

@@ -27,3 +27,4 @@ train_dataloader = dict(
 optim_wrapper = dict(optimizer=dict(lr=0.01))
 
 default_hooks = dict(frozen_parts=dict(type='FrozenPartsHook'))
+find_unused_parameters = True  # with several processes: the frozen ones

@@ -1,4 +1,4 @@
-"""MoCo v2 of mmpretrain, on the same photos, crops and backbone as CMD."""
+"""MoCo v2 of mmpretrain, with the photos, global crops and backbone of CMD."""
 _base_ = './cmd_mobilenet-v2_grocery81.py'
 
 model = dict(

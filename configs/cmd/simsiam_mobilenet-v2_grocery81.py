@@ -1,4 +1,4 @@
-"""SimSiam of mmpretrain, on the same photos, crops and backbone as CMD."""
+"""SimSiam of mmpretrain, with the photos, global crops and backbone of CMD."""
 _base_ = './mocov2_mobilenet-v2_grocery81.py'
 
 model = dict(

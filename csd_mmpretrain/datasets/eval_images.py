@@ -62,13 +62,11 @@ def dataset_items(
     Raises:
         ValueError: If an image cannot be read.
     """
-    dataset = deepcopy(cfg[f'{split}_dataloader'].dataset)
-    while 'pipeline' not in dataset and 'dataset' in dataset:
-        dataset = dataset.dataset
-    dataset.pipeline = []
+    dataset = each_once(cfg[f'{split}_dataloader'].dataset)
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         dataset = DATASETS.build(dataset)
-    return spread_items(dataset, eval_pipeline(cfg), num), dataset.CLASSES
+    items = spread_items(dataset, eval_pipeline(cfg), num)
+    return items, dataset.metainfo.get('classes')
 
 
 def spread_items(dataset: Dataset, pipeline: Compose, num: int) -> List[dict]:
@@ -104,12 +102,7 @@ def eval_pipeline(cfg: Config) -> Compose:
     Raises:
         ValueError: If the config has none of them.
     """
-    pipeline = cfg.get('test_pipeline')
-    for name in ('val_dataloader', 'test_dataloader'):
-        dataset = (cfg.get(name) or {}).get('dataset')
-        while dataset and 'pipeline' not in dataset:
-            dataset = dataset.get('dataset')
-        pipeline = dataset['pipeline'] if dataset else pipeline
+    pipeline = eval_steps(cfg)
     if pipeline is None:
         raise ValueError('The config has no test_dataloader and no '
                          'val_dataloader whose dataset has a `pipeline`, with '
@@ -117,6 +110,25 @@ def eval_pipeline(cfg: Config) -> Compose:
                          'Add one.')
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         return Compose(deepcopy(pipeline))
+
+
+def eval_steps(cfg: Config) -> Optional[List[dict]]:
+    """Find the settings of the pipeline that a config tests with.
+
+    Args:
+        cfg (Config): The whole config.
+
+    Returns:
+        list[dict] | None: As for :func:`eval_pipeline`; None where the config
+        has none.
+    """
+    pipeline = cfg.get('test_pipeline')
+    for name in ('val_dataloader', 'test_dataloader'):
+        dataset = (cfg.get(name) or {}).get('dataset')
+        while dataset and 'pipeline' not in dataset:
+            dataset = dataset.get('dataset')
+        pipeline = dataset['pipeline'] if dataset else pipeline
+    return pipeline
 
 
 class EvalImages(Dataset):

@@ -12,6 +12,7 @@ from csd_mmpretrain.datasets.eval_images import (
     EvalImages,
     each_once,
     eval_pipeline,
+    eval_steps,
 )
 from csd_mmpretrain.datasets.image_files import find_broken_images
 
@@ -34,7 +35,9 @@ class LabelledImages(NamedTuple):
     classes: Optional[Sequence[str]]
 
 
-def labelled_images(cfg: Config, split: str) -> LabelledImages:
+def labelled_images(cfg: Config,
+                    split: str,
+                    model_cfg: Optional[Config] = None) -> LabelledImages:
     """Load the images of a config's data loader as its test does.
 
     Images that a wrapper repeats come once, and no augmentation is random.
@@ -43,6 +46,9 @@ def labelled_images(cfg: Config, split: str) -> LabelledImages:
         cfg (Config): The whole config, of a classifier.
         split (str): ``'train'`` or ``'test'``; where the config has no test
             data loader, that of the validation.
+        model_cfg (Config, optional): That of the model, where it is another:
+            images are loaded as its test does, if it says how. Defaults to
+            None, as ``cfg`` does.
 
     Returns:
         LabelledImages: The images.
@@ -67,7 +73,8 @@ def labelled_images(cfg: Config, split: str) -> LabelledImages:
             'config that has them with `--data-config CONFIG`.')
     check_dataset_folders(cfg, (name, ))
     settings = cfg[name]
-    pipeline = eval_pipeline(cfg)
+    own = model_cfg is not None and eval_steps(model_cfg) is not None
+    pipeline = eval_pipeline(model_cfg if own else cfg)
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         dataset = DATASETS.build(each_once(settings.dataset))
     infos = [dataset.get_data_info(i) for i in range(len(dataset))]

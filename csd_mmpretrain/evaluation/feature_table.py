@@ -117,10 +117,12 @@ def _probes(train: LabelledFeatures, test: LabelledFeatures,
     """Fit a probe for each part, and one alone where parts are the same."""
     rows, notes, groups = [], [], []
     for fraction in sorted(fractions):
-        chosen = sorted({
-            tuple(fraction_indices(train.labels.tolist(), fraction, seed))
+        chosen = [
+            fraction_indices(train.labels.tolist(), fraction, seed)
             for seed in seeds
-        })
+        ]
+        if all(indices == chosen[0] for indices in chosen):
+            chosen = chosen[:1]
         if groups and groups[-1][1] == chosen:
             groups[-1][0].append(fraction)
         else:
@@ -142,8 +144,10 @@ def _probes(train: LabelledFeatures, test: LabelledFeatures,
         notes.append(
             'The linear probe is logistic regression on features of images '
             'that are not augmented, its penalty chosen by cross-validation '
-            f'on the training images; mean and standard deviation over '
-            f'{len(seeds)} choices of the labelled images.')
+            'on the training images.')
+    if any(len(chosen) > 1 for _, chosen in groups):
+        notes.append('Of parts of the labels, mean and standard deviation '
+                     f'over {len(seeds)} choices of the images.')
     return FeatureTable(rows, notes)
 
 

@@ -124,12 +124,15 @@ def _pool(model: BaseModel,
     if feats.dim() == 3:
         return feats[:, 0] if _has_class_token(model) else feats.mean(1)
     if feats.dim() == 4:
-        layout = getattr(getattr(model, 'neck', None), 'layout', 'nchw')
+        neck = getattr(model, 'neck', None)
+        layout = getattr(model, 'layout', getattr(neck, 'layout', 'nchw'))
         return feats.mean((1, 2) if layout == 'nhwc' else (2, 3))
     return feats
 
 
 def _has_class_token(model: BaseModel) -> bool:
+    if hasattr(model, 'num_prefix_tokens'):  # CMD
+        return model.num_prefix_tokens > 0
     backbone = model.backbone
     timm_model = getattr(backbone, 'timm_model', None)
     if timm_model is not None:

@@ -37,7 +37,8 @@ def retrieval_rows(features: torch.Tensor,
         num (int): Queries at most, evenly spread. Defaults to 8.
         shown (int): Gallery images per query at most. Defaults to 5.
         wrong_first (bool): Take queries whose nearest image is wrong first,
-            those that are surest of it before others. Defaults to False.
+            those that are surest of it before others, and none that has no
+            image of its class to find. Defaults to False.
 
     Returns:
         list[RetrievalRow]: One per query.
@@ -57,7 +58,11 @@ def retrieval_rows(features: torch.Tensor,
     cosines, labels = cosines.cpu().numpy(), labels.cpu().numpy()
     right = labels[found] == labels[split.queries.numpy()][:, None]
     if wrong_first:
-        order = np.lexsort((-cosines[:, 0], right[:, 0]))[:num]
+        order = np.lexsort((-cosines[:, 0], right[:, 0]))
+        counts = np.bincount(
+            labels[split.gallery.numpy()], minlength=labels.max() + 1)
+        possible = counts[labels[split.queries.numpy()]] > (own is not None)
+        order = order[possible[order]][:num]
     else:
         order = spread(len(found), num)
 

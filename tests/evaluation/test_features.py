@@ -73,6 +73,30 @@ def test_pools_what_the_backbone_gives(output, neck, expected):
     assert features.tolist() == [expected]
 
 
+@pytest.mark.parametrize('layout, prefix, output, expected', [
+    ('nchw', 0, torch.arange(8.).view(1, 2, 2, 2), [1.5, 5.5]),
+    ('nhwc', 0, torch.arange(8.).view(1, 2, 2, 2), [3, 4]),
+    ('tokens', 0, torch.arange(6.).view(1, 3, 2), [2, 3]),
+    ('tokens', 1, torch.arange(6.).view(1, 3, 2), [0, 1]),
+])
+def test_pools_as_a_self_supervised_model_says(layout, prefix, output,
+                                               expected):
+    model = MODELS.build(
+        dict(
+            type='CMD',
+            data_preprocessor=dict(type='SelfSupDataPreprocessor'),
+            backbone=dict(type='MobileNetV2', widen_factor=0.25),
+            neck=dict(type='CMDNeck', in_channels=2, num_prototypes=4),
+            head=dict(
+                type='CMDHead', num_prototypes=4, image_weight=1.,
+                region_weight=0., inter_weight=0.),
+            layout=layout,
+            num_prefix_tokens=prefix))
+    model.extract_feat = lambda images: (output, )
+    features, _ = collect_features(model, _batches([1]))
+    assert features.tolist() == [expected]
+
+
 def test_errors():
     model = _model()
     with pytest.raises(ValueError, match='gives no batch'):

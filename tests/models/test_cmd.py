@@ -320,6 +320,10 @@ def test_no_waiting():
 @pytest.mark.parametrize('changes, message', [
     (dict(region_neck=None), 'no `region_neck`'),
     (dict(head=DINO), 'of no use'),
+    (dict(
+        head=dict(HEAD, inter_weight=0.),
+        aggregator=dict(type='GatedAttentionBag', in_channels=C)),
+     'inter_weight=0. Set it, or aggregator=None'),
     (dict(neck=dict(NECK, num_prototypes=5)), 'the same number'),
     (dict(layout='chw'), 'unknown layout'),
     (dict(num_global_crops=0), 'at least 1'),

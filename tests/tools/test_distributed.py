@@ -66,6 +66,35 @@ def test_fsdp_trains_and_resumes(run_script, run_python, repo_root,
     assert 'unexpected key' not in done.stdout
 
 
+FROZEN = """
+_base_ = {base!r}
+default_hooks = dict(frozen_parts=dict(type='FrozenPartsHook'))
+find_unused_parameters = {find}
+"""
+
+
+def test_frozen_parts(run_script, start_script, tiny_config, tmp_path):
+    config = tmp_path / 'frozen.py'
+    config.write_text(FROZEN.format(base=str(tiny_config), find=True))
+    log = run_script('dist_train.sh', config, 2, '--work-dir',
+                     tmp_path / 'work')
+    assert 'Epoch(train) [2][2/2]' in log
+    states = [
+        torch.load(tmp_path / f'work/epoch_{n}.pth')['state_dict']
+        for n in (1, 2)
+    ]
+    moved = {
+        name.split('.')[0]
+        for name, value in states[0].items()
+        if not torch.equal(value, states[1][name])
+    }
+    assert 'head' in moved and 'backbone' not in moved
+    config.write_text(FROZEN.format(base=str(tiny_config), find=False))
+    log, _ = start_script('dist_train.sh', config, 2, '--work-dir',
+                          tmp_path / 'not').communicate()
+    assert 'Write `find_unused_parameters = True` into the config' in log
+
+
 @pytest.mark.skipif(
     not torch.cuda.is_available(), reason='SyncBN and NCCL need a GPU')
 @pytest.mark.parametrize('kind', ['sync_bn', 'fsdp'])

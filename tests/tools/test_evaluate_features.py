@@ -90,6 +90,16 @@ def test_the_command_that_users_know(run_python, tool, tiny_config,
                             f'{100 * expected.top5:.1f}']
 
 
+def test_images_are_as_the_models_test_wants_them(tiny_config):
+    data = Config.fromfile(tiny_config)
+    pipeline = [dict(type='LoadImageFromFile'), dict(type='Resize', scale=20),
+                dict(type='PackInputs')]
+    for model, size in ((Config(dict(test_pipeline=pipeline)), 20),
+                        (Config(), 32), (None, 32)):
+        image = labelled_images(data, 'test', model).loader.dataset[0]
+        assert image['inputs'].shape == (3, size, size)
+
+
 def test_a_self_supervised_model(run_python, tool, tiny_config, tiny_data,
                                  repo_root, tmp_path):
     config = tmp_path / 'simsiam.py'
@@ -137,11 +147,15 @@ def test_what_is_shared_and_left_out_is_said():
     assert [row[1] for row in table.rows] == [
         '20', '20 (gallery)', '4', '8', '20']
     assert '±' in table.rows[2][3] and '±' not in table.rows[4][3]
-    left_out, queries, shared, probe = table.notes
+    left_out, queries, shared, probe, spread = table.notes
     assert left_out == ('kNN with k = 50 is left out: there are 20 training '
                         'images.')
     assert '1 queries have no image of their class' in queries
     assert shared.startswith('1, 20 % of the labels are the same 4 images')
     assert 'not augmented' in probe
+    assert 'over 2 choices' in spread
+    notes = feature_table(train, test, (5, ), protocols=(), fractions=(1, ),
+                          seeds=(0, 1)).notes
+    assert not any('choices' in note for note in notes)
     with pytest.raises(ValueError, match='the gallery has 20 images'):
         feature_table(train, test, ks=(50, ))

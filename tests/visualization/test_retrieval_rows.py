@@ -57,6 +57,19 @@ def test_wrong_ones_first(paths):
     assert found == [(5, [1]), (4, [0])]
 
 
+def test_queries_that_can_find_nothing_are_not_wrong(paths):
+    features = torch.tensor([[1., 0], [1, 0.1], [1, 0.2], [0, 1]])
+    for protocol, labels, queries in (
+            ('train-gallery', [0, 1, 2, 1], [3]),
+            ('leave-one-out', [0, 0, 1, 0], [1, 3])):
+        rows = retrieval_rows(
+            features, torch.tensor(labels), paths[:4],
+            2 if protocol == 'train-gallery' else 1, protocol,
+            wrong_first=True)
+        found = [int(row.query[0, 0, 0]) // 10 for row in rows]
+        assert sorted(found) == queries
+
+
 def test_an_image_without_a_file(paths):
     with pytest.raises(FileNotFoundError, match='dataset names none'):
         rows_of(['', *paths[1:]], 'train-gallery')

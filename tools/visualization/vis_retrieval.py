@@ -39,7 +39,8 @@ def parse_args() -> argparse.Namespace:
         '--data-config',
         metavar='CONFIG',
         help='a classification config that has the data, where that of the '
-        'model has no labels or no test data')
+        'model has no labels or no test data; images are loaded as the '
+        "model's test_pipeline says, where it has one")
     parser.add_argument(
         '--protocol',
         choices=PROTOCOLS,
@@ -78,7 +79,7 @@ def main() -> None:
     args = parse_args()
     cfg = load_config(args.config, args.cfg_options)
     data = cfg if args.data_config is None else load_config(args.data_config)
-    images = {split: labelled_images(data, split)
+    images = {split: labelled_images(data, split, cfg)
               for split in ('test', 'train')}
     model = load_model(cfg, args.checkpoint, args.device).model
     features, labels, paths = [], [], []

@@ -18,7 +18,8 @@ class FrozenPartsHook(Hook):
     step, so that batch norm keeps its statistics and nothing is dropped. The
     ``frozen_stages`` of mmpretrain's backbones leave something out in some
     (the last convolution of MobileNetV2), and are not there in others
-    (TIMMBackbone).
+    (TIMMBackbone). With several processes the config needs
+    ``find_unused_parameters = True``.
 
     Args:
         parts (Sequence[str]): Their names in the model. Defaults to
@@ -26,7 +27,8 @@ class FrozenPartsHook(Hook):
 
     Raises:
         ValueError: Before the first step, if the model has no such part, or
-            nothing else that learns.
+            nothing else that learns, or several processes would wait for the
+            gradients of frozen parts.
 
     Source: choice.
 
@@ -34,6 +36,7 @@ class FrozenPartsHook(Hook):
         ::
 
             default_hooks = dict(frozen_parts=dict(type='FrozenPartsHook'))
+            find_unused_parameters = True
     """
 
     def __init__(self, parts: Sequence[str] = ('backbone', )) -> None:
@@ -45,6 +48,11 @@ class FrozenPartsHook(Hook):
         Args:
             runner (Runner): The runner of the training.
         """
+        if not getattr(runner.model, 'find_unused_parameters', True):
+            raise ValueError(
+                'FrozenPartsHook: several processes would wait for the '
+                'gradients of the frozen parts. Write '
+                '`find_unused_parameters = True` into the config.')
         model = unwrap(runner.model)
         named = dict(model.named_modules())
         missing = [part for part in self.parts if not named.get(part)]
@@ -61,6 +69,10 @@ class FrozenPartsHook(Hook):
                 f'FrozenPartsHook: with {", ".join(self.parts)} frozen, '
                 'nothing learns. Leave a part out.')
         loaded = {name for name, _, _ in pretrained_parts(model)}
+        loaded |= {  # how timm's models are asked for weights
+            part for part in self.parts
+            if runner.cfg.get('model', {}).get(part, {}).get('pretrained')
+        }
         if not runner._resume and not runner._load_from and not loaded:
             runner.logger.warning(
                 'FrozenPartsHook: the config names no pretrained weights, so '

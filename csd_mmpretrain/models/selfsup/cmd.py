@@ -121,6 +121,12 @@ class CMD(BaseSelfSupervisor):
                 'CMD: the `region_neck` is of no use, as the head has '
                 'region_weight=0 and inter_weight=0. Set one of them, or '
                 'region_neck=None.')
+        if self.aggregator is not None and not self.head.inter_weight and (
+                any(True for _ in self.aggregator.parameters())):
+            raise ValueError(
+                f'CMD: the aggregator {type(self.aggregator).__name__} learns '
+                'from the term across levels alone, which has inter_weight=0. '
+                'Set it, or aggregator=None.')
         for name in ('neck', 'region_neck'):
             neck = getattr(self, name)
             if neck is not None and (len(neck.prototypes)
