@@ -91,7 +91,7 @@ def test_frozen_parts(run_script, start_script, tiny_config, tmp_path):
     assert 'head' in moved and 'backbone' not in moved
     config.write_text(FROZEN.format(base=str(tiny_config), find=False))
     log, _ = start_script('dist_train.sh', config, 2, '--work-dir',
-                          tmp_path / 'not').communicate()
+                          tmp_path / 'not').communicate(timeout=300)
     assert 'Write `find_unused_parameters = True` into the config' in log
 
 

@@ -116,7 +116,7 @@ def test_identity_alone_is_no_augmentation(scores):
 def test_views_are_averaged(scores, single_views, views, places, mirrors):
     expected = np.mean([single_views[place, mirror] for place in places
                         for mirror in mirrors], axis=0)
-    np.testing.assert_allclose(scores[views], expected, atol=1e-4)
+    np.testing.assert_allclose(scores[views], expected, atol=1e-5)
     assert abs(scores[views] - scores['none']).max() > 0.01
 
 
