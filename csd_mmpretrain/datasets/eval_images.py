@@ -88,11 +88,12 @@ def spread_items(dataset: Dataset, pipeline: Compose, num: int) -> List[dict]:
     return [pipeline(info) for info in infos]
 
 
-def eval_pipeline(cfg: Config) -> Compose:
+def eval_pipeline(*cfgs: Config) -> Compose:
     """Build the pipeline that a config tests with.
 
     Args:
-        cfg (Config): The whole config.
+        *cfgs (Config): Whole configs; the first that says how it tests is
+            taken.
 
     Returns:
         Compose: That of ``test_dataloader``; of ``val_dataloader`` where the
@@ -100,35 +101,24 @@ def eval_pipeline(cfg: Config) -> Compose:
         pre-training.
 
     Raises:
-        ValueError: If the config has none of them.
+        ValueError: If no config has one of them.
     """
-    pipeline = eval_steps(cfg)
-    if pipeline is None:
-        raise ValueError('The config has no test_dataloader and no '
-                         'val_dataloader whose dataset has a `pipeline`, with '
-                         'which images are loaded, and no `test_pipeline`. '
-                         'Add one.')
-    with DefaultScope.overwrite_default_scope('mmpretrain'):
-        return Compose(deepcopy(pipeline))
+    for steps in filter(None, map(_eval_steps, cfgs)):
+        with DefaultScope.overwrite_default_scope('mmpretrain'):
+            return Compose(deepcopy(steps))
+    raise ValueError('The config has no test_dataloader and no val_dataloader '
+                     'whose dataset has a `pipeline`, with which images are '
+                     'loaded, and no `test_pipeline`. Add one.')
 
 
-def eval_steps(cfg: Config) -> Optional[List[dict]]:
-    """Find the settings of the pipeline that a config tests with.
-
-    Args:
-        cfg (Config): The whole config.
-
-    Returns:
-        list[dict] | None: As for :func:`eval_pipeline`; None where the config
-        has none.
-    """
-    pipeline = cfg.get('test_pipeline')
+def _eval_steps(cfg: Config) -> Optional[List[dict]]:
+    steps = cfg.get('test_pipeline')
     for name in ('val_dataloader', 'test_dataloader'):
         dataset = (cfg.get(name) or {}).get('dataset')
         while dataset and 'pipeline' not in dataset:
             dataset = dataset.get('dataset')
-        pipeline = dataset['pipeline'] if dataset else pipeline
-    return pipeline
+        steps = dataset['pipeline'] if dataset else steps
+    return steps
 
 
 class EvalImages(Dataset):

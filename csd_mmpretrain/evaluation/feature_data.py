@@ -12,7 +12,6 @@ from csd_mmpretrain.datasets.eval_images import (
     EvalImages,
     each_once,
     eval_pipeline,
-    eval_steps,
 )
 from csd_mmpretrain.datasets.image_files import find_broken_images
 
@@ -73,8 +72,7 @@ def labelled_images(cfg: Config,
             'config that has them with `--data-config CONFIG`.')
     check_dataset_folders(cfg, (name, ))
     settings = cfg[name]
-    own = model_cfg is not None and eval_steps(model_cfg) is not None
-    pipeline = eval_pipeline(model_cfg if own else cfg)
+    pipeline = eval_pipeline(model_cfg or cfg, cfg)
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         dataset = DATASETS.build(each_once(settings.dataset))
     infos = [dataset.get_data_info(i) for i in range(len(dataset))]

@@ -122,7 +122,7 @@ class CMD(BaseSelfSupervisor):
                 'region_weight=0 and inter_weight=0. Set one of them, or '
                 'region_neck=None.')
         if self.aggregator is not None and not self.head.inter_weight and (
-                any(True for _ in self.aggregator.parameters())):
+                list(self.aggregator.parameters())):
             raise ValueError(
                 f'CMD: the aggregator {type(self.aggregator).__name__} learns '
                 'from the term across levels alone, which has inter_weight=0. '
