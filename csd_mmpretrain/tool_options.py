@@ -52,7 +52,7 @@ def add_dpi(parser: ArgumentParser, default: int = 200) -> None:
 
 def check_positive(parser: ArgumentParser, args: Namespace,
                    *names: str) -> None:
-    """End a program with an error if a number is below 1.
+    """End a program with an error if a number is given and below 1.
 
     Args:
         parser (ArgumentParser): The tool's.
@@ -61,9 +61,9 @@ def check_positive(parser: ArgumentParser, args: Namespace,
     """
     for name in names:
         value = getattr(args, name)
-        if value < 1:
-            parser.error(f'--{name.replace("_", "-")} {value}: '
-                         'must be at least 1.')
+        if value is not None and value < 1:
+            parser.error(f'--{name.replace("_", "-")} {value}: it must be at '
+                         'least 1.')
 
 
 def add_table_and_figure(parser: ArgumentParser, table: str,

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import torch
+from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 
 import csd_mmpretrain  # noqa: F401  registers everything
@@ -21,6 +22,7 @@ from csd_mmpretrain.benchmark.accuracy_table import (
 )
 from csd_mmpretrain.benchmark.suite import load_suite
 from csd_mmpretrain.cores import usable_cores
+from csd_mmpretrain.tool_options import check_positive
 
 
 def parse_args() -> argparse.Namespace:
@@ -77,8 +79,7 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help='train nothing; write the table of what has a result')
     args = parser.parse_args()
-    if args.jobs < 1:
-        parser.error(f'--jobs {args.jobs}: it must be at least 1.')
+    check_positive(parser, args, 'jobs')
     return args
 
 
@@ -86,6 +87,8 @@ def main() -> None:
     """Train what is missing and write the table."""
     args = parse_args()
     init_default_scope('mmpretrain')
+    # mmengine has a line for each config that reads an environment variable.
+    MMLogger.get_instance('benchmark_accuracy', log_level='WARNING')
     suite = load_suite(args.suite)
     if args.seeds:
         suite = suite._replace(seeds=args.seeds)

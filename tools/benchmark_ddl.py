@@ -10,6 +10,7 @@ from csd_mmpretrain.benchmark.ddl_benchmark import (
     contenders,
     format_ddl_table,
 )
+from csd_mmpretrain.tool_options import check_positive
 
 
 def parse_args() -> argparse.Namespace:
@@ -46,10 +47,7 @@ def parse_args() -> argparse.Namespace:
         help='leave CrossBatchMemory out, which copies the queue and lists '
         'all pairs')
     args = parser.parse_args()
-    for name in ('batch_size', 'channels', 'iters'):
-        if getattr(args, name) < 1:
-            parser.error(f'--{name.replace("_", "-")} {getattr(args, name)}: '
-                         'it must be at least 1.')
+    check_positive(parser, args, 'batch_size', 'channels', 'iters')
     if min(args.queue_lens) < 2 * args.batch_size:
         parser.error(f'--queue-lens {min(args.queue_lens)}: it must be at '
                      'least two views of a batch, '

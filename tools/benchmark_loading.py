@@ -7,7 +7,7 @@ from csd_mmpretrain.benchmark.loading_benchmark import (
 )
 from csd_mmpretrain.engine.data_root import check_dataset_folders
 from csd_mmpretrain.engine.run_options import load_config
-from csd_mmpretrain.tool_options import add_cfg_options
+from csd_mmpretrain.tool_options import add_cfg_options, check_positive
 
 
 def parse_args() -> argparse.Namespace:
@@ -31,10 +31,7 @@ def parse_args() -> argparse.Namespace:
         '--repeats', type=int, default=5, help='times each is measured (5)')
     add_cfg_options(parser)
     args = parser.parse_args()
-    for name in ('images', 'repeats'):
-        if getattr(args, name) < 1:
-            parser.error(f'--{name} {getattr(args, name)}: it must be at '
-                         'least 1.')
+    check_positive(parser, args, 'images', 'repeats')
     return args
 
 

@@ -11,7 +11,7 @@ from csd_mmpretrain.benchmark.step_benchmark import (
     format_table,
 )
 from csd_mmpretrain.engine.run_options import load_config
-from csd_mmpretrain.tool_options import add_cfg_options
+from csd_mmpretrain.tool_options import add_cfg_options, check_positive
 
 
 def parse_args() -> argparse.Namespace:
@@ -44,11 +44,7 @@ def parse_args() -> argparse.Namespace:
         help='mixed precision: float16 on a GPU, bfloat16 on a CPU')
     add_cfg_options(parser)
     args = parser.parse_args()
-    for name in ('batch_size', 'img_size', 'iters'):
-        value = getattr(args, name)
-        if value is not None and value < 1:
-            parser.error(f'--{name.replace("_", "-")} {value}: it must be at '
-                         'least 1.')
+    check_positive(parser, args, 'batch_size', 'img_size', 'iters')
     if args.device == 'cuda' and not torch.cuda.is_available():
         parser.error('--device cuda: torch finds no GPU.')
     return args

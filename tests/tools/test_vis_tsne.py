@@ -94,7 +94,8 @@ def test_errors(options, message, run):
 
 @pytest.mark.parametrize('options, message', [
     (['--n-iter', '100'], '--n-iter 100: at least 250'),
-    (['--out', 'tsne.svg'], '--out: tsne.svg: the name must end in .png'),
+    (['--out', 'tsne.svg'],
+     '--out: tsne.svg: the name must end in .png or .pdf'),
 ])
 def test_wrong_options(options, message, run, capsys):
     with pytest.raises(SystemExit):

@@ -19,6 +19,7 @@ from csd_mmpretrain.evaluation.tables import markdown_table, write_table
 from csd_mmpretrain.tool_options import (
     add_cfg_options,
     add_table_and_figure,
+    check_positive,
 )
 from csd_mmpretrain.visualization.reliability_figure import draw_reliability
 
@@ -50,8 +51,7 @@ def parse_args() -> argparse.Namespace:
     add_table_and_figure(parser, 'the table', 'the reliability diagram')
     add_cfg_options(parser)
     args = parser.parse_args()
-    if args.bins < 1:
-        parser.error(f'--bins {args.bins}: it must be at least 1.')
+    check_positive(parser, args, 'bins')
     result = args.ckpt_or_result.endswith(('.pkl', '.pickle'))
     source = args.temperature_from
     if source == 'val' and result:

@@ -20,7 +20,11 @@ from csd_mmpretrain.evaluation.predictions import (
     load_predictions,
 )
 from csd_mmpretrain.evaluation.tables import markdown_table, write_table
-from csd_mmpretrain.tool_options import add_cfg_options, add_dpi
+from csd_mmpretrain.tool_options import (
+    add_cfg_options,
+    add_dpi,
+    check_positive,
+)
 from csd_mmpretrain.visualization.confusion_figure import draw_confusion
 from csd_mmpretrain.visualization.pair_images import (
     pair_images,
@@ -91,9 +95,7 @@ def parse_args() -> argparse.Namespace:
     add_dpi(parser)
     add_cfg_options(parser)
     args = parser.parse_args()
-    for option in ('top', 'pair_images'):
-        if getattr(args, option) < 1:
-            parser.error(f'--{option.replace("_", "-")} must be at least 1.')
+    check_positive(parser, args, 'top', 'pair_images')
     for option, endings in (('out', MATRIX_FILES), ('show_path', FIGURES),
                             ('pairs_path', FIGURES),
                             ('pairs_out', ('.md', '.csv'))):

@@ -17,7 +17,7 @@ from csd_mmpretrain.deployment.export_files import check_format
 from csd_mmpretrain.engine.data_root import check_dataset_folders
 from csd_mmpretrain.engine.run_options import load_config
 from csd_mmpretrain.engine.trained_model import load_model
-from csd_mmpretrain.tool_options import add_cfg_options
+from csd_mmpretrain.tool_options import add_cfg_options, check_positive
 
 
 def parse_args() -> argparse.Namespace:
@@ -79,11 +79,7 @@ def parse_args() -> argparse.Namespace:
         help='the largest difference from the model that is allowed (1e-4)')
     add_cfg_options(parser)
     args = parser.parse_args()
-    for name in ('num', 'batch_size'):
-        value = getattr(args, name)
-        if value is not None and value < 1:
-            parser.error(f'--{name.replace("_", "-")} {value}: must be at '
-                         'least 1.')
+    check_positive(parser, args, 'num', 'batch_size')
     return args
 
 

@@ -7,7 +7,12 @@ from PIL import Image
 from csd_mmpretrain.datasets.eval_images import file_items
 from csd_mmpretrain.engine.run_options import load_config
 from csd_mmpretrain.engine.trained_model import load_model
-from csd_mmpretrain.tool_options import add_cfg_options, add_device, add_dpi
+from csd_mmpretrain.tool_options import (
+    add_cfg_options,
+    add_device,
+    add_dpi,
+    check_positive,
+)
 from csd_mmpretrain.visualization.cam import (
     METHODS,
     cam_rows,
@@ -114,10 +119,7 @@ def parse_args() -> argparse.Namespace:
     add_dpi(parser, 150)
     add_cfg_options(parser)
     args = parser.parse_args()
-    for name in ('num', 'columns'):
-        value = getattr(args, name)
-        if value is not None and value < 1:
-            parser.error(f'--{name} {value}: at least 1 is needed.')
+    check_positive(parser, args, 'num', 'columns')
     if args.headings is None and args.compare is not None:
         args.headings = [_name(args.config), _name(args.compare[0])]
     models = 1 if args.compare is None else 2
