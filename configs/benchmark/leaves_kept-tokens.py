@@ -1,17 +1,34 @@
-"""A small ViT from scratch: the second pass on the kept patches alone."""
+"""The second pass on the kept patches alone, fine-tuning a small ViT.
+
+The weights are those of configs/csdnet/demo_vit_start.py: `--weights` names
+its checkpoint.
+"""
 baseline = 'full'
 seeds = [1, 2, 3]
 
 options = {
     'train_dataloader.num_workers': 0,
     'val_dataloader.num_workers': 0,
+    'model.neck.gating': 'multiply',
+    'optim_wrapper.optimizer.lr': 3e-4,
+    'train_cfg.max_epochs': 15,
+    'train_cfg.val_interval': 15,
+    'param_scheduler.1.end': 15,
 }
-_second_pass = 'default_hooks.ssdp.second_pass'
+_hook = 'default_hooks.ssdp'
 
 runs = {
-    'full': dict(title='full', config='../csdnet/demo_vit.py'),
+    'plain': dict(
+        title='one view',
+        config='../csdnet/demo_vit.py',
+        options={
+            f'{_hook}.enabled': False,
+            'model.head.ssdt': None,
+            'model.head.ddl': None,
+        }),
+    'full': dict(title='full second pass', config='../csdnet/demo_vit.py'),
     'kept-tokens': dict(
         title='kept tokens',
         config='../csdnet/demo_vit.py',
-        options={_second_pass: 'kept_tokens'}),
+        options={f'{_hook}.second_pass': 'kept_tokens'}),
 }
