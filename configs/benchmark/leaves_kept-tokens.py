@@ -19,7 +19,7 @@ _hook = 'default_hooks.ssdp'
 
 runs = {
     'plain': dict(
-        title='one view',
+        title='one view, half the compute',
         config='../csdnet/demo_vit.py',
         options={
             f'{_hook}.enabled': False,

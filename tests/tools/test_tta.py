@@ -116,7 +116,8 @@ def test_identity_alone_is_no_augmentation(scores):
 def test_views_are_averaged(scores, single_views, views, places, mirrors):
     expected = np.mean([single_views[place, mirror] for place in places
                         for mirror in mirrors], axis=0)
-    np.testing.assert_allclose(scores[views], expected, atol=1e-5)
+    # Logits of up to 80: their rounding moves a score by some 1e-5.
+    np.testing.assert_allclose(scores[views], expected, atol=1e-4)
     assert abs(scores[views] - scores['none']).max() > 0.01
 
 
