@@ -16,6 +16,8 @@ options = {
     'param_scheduler.1.end': 15,
 }
 _hook = 'default_hooks.ssdp'
+_residual = {'model.neck.gating': 'residual'}
+_kept_tokens = {f'{_hook}.second_pass': 'kept_tokens'}
 
 runs = {
     'plain': dict(
@@ -30,5 +32,13 @@ runs = {
     'kept-tokens': dict(
         title='kept tokens',
         config='../csdnet/demo_vit.py',
-        options={f'{_hook}.second_pass': 'kept_tokens'}),
+        options=_kept_tokens),
+    'full-residual': dict(
+        title='full second pass, gating: residual',
+        config='../csdnet/demo_vit.py',
+        options=_residual),
+    'kept-tokens-residual': dict(
+        title='kept tokens, gating: residual',
+        config='../csdnet/demo_vit.py',
+        options={**_kept_tokens, **_residual}),
 }
