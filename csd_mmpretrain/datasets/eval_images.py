@@ -103,12 +103,15 @@ def eval_pipeline(*cfgs: Config) -> Compose:
     Raises:
         ValueError: If no config has one of them.
     """
-    for steps in filter(None, map(_eval_steps, cfgs)):
-        with DefaultScope.overwrite_default_scope('mmpretrain'):
-            return Compose(deepcopy(steps))
-    raise ValueError('The config has no test_dataloader and no val_dataloader '
-                     'whose dataset has a `pipeline`, with which images are '
-                     'loaded, and no `test_pipeline`. Add one.')
+    known = (_eval_steps(cfg) for cfg in cfgs)
+    steps = next((steps for steps in known if steps is not None), None)
+    if steps is None:
+        raise ValueError('The config has no test_dataloader and no '
+                         'val_dataloader whose dataset has a `pipeline`, with '
+                         'which images are loaded, and no `test_pipeline`. '
+                         'Add one.')
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        return Compose(deepcopy(steps))
 
 
 def _eval_steps(cfg: Config) -> Optional[List[dict]]:
