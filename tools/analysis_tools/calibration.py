@@ -51,7 +51,7 @@ def parse_args() -> argparse.Namespace:
     add_table_and_figure(parser, 'the table', 'the reliability diagram')
     add_cfg_options(parser)
     args = parser.parse_args()
-    check_positive(parser, args, 'bins')
+    check_positive(parser, args, 'bins', 'dpi')
     result = args.ckpt_or_result.endswith(('.pkl', '.pickle'))
     source = args.temperature_from
     if source == 'val' and result:

@@ -95,7 +95,7 @@ def parse_args() -> argparse.Namespace:
     add_dpi(parser)
     add_cfg_options(parser)
     args = parser.parse_args()
-    check_positive(parser, args, 'top', 'pair_images')
+    check_positive(parser, args, 'top', 'pair_images', 'dpi')
     for option, endings in (('out', MATRIX_FILES), ('show_path', FIGURES),
                             ('pairs_path', FIGURES),
                             ('pairs_out', ('.md', '.csv'))):
