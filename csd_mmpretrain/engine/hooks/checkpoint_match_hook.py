@@ -13,6 +13,7 @@ from ..checkpoint_match import (
     describe_match,
     load_and_compare,
     num_classes_of,
+    queue_names,
     without_training_state,
 )
 from ..pretrained import local_path, read_names
@@ -45,8 +46,9 @@ class CheckpointMatchHook(Hook):
     - a test or a resume stops if tensors are missing or of another shape, or
       the number of classes is not that of the data. What only training uses
       (the queue of ``DDLQueueLoss``) is left out of a test;
-    - fine-tuning (``load_from``) warns of what is not taken over, and stops
-      if nothing is;
+    - fine-tuning (``load_from``) starts with an empty queue, as the other
+      training may have had other classes, warns of all else that is not
+      taken over, and stops if nothing is;
     - a warning tells if the names of the classes are not those of the data.
 
     Raises:
@@ -94,7 +96,13 @@ class CheckpointMatchHook(Hook):
             (re.sub(r'^module\.', '', name), value)
             for name, value in loaded.items())
         state_dict._metadata = getattr(loaded, '_metadata', None)
+        own = queue_names(model) if stage == 'fine-tuning' else []
+        for name in own:
+            state_dict.pop(name, None)
+            checkpoint.get('ema_state_dict', {}).pop(f'module.{name}', None)
         match = load_and_compare(model, state_dict)
+        match = match._replace(
+            missing=[name for name in match.missing if name not in own])
         if stage == 'test':
             match = without_training_state(match)
         # EMAHook takes all or nothing, and mmengine would print the rest.
