@@ -155,6 +155,12 @@ def test_queue_survives_a_checkpoint():
     assert first(views, labels)['loss_qc'] == second(views, labels)['loss_qc']
 
 
+def test_nothing_is_remembered_outside_training():
+    loss = DDLQueueLoss(feat_dim=4, queue_len=8).eval()
+    loss(torch.rand(2, 3, 4), torch.tensor([0, 1, 1]))
+    assert (loss.queue.labels == -1).all() and not loss.queue.features.any()
+
+
 def test_backward_after_the_queue_was_written():
     loss = DDLQueueLoss(4, 6)
     views = torch.randn(2, 3, 4, requires_grad=True)

@@ -111,7 +111,8 @@ class DDLQueueLoss(BaseModule):
 
     Anchors are both views of the batch. Keys are the queue and both views of
     the whole batch (over all ranks), without the anchor itself and without
-    gradient. After the loss, the batch enters the queue. All in float32.
+    gradient. After the loss, a batch in training enters the queue. All in
+    float32.
 
     Args:
         feat_dim (int): Channels C of the features, those of the neck.
@@ -170,7 +171,7 @@ class DDLQueueLoss(BaseModule):
 
     def forward(self, views: torch.Tensor,
                 labels: torch.Tensor) -> Dict[str, torch.Tensor]:
-        """Compute the loss, then remember the batch.
+        """Compute the loss, then remember the batch, if in training.
 
         Args:
             views (Tensor): (V, B, C), the features of V = 1 or 2 views, the
@@ -209,8 +210,9 @@ class DDLQueueLoss(BaseModule):
             grad * (views - views.detach())).sum() / loss.numel()
 
         in_batch = (labels[:, None] == all_labels).sum(1) - 1
-        remembered = len(keys) if self.enqueue == 'both' else len(key_labels)
-        self.queue.enqueue(keys[:remembered], all_labels[:remembered])
+        if self.training:
+            kept = len(keys) if self.enqueue == 'both' else len(key_labels)
+            self.queue.enqueue(keys[:kept], all_labels[:kept])
         return dict(
             loss_qc=self.loss_weight * loss,
             ddl_positives=(positives - in_batch).sum() / len(labels))
