@@ -219,9 +219,11 @@ def test_bad_options_are_named(option, message):
         DiscrepancyMaskView(**option)
 
 
-def test_one_position_is_an_error():
+@pytest.mark.parametrize('mode', ['keep', 'erase', 'crop', 'soft'])
+def test_one_position_is_an_error(mode):
     with pytest.raises(ValueError, match='1 x 1'):
-        discrepancy_mask(torch.rand(2, 1, 1), (32, 32))
+        DiscrepancyMaskView(mode)(torch.rand(2, 3, 32, 32),
+                                  torch.rand(2, 1, 1))
 
 
 def test_cells_larger_than_the_bounds_are_an_error():

@@ -77,15 +77,20 @@ def _upsample(pattern: torch.Tensor, size: Tuple[int, int]) -> torch.Tensor:
         pattern[:, None], size, mode='bilinear', align_corners=False)[:, 0]
 
 
-def _pixel_bounds(grid: Tuple[int, int], size: Tuple[int, int],
-                  area: Tuple[float, float]) -> Tuple[int, int]:
-    """Turn bounds of the kept share into pixels, if cells can meet them."""
-    (h, w), (height, width) = grid, size
+def _check_grid(grid: Tuple[int, int]) -> None:
+    h, w = grid
     if h * w < 2:
         raise ValueError(
             f'The pattern map is {h} x {w}, so it cannot tell one part of '
             'the image from another. Use a larger image or a backbone with '
             'a smaller stride.')
+
+
+def _pixel_bounds(grid: Tuple[int, int], size: Tuple[int, int],
+                  area: Tuple[float, float]) -> Tuple[int, int]:
+    """Turn bounds of the kept share into pixels, if cells can meet them."""
+    _check_grid(grid)
+    (h, w), (height, width) = grid, size
     pixels = height * width
     # 0.1 * 30 is a little more than 3.
     least = max(1, math.ceil(area[0] * pixels - 1e-6))
@@ -269,9 +274,14 @@ class DiscrepancyMaskView:
         Returns:
             tuple[Tensor, Tensor]: The second view, like ``images``, and the
             share of each image that it keeps, (B, ) float32.
+
+        Raises:
+            ValueError: If the map has one position only, or, but for
+                ``'soft'``, no number of cells meets ``area``.
         """
         size = images.shape[-2:]
         if self.mode == 'soft':
+            _check_grid(pattern.shape[1:])
             weights = _unit_range(_upsample(_lift(pattern.float()), size))
             return images * weights[:, None].to(images), weights.mean((1, 2))
         mask = self.mask(pattern, size)
