@@ -114,7 +114,7 @@ def read_run(folder: Path,
                cfg.get('randomness', {}).get('seed'),
                tuple(images) if isinstance(images, (list, tuple)) else None,
                scores, planned,
-               max(scores) + train.get('val_interval', 1) > planned)
+               max(scores) >= planned)
 
 
 def _group(folder: Path, pattern: Optional[str]) -> str:

@@ -12,7 +12,7 @@ from csd_mmpretrain.benchmark.run_logs import read_run, read_scores
 
 METRIC = 'accuracy/top1'
 CONFIG = """
-train_cfg = dict(by_epoch=True, max_epochs={epochs}, val_interval=1)
+train_cfg = dict(by_epoch=True, max_epochs={epochs}, val_interval=2)
 randomness = dict(seed={seed})
 train_dataloader = dict(dataset=dict(type='{kind}', {extra}))
 """
