@@ -1,4 +1,5 @@
 """Command-line options that many tools have."""
+import os
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from pathlib import Path
 
@@ -25,6 +26,19 @@ def add_cfg_options(parser: ArgumentParser) -> None:
         action=DictAction,
         metavar='KEY=VALUE',
         help='change settings of the config')
+
+
+def add_weights(parser: ArgumentParser) -> None:
+    """Add ``--weights``, for tools that start tools/train.py.
+
+    Args:
+        parser (ArgumentParser): The tool's.
+    """
+    parser.add_argument(
+        '--weights',
+        type=weights_file,
+        metavar='FILE',
+        help='pretrained weights for the backbone, as in tools/train.py')
 
 
 def add_device(parser: ArgumentParser) -> None:
@@ -114,6 +128,24 @@ def table_file(name: str) -> Path:
     if not name.endswith(('.md', '.csv')):
         raise ArgumentTypeError(f'{name}: the name must end in .md or .csv.')
     return Path(name)
+
+
+def weights_file(name: str) -> str:
+    """Check that weights are there, as the ``type`` of an option.
+
+    Args:
+        name (str): The file's name.
+
+    Returns:
+        str: The same.
+
+    Raises:
+        ArgumentTypeError: If there is no such file.
+    """
+    if not os.path.isfile(name):
+        raise ArgumentTypeError(
+            f'there is no file {name!r}. Give the path of a .pth checkpoint.')
+    return name
 
 
 def figure_file(name: str) -> str:

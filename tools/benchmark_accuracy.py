@@ -3,13 +3,13 @@ import argparse
 import sys
 from pathlib import Path
 
-import torch
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 
 import csd_mmpretrain  # noqa: F401  registers everything
 from csd_mmpretrain.benchmark.accuracy_plot import plot_rows
 from csd_mmpretrain.benchmark.accuracy_runs import (
+    describe_options,
     prepare_jobs,
     read_result,
     run_jobs,
@@ -21,8 +21,8 @@ from csd_mmpretrain.benchmark.accuracy_table import (
     write_csv,
 )
 from csd_mmpretrain.benchmark.suite import load_suite
-from csd_mmpretrain.cores import usable_cores
-from csd_mmpretrain.tool_options import check_positive
+from csd_mmpretrain.cores import usable_cores, usable_gpus
+from csd_mmpretrain.tool_options import add_weights, check_positive
 
 
 def parse_args() -> argparse.Namespace:
@@ -51,10 +51,7 @@ def parse_args() -> argparse.Namespace:
         '--gpus',
         help='numbers of the GPUs, such as 0,1 (all); one training each; '
         '"" for none')
-    parser.add_argument(
-        '--weights',
-        metavar='FILE',
-        help='pretrained weights for the backbones, as in tools/train.py')
+    add_weights(parser)
     parser.add_argument(
         '--amp', action='store_true', help='automatic mixed precision')
     parser.add_argument(
@@ -102,9 +99,7 @@ def main() -> None:
     results = read_earlier(args.earlier, jobs)
     failed = {}
     if not args.table_only:
-        gpus = args.gpus
-        if gpus is None:
-            gpus = ','.join(map(str, range(torch.cuda.device_count())))
+        gpus = usable_gpus() if args.gpus is None else args.gpus
         train = [str(Path(__file__).with_name('train.py'))]
         if args.weights:
             train += ['--weights', args.weights]
@@ -114,6 +109,7 @@ def main() -> None:
             [job for job in jobs if job.cell not in results
              and job.cell.method in (args.methods or names)],
             gpus.split(',') if gpus else [None] * args.jobs, train,
+            describe_options(args.weights, amp=args.amp),
             args.keep_checkpoints)
     own = {job.cell: read_result(job) for job in jobs}
     results.update((cell, result) for cell, result in own.items() if result)
@@ -122,7 +118,7 @@ def main() -> None:
         table = format_rows(rows)
         out.joinpath('table.md').write_text(table + '\n', encoding='utf-8')
         write_csv(results, out / 'results.csv')
-        plot_rows(rows, out / 'plot.png', suite.metric)
+        plot_rows(rows, out / 'plot.png', suite)
         print(f'\n{table}\n\n{out}: table.md, results.csv, plot.png')
     for cell, log in failed.items():
         print(f'\n{cell.path} failed; its log ends:\n{log}', file=sys.stderr)

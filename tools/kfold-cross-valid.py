@@ -10,7 +10,11 @@ from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
 
 import csd_mmpretrain  # noqa: F401  registers everything
-from csd_mmpretrain.benchmark.accuracy_runs import read_result, run_jobs
+from csd_mmpretrain.benchmark.accuracy_runs import (
+    describe_options,
+    read_result,
+    run_jobs,
+)
 from csd_mmpretrain.benchmark.kfold import (
     HEADER,
     fold_jobs,
@@ -18,8 +22,10 @@ from csd_mmpretrain.benchmark.kfold import (
     launch_command,
     summarise_folds,
 )
+from csd_mmpretrain.cores import usable_gpus
 from csd_mmpretrain.engine.run_options import LAUNCHERS
 from csd_mmpretrain.evaluation.tables import markdown_table
+from csd_mmpretrain.tool_options import add_weights
 
 # Passed on to tools/train.py as they are.
 FLAGS = ('amp', 'auto_scale_lr', 'no_pin_memory', 'no_persistent_workers')
@@ -81,10 +87,7 @@ def parse_args() -> argparse.Namespace:
         '--no-persistent-workers',
         action='store_true',
         help='start the data workers anew for every epoch')
-    parser.add_argument(
-        '--weights',
-        metavar='FILE',
-        help='pretrained weights for the backbone, as in tools/train.py')
+    add_weights(parser)
     parser.add_argument(
         '--metric',
         default='accuracy/top1',
@@ -154,11 +157,12 @@ def main() -> None:
                      args.metric, not args.no_validate, args.cfg_options)
     failed = {}
     if not args.summary:
-        gpus = ','.join(map(str, range(torch.cuda.device_count())))
         failed = run_jobs(
             [job for job in jobs if args.fold in (None, job.cell.split)],
-            [os.environ.get('CUDA_VISIBLE_DEVICES', gpus) if gpus else None],
+            [usable_gpus() or None],
             train_arguments(args),
+            describe_options(args.weights, amp=args.amp,
+                             auto_scale_lr=args.auto_scale_lr),
             keep_checkpoints=True,
             launch=launch_command(args.launcher, args.num_processes),
             processes=1 if args.launcher == 'none' else args.num_processes)

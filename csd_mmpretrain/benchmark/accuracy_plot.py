@@ -4,9 +4,10 @@ from statistics import mean
 from typing import Sequence
 
 from .accuracy_table import Row, paired_interval
+from .suite import Suite
 
 
-def plot_rows(rows: Sequence[Row], path: Path, metric: str) -> None:
+def plot_rows(rows: Sequence[Row], path: Path, suite: Suite) -> None:
     """Draw the differences of the methods to the baseline.
 
     A dot for each seed and split, a diamond for the mean, and its 95 %
@@ -16,7 +17,7 @@ def plot_rows(rows: Sequence[Row], path: Path, metric: str) -> None:
         rows (Sequence[Row]): Of ``make_rows``; that of the baseline is the
             line at 0.
         path (Path): The picture; its ending names the format.
-        metric (str): What is measured.
+        suite (Suite): Names baseline and metric.
 
     Raises:
         ImportError: If matplotlib is missing.
@@ -26,8 +27,8 @@ def plot_rows(rows: Sequence[Row], path: Path, metric: str) -> None:
     except ImportError as error:
         raise ImportError('The plot needs matplotlib: '
                           'pip install "csd_mmpretrain[bench]".') from error
-    baseline = next(
-        (row.method.title for row in rows if not row.differences), '')
+    baseline = next(method.title for method in suite.methods
+                    if method.name == suite.baseline)
     rows = [row for row in rows if row.differences]
     figure = Figure(figsize=(7, 1 + 0.25 * len(rows)), layout='constrained')
     axes = figure.add_subplot()
@@ -45,7 +46,7 @@ def plot_rows(rows: Sequence[Row], path: Path, metric: str) -> None:
         range(len(rows)),
         [f'{row.method.title} ({len(row.differences)})' for row in rows])
     axes.set_ylim(len(rows) - 0.5, -0.5)
-    axes.set_xlabel(f'{metric}: points above {baseline}\n'
+    axes.set_xlabel(f'{suite.metric}: points above {baseline}\n'
                     '(in brackets: pairs of seeds or splits)')
     axes.grid(axis='x', lw=0.4)
     axes.spines[['top', 'right']].set_visible(False)

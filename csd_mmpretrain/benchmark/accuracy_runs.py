@@ -12,6 +12,7 @@ from typing import Callable, Dict, List, NamedTuple, Optional, Sequence
 from mmengine.config import Config
 
 from ..cores import usable_cores
+from ..engine.pretrained import file_hash
 from .run_logs import read_scores
 from .suite import Cell, Suite, cell_config, load_method, suite_cells
 
@@ -103,6 +104,49 @@ def write_config(cfg: Config, path: Path) -> None:
     path.write_text(text, encoding='utf-8')
 
 
+def describe_options(weights: Optional[str], **flags: bool) -> str:
+    """Write what a training is started with beside its config.
+
+    Args:
+        weights (str, optional): The file of ``--weights``.
+        **flags (bool): Other options, and whether they are given.
+
+    Returns:
+        str: The options, with the hash of the weights.
+
+    Example:
+        >>> describe_options(None, amp=True, auto_scale_lr=False)
+        '--amp'
+    """
+    words = [f'--{name.replace("_", "-")}' for name, given in flags.items()
+             if given]
+    return ' '.join(
+        words + ([f'--weights (SHA-256 {file_hash(weights)}...)']
+                 if weights else []))
+
+
+def keep_options(job: Job, options: str) -> None:
+    """Note the options of a training, or check that they are still the same.
+
+    Args:
+        job (Job): The training.
+        options (str): Of :func:`describe_options`.
+
+    Raises:
+        ValueError: If it was started with others.
+    """
+    path = job.folder / 'options.txt'
+    if path.is_file():
+        found = path.read_text(encoding='utf-8')
+        if found != options:
+            raise ValueError(
+                f'{job.folder} was trained with {found or "no options"}, and '
+                f'now it is {options or "none"}. Give the same, remove the '
+                'folder, or choose another one (`--out`, `--work-dir`).')
+    elif not any(job.folder.iterdir()):
+        path.write_text(options, encoding='utf-8')
+
+
 def read_result(job: Job) -> Optional[Result]:
     """Read the result of a finished training.
 
@@ -121,6 +165,7 @@ def read_result(job: Job) -> Optional[Result]:
 def run_jobs(jobs: Sequence[Job],
              devices: Sequence[Optional[str]],
              train: Sequence[str],
+             options: str = '',
              keep_checkpoints: bool = False,
              launch: Sequence[str] = (sys.executable, ),
              processes: int = 1,
@@ -132,8 +177,11 @@ def run_jobs(jobs: Sequence[Job],
     Args:
         jobs (Sequence[Job]): In the order in which they are started.
         devices (Sequence[str | None]): As many at a time: the number of a
-            GPU, or None for a CPU process, which gets its part of the cores.
+            GPU, or None for a CPU process, which gets its part of the cores
+            where ``OMP_NUM_THREADS`` is not set.
         train (Sequence[str]): tools/train.py, and arguments for all runs.
+        options (str): Those that change a result, see
+            :func:`describe_options`. Defaults to none.
         keep_checkpoints (bool): Keep the checkpoints of finished trainings.
             Defaults to False.
         launch (Sequence[str]): What starts a program. Defaults to this
@@ -144,7 +192,12 @@ def run_jobs(jobs: Sequence[Job],
 
     Returns:
         dict[Cell, str]: The cells that failed, with the end of their log.
+
+    Raises:
+        ValueError: If a folder holds a training with other options.
     """
+    for job in jobs:
+        keep_options(job, options)
     todo = [job for job in jobs if read_result(job) is None]
     say(f'{len(jobs) - len(todo)} of {len(jobs)} trainings have a result.')
     free = Queue()
@@ -210,8 +263,9 @@ def _train(job: Job, device: Optional[str], parallel: int,
     """Run the training; return the end of its log if it fails."""
     environment = dict(os.environ, OMP_WAIT_POLICY='PASSIVE')
     if device is None:
-        threads = str(max(1, usable_cores() // parallel))
-        environment.update(CUDA_VISIBLE_DEVICES='', OMP_NUM_THREADS=threads)
+        environment['CUDA_VISIBLE_DEVICES'] = ''
+        environment.setdefault('OMP_NUM_THREADS',
+                               str(max(1, usable_cores() // parallel)))
     else:
         environment['CUDA_VISIBLE_DEVICES'] = device
     start = time.time()

@@ -55,7 +55,7 @@ def test_table_and_plot(tmp_path):
     assert lines[2] == '| A | 71.00 ± 1.41 | 2 |  | 10 | 640 | 0.5 |'
     assert '| +0.50 (-5.85 to +6.85) |' in lines[3]
     assert '| +10.00 (one pair) |' in lines[4]
-    plot_rows(rows, tmp_path / 'plot.png', 'top1')
+    plot_rows(rows, tmp_path / 'plot.png', SUITE)
     assert (tmp_path / 'plot.png').stat().st_size > 5000
 
 

@@ -60,6 +60,10 @@ def test_suite_stops_goes_on_and_makes_its_table(run_program, run_python,
     assert (elsewhere / 'results.csv').read_text() == (
         tmp_path / 'results.csv').read_text()
 
+    # Nor would one know which training a result with other options is of.
+    log = run_python(*command, '--amp', fails=True).stdout
+    assert 'was trained with no options, and now it is --amp' in log
+
     # Another config in the same folders would mix two experiments.
     suite.write_text(suite.read_text().replace("max_epochs': 1",
                                                "max_epochs': 2"))
@@ -94,3 +98,9 @@ def test_unknown_method(run_python, repo_root, suite):
         'simclr',
         fails=True).stdout
     assert 'has no simclr; it has plain, csdnet' in log
+
+
+def test_weights_that_are_not_there(run_python, repo_root, suite):
+    log = run_python(repo_root / 'tools/benchmark_accuracy.py', suite,
+                     '--weights', 'none.pth', fails=True).stdout
+    assert "--weights: there is no file 'none.pth'" in log
