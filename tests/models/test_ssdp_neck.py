@@ -109,6 +109,16 @@ def test_computes_in_float32_under_autocast():
         assert neck.pattern_map((x, )).dtype == torch.float32
 
 
+@pytest.mark.parametrize('kernel', ['gap', 'cosine', 'conv'])
+def test_a_model_in_half_precision_stays_in_it(kernel):
+    x = torch.rand(2, 4, 3, 3)
+    neck = SSDPNeck(4, kernel)
+    feature, = neck((x, ))
+    half, = neck.bfloat16()((x.bfloat16(), ))
+    assert half.dtype == torch.bfloat16
+    torch.testing.assert_close(half.float(), feature, atol=2e-2, rtol=2e-2)
+
+
 @pytest.mark.parametrize('option, message', [
     (dict(kernel='max'), "kernel='max'"),
     (dict(gating='add'), "gating='add'"),

@@ -8,6 +8,7 @@ from mmpretrain.registry import MODELS
 from torch import nn
 
 from ..utils.feature_map import LAYOUTS, to_feature_map
+from ..utils.is_autocast import is_autocast
 from ..utils.masked_features import MaskedFeatures
 
 KERNELS = ('gap', 'cosine', 'conv')
@@ -224,21 +225,24 @@ class SSDPNeck(BaseModule):
                 map, its gate and the mean.
 
         Returns:
-            tuple[Tensor]: One (B, C) float32 feature.
+            tuple[Tensor]: One (B, C) feature: float32 in mixed precision, else
+            in the backbone's dtype. It is computed in float32.
         """
         valid = None
         if isinstance(feats, MaskedFeatures):
             feats, valid = feats
         x = self.feature_map(feats)
+        dtype = torch.float32 if is_autocast(x.device.type) else x.dtype
         with torch.autocast(x.device.type, enabled=False):
             x = x.float()
             pattern = self._pattern(x, valid)
             weights = gate_weights(pattern, self.gating, valid)
-            return (weighted_mean(x, weights, valid), )
+            return (weighted_mean(x, weights, valid).to(dtype), )
 
     def _pattern(self,
                  x: torch.Tensor,
                  valid: Optional[torch.Tensor] = None) -> torch.Tensor:
         if self.kernel == 'conv':
-            return self.conv(x).squeeze(1)
+            return F.conv2d(x, self.conv.weight.float(),
+                            self.conv.bias.float()).squeeze(1)
         return content_pattern(x, self.kernel, valid)
