@@ -125,6 +125,12 @@ class CMDHead(BaseModule):
         """Whether tokens have to be projected."""
         return self.region_weight > 0 or self.inter_weight > 0
 
+    @property
+    def trains_image_neck(self) -> bool:
+        """Whether a term has a gradient for the projection of images."""
+        return self.image_weight > 0 or (self.inter_weight > 0 and
+                                         self.inter_target == 'student')
+
     def loss(self, student: List[CropOutputs],
              teacher: CropOutputs) -> Dict[str, torch.Tensor]:
         """Compute the terms of a batch, then move the centres.

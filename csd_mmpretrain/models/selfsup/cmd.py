@@ -121,6 +121,12 @@ class CMD(BaseSelfSupervisor):
                 'CMD: the `region_neck` is of no use, as the head has '
                 'region_weight=0 and inter_weight=0. Set one of them, or '
                 'region_neck=None.')
+        if not self.head.trains_image_neck:
+            raise ValueError(
+                'CMD: nothing trains the `neck` of whole images: the head has '
+                f'image_weight=0, inter_weight={self.head.inter_weight} and '
+                f'inter_target={self.head.inter_target!r}. Set image_weight, '
+                "or inter_weight with inter_target='student'.")
         if self.aggregator is not None and not self.head.inter_weight and (
                 list(self.aggregator.parameters())):
             raise ValueError(
