@@ -57,7 +57,7 @@ def batch_features(
 
     Where a stage gives several outputs, the last one counts. Of a feature map
     the mean over its positions is taken; of tokens the class token where the
-    backbone has one, else the mean.
+    backbone has one, else the mean without registers.
 
     Args:
         model (BaseModel): A classifier, or a self-supervised model. It is in
@@ -122,7 +122,9 @@ def _pool(model: BaseModel,
     while isinstance(feats, (tuple, list)):
         feats = feats[-1]
     if feats.dim() == 3:
-        return feats[:, 0] if _has_class_token(model) else feats.mean(1)
+        if _has_class_token(model):
+            return feats[:, 0]
+        return feats[:, _num_registers(model):].mean(1)
     if feats.dim() == 4:
         neck = getattr(model, 'neck', None)
         layout = getattr(model, 'layout', getattr(neck, 'layout', 'nchw'))
@@ -136,8 +138,14 @@ def _has_class_token(model: BaseModel) -> bool:
     backbone = model.backbone
     timm_model = getattr(backbone, 'timm_model', None)
     if timm_model is not None:
-        return getattr(timm_model, 'num_prefix_tokens', 0) > 0
+        return getattr(timm_model, 'cls_token', None) is not None
     return getattr(backbone, 'num_extra_tokens', 0) > 0
+
+
+def _num_registers(model: BaseModel) -> int:
+    """Leading tokens of timm's models without a class token."""
+    timm_model = getattr(getattr(model, 'backbone', None), 'timm_model', None)
+    return getattr(timm_model, 'num_prefix_tokens', 0)
 
 
 def _check_labels(samples: Sequence[DataSample]) -> None:

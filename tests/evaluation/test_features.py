@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import pytest
 import torch
 from mmpretrain.registry import MODELS
@@ -94,6 +96,22 @@ def test_pools_as_a_self_supervised_model_says(layout, prefix, output,
             num_prefix_tokens=prefix))
     model.extract_feat = lambda images: (output, )
     features, _ = collect_features(model, _batches([1]))
+    assert features.tolist() == [expected]
+
+
+@pytest.mark.parametrize('class_token, prefix, expected', [
+    (None, 0, [2, 3]),
+    (None, 1, [3, 4]),
+    (torch.zeros(2), 1, [0, 1]),
+    (torch.zeros(2), 2, [0, 1]),
+])
+def test_registers_of_timm_are_no_class_tokens(class_token, prefix, expected):
+    model = _model(None)
+    model.backbone = nn.Module()
+    model.backbone.timm_model = SimpleNamespace(
+        cls_token=class_token, num_prefix_tokens=prefix)
+    model.backbone.forward = lambda images: torch.arange(6.).view(1, 3, 2)
+    features, _ = collect_features(model, _batches([1]), 'backbone')
     assert features.tolist() == [expected]
 
 
