@@ -5,7 +5,7 @@ from rich.progress import track
 
 from csd_mmpretrain.engine.run_options import load_config
 from csd_mmpretrain.engine.trained_model import load_model
-from csd_mmpretrain.evaluation.feature_data import labelled_images
+from csd_mmpretrain.evaluation.feature_data import labelled_splits
 from csd_mmpretrain.evaluation.feature_metric import LabelledFeatures
 from csd_mmpretrain.evaluation.feature_table import (
     FRACTIONS,
@@ -20,6 +20,7 @@ from csd_mmpretrain.evaluation.tables import markdown_table, write_table
 from csd_mmpretrain.tool_options import (
     add_cfg_options,
     add_device,
+    positive,
     table_file,
 )
 
@@ -53,7 +54,7 @@ def parse_args() -> argparse.Namespace:
         'classifier, the backbone of a self-supervised model')
     parser.add_argument(
         '--ks',
-        type=int,
+        type=positive,
         nargs='*',
         default=KS,
         metavar='K',
@@ -97,9 +98,6 @@ def parse_args() -> argparse.Namespace:
         if not 0 < fraction <= 1:
             parser.error(f'--fractions {fraction:g}: parts must be more than '
                          '0 and at most 1; 0.1 is 10 %.')
-    if any(k < 1 for k in args.ks):
-        parser.error(f'--ks {" ".join(map(str, args.ks))}: numbers of '
-                     'neighbours must be positive.')
     if not args.temperature > 0:
         parser.error(f'--temperature {args.temperature:g}: it must be more '
                      'than 0.')
@@ -111,8 +109,7 @@ def main() -> None:
     args = parse_args()
     cfg = load_config(args.config, args.cfg_options)
     data = cfg if args.data_config is None else load_config(args.data_config)
-    images = {split: labelled_images(data, split, cfg)
-              for split in ('test', 'train')}
+    images = labelled_splits(data, cfg)
     model = load_model(cfg, args.checkpoint, args.device).model
     train, test = (
         LabelledFeatures(*collect_features(

@@ -1,5 +1,5 @@
 """The labelled images of a config, each once, for evaluating features."""
-from typing import Any, List, NamedTuple, Optional, Sequence
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
 import numpy as np
 from mmengine.config import Config
@@ -14,6 +14,7 @@ from csd_mmpretrain.datasets.eval_images import (
     eval_pipeline,
 )
 from csd_mmpretrain.datasets.image_files import find_broken_images
+from csd_mmpretrain.datasets.same_classes import check_same_classes
 
 from ..engine.data_root import check_dataset_folders
 
@@ -32,6 +33,28 @@ class LabelledImages(NamedTuple):
     loader: DataLoader
     paths: List[str]
     classes: Optional[Sequence[str]]
+
+
+def labelled_splits(cfg: Config,
+                    model_cfg: Optional[Config] = None
+                    ) -> Dict[str, LabelledImages]:
+    """Load the training and the test images of a config.
+
+    Args:
+        cfg (Config): The whole config, of a classifier.
+        model_cfg (Config, optional): See :func:`labelled_images`.
+
+    Returns:
+        dict[str, LabelledImages]: ``'train'`` and ``'test'``.
+
+    Raises:
+        ValueError, FileNotFoundError: See :func:`labelled_images`; also if
+            the two have other classes.
+    """
+    images = {split: labelled_images(cfg, split, model_cfg)
+              for split in ('test', 'train')}
+    check_same_classes(images['train'].classes, images['test'].classes, 'test')
+    return images
 
 
 def labelled_images(cfg: Config,

@@ -188,6 +188,37 @@ def test_labels_outside_the_head(photos, label):
         assert part in str(error.value)
 
 
+def stand_in_folders(root, train, val, num_classes=3):
+    for split, names in (('train', train), ('val', val)):
+        for name in names:
+            folder = root / split / name
+            folder.mkdir(parents=True)
+            (folder / 'a.jpg').symlink_to(root / 'images/0.jpg')
+    return stand_in(*(dict(type='CustomDataset', data_root=str(root),
+                           data_prefix=split) for split in ('train', 'val')),
+                    num_classes=num_classes)
+
+
+@pytest.mark.parametrize('val, message', [
+    (['maple', 'oak'], 'only the training data has ash'),
+    (['.cache', 'ash', 'maple', 'oak'], 'only the validation data has .cache'),
+    (['ash', 'maple', 'pine'],
+     'only the training data has oak; only the validation data has pine'),
+])
+def test_splits_that_number_other_classes(photos, val, message):
+    runner = stand_in_folders(photos, ['ash', 'maple', 'oak'], val, 4)
+    with pytest.raises(ValueError, match=message):
+        DatasetCheckHook().before_train(runner)
+
+
+def test_warns_of_classes_that_only_the_model_has(photos):
+    names = ['ash', 'maple', 'oak']
+    runner = stand_in_folders(photos, names, names, num_classes=81)
+    DatasetCheckHook().before_train(runner)
+    assert 'model has 81 classes, the training data 3' in (
+        '\n'.join(runner.logger.warnings))
+
+
 def test_labels_of_other_kinds():
     check_labels('data', [Sample(None, None), Sample(None, [0, 2]),
                           Sample(None, np.array([1, 2])),

@@ -45,6 +45,7 @@ def check(model, modules=None, wrapper=None, norm='shared', enabled=True):
         SimpleNamespace(
             model=model,
             train_dataloader=range(3),
+            val_loop=None,
             hooks=[SetupCheckHook(), SSDPHook(norm=norm, enabled=enabled)],
             cfg=Config(dict(activation_checkpointing=modules))))
 

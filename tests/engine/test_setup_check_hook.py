@@ -10,6 +10,7 @@ from mmengine.config import ConfigDict
 from mmengine.dataset import DefaultSampler
 from mmengine.model import BaseModule
 from mmengine.optim import OptimWrapper
+from mmpretrain.evaluation import Accuracy, ConfusionMatrix
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -121,6 +122,23 @@ def test_processes_need_a_wrapper(monkeypatch):
     check(nn.DataParallel(Toy()))
 
 
+@pytest.mark.parametrize('topk, fits', [
+    ((1, 5), False), (5, False), ((1, 3), True), (1, True)])
+def test_no_more_top_k_than_classes(topk, fits):
+    head = nn.Module()
+    head.num_classes = 3
+    metrics = [ConfusionMatrix(), Accuracy(topk)]
+    runner = SimpleNamespace(
+        train_dataloader=range(3), hooks=[],
+        model=SimpleNamespace(head=head),
+        val_loop=SimpleNamespace(evaluator=SimpleNamespace(metrics=metrics)))
+    if fits:
+        SetupCheckHook().before_train(runner)
+    else:
+        with pytest.raises(ValueError, match='topk=.*5.*knows 3 classes'):
+            SetupCheckHook().before_train(runner)
+
+
 @pytest.mark.parametrize('round_up, steps', [(True, [3, 3]), (False, [3, 2])])
 def test_distributed_processes_need_equal_steps(monkeypatch, round_up, steps):
     def loader(rank):
@@ -133,7 +151,8 @@ def test_distributed_processes_need_equal_steps(monkeypatch, round_up, steps):
     assert [len(each) for each in loaders] == steps
     monkeypatch.setattr(setup_check_hook, 'all_gather_object',
                         lambda length: [len(each) for each in loaders])
-    runner = SimpleNamespace(train_dataloader=loaders[0], hooks=[])
+    runner = SimpleNamespace(
+        train_dataloader=loaders[0], hooks=[], val_loop=None)
     if round_up:
         SetupCheckHook().before_train(runner)
     else:

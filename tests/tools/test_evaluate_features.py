@@ -123,7 +123,7 @@ def test_a_self_supervised_model(run_python, tool, tiny_config, tiny_data,
 
 @pytest.mark.parametrize('options, expected', [
     ('--fractions 10', '--fractions 10: parts must be'),
-    ('--ks 0', '--ks 0: numbers of neighbours'),
+    ('--ks 0', '--ks: 0 must be at least 1'),
     ('--temperature 0', '--temperature 0: it must be'),
     ('--protocols recall', "invalid choice: 'recall'"),
     ('--out table.txt', 'must end in .md or .csv')])

@@ -7,15 +7,15 @@ from rich.progress import track
 
 from csd_mmpretrain.engine.run_options import load_config
 from csd_mmpretrain.engine.trained_model import load_model
-from csd_mmpretrain.evaluation.feature_data import labelled_images
+from csd_mmpretrain.evaluation.feature_data import labelled_splits
 from csd_mmpretrain.evaluation.features import STAGES, collect_features
 from csd_mmpretrain.evaluation.retrieval import PROTOCOLS
 from csd_mmpretrain.tool_options import (
     add_cfg_options,
     add_device,
     add_dpi,
-    check_positive,
     figure_file,
+    positive,
 )
 from csd_mmpretrain.visualization.figure_pages import save_pages
 from csd_mmpretrain.visualization.retrieval_figure import draw_retrieval
@@ -52,14 +52,14 @@ def parse_args() -> argparse.Namespace:
         help='where the features come from; by default the neck of a '
         'classifier, the backbone of a self-supervised model')
     parser.add_argument(
-        '--num', type=int, default=8, help='queries, evenly spread (8)')
+        '--num', type=positive, default=8, help='queries, evenly spread (8)')
     parser.add_argument(
         '--wrong-first',
         action='store_true',
         help='rather draw queries whose nearest image is wrong, those that '
         'are surest of it first')
     parser.add_argument(
-        '--per-page', type=int, default=8, help='queries on a page (8)')
+        '--per-page', type=positive, default=8, help='queries on a page (8)')
     parser.add_argument(
         '--out',
         type=figure_file,
@@ -69,9 +69,7 @@ def parse_args() -> argparse.Namespace:
     add_dpi(parser, 150)
     add_device(parser)
     add_cfg_options(parser)
-    args = parser.parse_args()
-    check_positive(parser, args, 'num', 'per_page', 'dpi')
-    return args
+    return parser.parse_args()
 
 
 def main() -> None:
@@ -79,8 +77,7 @@ def main() -> None:
     args = parse_args()
     cfg = load_config(args.config, args.cfg_options)
     data = cfg if args.data_config is None else load_config(args.data_config)
-    images = {split: labelled_images(data, split, cfg)
-              for split in ('test', 'train')}
+    images = labelled_splits(data, cfg)
     model = load_model(cfg, args.checkpoint, args.device).model
     features, labels, paths = [], [], []
     for split in ('train', 'test'):

@@ -11,6 +11,7 @@ from mmpretrain.registry import HOOKS
 from torch.utils.data import Dataset
 
 from csd_mmpretrain.datasets.image_files import find_broken_images
+from csd_mmpretrain.datasets.same_classes import check_same_classes
 from csd_mmpretrain.datasets.samples import Sample, list_samples
 
 from ..checkpoint_match import num_classes_of
@@ -27,11 +28,12 @@ class DatasetCheckHook(Hook):
     dataset is looked through once: every image file exists, is whole and
     loads as it looks (by its first and last bytes and its header; only kinds
     that OpenCV may show differently are decoded; 12,000 photos take about a
-    second), every label is one of the model's classes. All bad files are
+    second), every label is one of the model's classes, and training and
+    validation data number the same classes. All bad files are
     reported at once. ``tools/train.py CONFIG --check-data`` decodes every
     image instead. A training set in which no class has two images gets a
     warning, because the contrastive loss then finds no other image of an
-    anchor's class.
+    anchor's class; so does one with fewer classes than the model.
 
     It works with any mmpretrain dataset and wrapper. Files behind another
     backend than the local disk are not looked at. In distributed runs rank 0
@@ -43,8 +45,8 @@ class DatasetCheckHook(Hook):
 
     Raises:
         FileNotFoundError: If image files are missing.
-        ValueError: If image files are broken in other ways, or a label is
-            outside the classes.
+        ValueError: If image files are broken in other ways, a label is
+            outside the classes, or the classes of the splits differ.
 
     Example:
         >>> default_hooks = dict(dataset_check=dict(type='DatasetCheckHook'))
@@ -88,10 +90,14 @@ class DatasetCheckHook(Hook):
                     check_labels(
                         f'{type(dataset).__name__} ({purpose} data)',
                         samples[purpose], _num_classes(runner, dataset))
+                if len(datasets) > 1:
+                    check_same_classes(*map(_classes, datasets.values()),
+                                       'validation')
             except (FileNotFoundError, ValueError) as found:
                 error = [found]
             if 'training' in samples:
                 _warn_of_single_images(runner, samples['training'])
+                _warn_of_spare_classes(runner, datasets['training'])
         broadcast_object_list(error)
         if error[0] is not None:
             raise error[0]
@@ -162,8 +168,12 @@ def _whole_numbers(label: Any) -> List[int]:
 def _num_classes(runner: Runner, dataset: Dataset) -> Optional[int]:
     """Number of classes by the model's head, or else by the dataset."""
     number = num_classes_of(runner.model)
-    classes = getattr(dataset, 'metainfo', {}).get('classes')
+    classes = _classes(dataset)
     return len(classes) if number is None and classes else number
+
+
+def _classes(dataset: Dataset) -> Optional[Sequence[str]]:
+    return getattr(dataset, 'metainfo', {}).get('classes')
 
 
 def _warn_of_single_images(runner: Runner, samples: Sequence[Sample]) -> None:
@@ -176,3 +186,13 @@ def _warn_of_single_images(runner: Runner, samples: Sequence[Sample]) -> None:
             'In the training data no class has two images, so a contrastive '
             'loss finds no positives but the second view of the same image. '
             'Give at least some classes two images or more.')
+
+
+def _warn_of_spare_classes(runner: Runner, dataset: Dataset) -> None:
+    """Warn if the model has classes that the data does not name."""
+    number, classes = num_classes_of(runner.model), _classes(dataset)
+    if number and classes and number > len(classes):
+        runner.logger.warning(
+            f'The model has {number} classes, the training data '
+            f'{len(classes)}. Set num_classes of the head to {len(classes)}, '
+            'if the others are not meant.')

@@ -1,11 +1,15 @@
 """Checks of what a run has built, before it trains."""
+from typing import Optional, Sequence
+
 from mmengine.dist import all_gather_object, get_world_size
+from mmengine.evaluator import BaseMetric
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 
+from ..checkpoint_match import num_classes_of
 from ..pretrained import check_match, fetch, local_path, pretrained_parts
 from ..recomputation import check_recomputation
 from ..unwrap import unwrap
@@ -18,8 +22,9 @@ class SetupCheckHook(Hook):
 
     It downloads the pretrained weights and checks that they are for this
     model, that several processes share one model and have equally many steps,
-    and that gradient checkpointing survives the second view. It works with
-    any tool, as it belongs to the config.
+    that gradient checkpointing survives the second view, and that the
+    validation's top k are not more than there are classes. It works with any
+    tool, as it belongs to the config.
 
     Raises:
         FileNotFoundError: If weights are missing or do not download.
@@ -28,7 +33,8 @@ class SetupCheckHook(Hook):
             would train one of its own, or they differ in their steps, or
             gradient checkpointing would crash
             or give wrong gradients (see
-            :func:`~csd_mmpretrain.engine.recomputation.check_recomputation`).
+            :func:`~csd_mmpretrain.engine.recomputation.check_recomputation`),
+            or ``topk`` of a metric of the validation is too large.
 
     Source: choice.
 
@@ -60,7 +66,7 @@ class SetupCheckHook(Hook):
                 check_match(name, module, cfg)
 
     def before_train(self, runner: Runner) -> None:
-        """Check the steps of an epoch, and gradient checkpointing.
+        """Check the steps of an epoch, gradient checkpointing and top k.
 
         Args:
             runner (Runner): The runner of the training.
@@ -71,9 +77,23 @@ class SetupCheckHook(Hook):
                 f'The processes have {steps} steps in an epoch, so some would '
                 'wait for ever for the others. Set '
                 'train_dataloader.sampler.round_up=True.')
+        if runner.val_loop is not None:
+            _check_topk(runner.val_loop.evaluator.metrics,
+                        num_classes_of(runner.model))
         for hook in runner.hooks:
             if isinstance(hook, SSDPHook) and hook.enabled:
                 check_recomputation(
                     runner.model,
                     runner.cfg.get('activation_checkpointing') or (),
                     hook.norm)
+
+
+def _check_topk(metrics: Sequence[BaseMetric],
+                num_classes: Optional[int]) -> None:
+    for metric in metrics:
+        topk = getattr(metric, 'topk', ())
+        if num_classes and topk and max(topk) > num_classes:
+            raise ValueError(
+                f'val_evaluator: {type(metric).__name__} has '
+                f'topk={tuple(topk)}, but the model knows {num_classes} '
+                'classes. Set topk=(1, ) there.')

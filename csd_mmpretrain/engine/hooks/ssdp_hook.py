@@ -50,7 +50,8 @@ class SSDPHook(Hook):
             the dropped patches are then absent instead of of the mean colour,
             and whole patches are kept or dropped, so a training differs from
             one with ``'full'``. Defaults to ``'full'``.
-        enabled (bool): False gives the plain classifier. Defaults to True.
+        enabled (bool): False makes no second view; ``head.ssdt``, which
+            compares the two, must then be None. Defaults to True.
 
     Raises:
         ValueError: For an unknown norm or second_pass, or if the view does
