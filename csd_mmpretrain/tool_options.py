@@ -1,6 +1,6 @@
 """Command-line options that many tools have."""
 import os
-from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from argparse import ArgumentParser, ArgumentTypeError
 from pathlib import Path
 
 import torch
@@ -61,23 +61,32 @@ def add_dpi(parser: ArgumentParser, default: int = 200) -> None:
         default (int): Without the option. Defaults to 200.
     """
     parser.add_argument(
-        '--dpi', type=int, default=default, help=f'sharpness ({default})')
+        '--dpi',
+        type=positive,
+        default=default,
+        help=f'sharpness ({default})')
 
 
-def check_positive(parser: ArgumentParser, args: Namespace,
-                   *names: str) -> None:
-    """End a program with an error if a number is given and below 1.
+def positive(text: str) -> int:
+    """Read a whole number of 1 or more, as the ``type`` of an option.
 
     Args:
-        parser (ArgumentParser): The tool's.
-        args (Namespace): What it has read.
-        *names (str): Of the options, such as ``'batch_size'``.
+        text (str): What the command line has.
+
+    Returns:
+        int: The number.
+
+    Raises:
+        ArgumentTypeError: If it is below 1.
+
+    Example:
+        >>> positive('3')
+        3
     """
-    for name in names:
-        value = getattr(args, name)
-        if value is not None and value < 1:
-            parser.error(f'--{name.replace("_", "-")} {value}: it must be at '
-                         'least 1.')
+    number = int(text)
+    if number < 1:
+        raise ArgumentTypeError(f'{text} must be at least 1.')
+    return number
 
 
 def add_table_and_figure(parser: ArgumentParser, table: str,

@@ -22,7 +22,7 @@ from csd_mmpretrain.benchmark.accuracy_table import (
 )
 from csd_mmpretrain.benchmark.suite import load_suite
 from csd_mmpretrain.cores import usable_cores, usable_gpus
-from csd_mmpretrain.tool_options import add_weights, check_positive
+from csd_mmpretrain.tool_options import add_weights, positive
 
 
 def parse_args() -> argparse.Namespace:
@@ -44,7 +44,7 @@ def parse_args() -> argparse.Namespace:
         help='work_dirs/benchmark/<suite> by default')
     parser.add_argument(
         '--jobs',
-        type=int,
+        type=positive,
         default=usable_cores(),
         help='trainings at a time, without a GPU (the number of cores)')
     parser.add_argument(
@@ -75,9 +75,7 @@ def parse_args() -> argparse.Namespace:
         '--table-only',
         action='store_true',
         help='train nothing; write the table of what has a result')
-    args = parser.parse_args()
-    check_positive(parser, args, 'jobs')
-    return args
+    return parser.parse_args()
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ from csd_mmpretrain.benchmark.ddl_benchmark import (
     contenders,
     format_ddl_table,
 )
-from csd_mmpretrain.tool_options import check_positive
+from csd_mmpretrain.tool_options import positive
 
 
 def parse_args() -> argparse.Namespace:
@@ -24,18 +24,18 @@ def parse_args() -> argparse.Namespace:
         'DDLQueueLoss for full queues, against the two bare matrix products '
         'and against CrossBatchMemory of pytorch-metric-learning.')
     parser.add_argument(
-        '--batch-size', type=int, default=64,
+        '--batch-size', type=positive, default=64,
         help='images, in two views each (64)')
     parser.add_argument(
-        '--channels', type=int, default=1024, help='of a feature (1024)')
+        '--channels', type=positive, default=1024, help='of a feature (1024)')
     parser.add_argument(
         '--queue-lens',
-        type=int,
+        type=positive,
         nargs='+',
         default=[1000, 10000, 100000],
         help='(1000 10000 100000); a million keys of 1024 channels need 4 GiB')
     parser.add_argument(
-        '--iters', type=int, default=10, help='measured steps (10)')
+        '--iters', type=positive, default=10, help='measured steps (10)')
     parser.add_argument(
         '--device',
         default='cuda' if torch.cuda.is_available() else 'cpu',
@@ -47,7 +47,6 @@ def parse_args() -> argparse.Namespace:
         help='leave CrossBatchMemory out, which copies the queue and lists '
         'all pairs')
     args = parser.parse_args()
-    check_positive(parser, args, 'batch_size', 'channels', 'iters')
     if min(args.queue_lens) < 2 * args.batch_size:
         parser.error(f'--queue-lens {min(args.queue_lens)}: it must be at '
                      'least two views of a batch, '

@@ -7,7 +7,7 @@ from csd_mmpretrain.benchmark.loading_benchmark import (
 )
 from csd_mmpretrain.engine.data_root import check_dataset_folders
 from csd_mmpretrain.engine.run_options import load_config
-from csd_mmpretrain.tool_options import add_cfg_options, check_positive
+from csd_mmpretrain.tool_options import add_cfg_options, positive
 
 
 def parse_args() -> argparse.Namespace:
@@ -26,13 +26,14 @@ def parse_args() -> argparse.Namespace:
         choices=['train_dataloader', 'val_dataloader', 'test_dataloader'],
         help='whose pipeline (train_dataloader)')
     parser.add_argument(
-        '--images', type=int, default=64, help='measured images (64)')
+        '--images', type=positive, default=64, help='measured images (64)')
     parser.add_argument(
-        '--repeats', type=int, default=5, help='times each is measured (5)')
+        '--repeats',
+        type=positive,
+        default=5,
+        help='times each is measured (5)')
     add_cfg_options(parser)
-    args = parser.parse_args()
-    check_positive(parser, args, 'images', 'repeats')
-    return args
+    return parser.parse_args()
 
 
 def main() -> None:

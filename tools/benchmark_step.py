@@ -11,7 +11,7 @@ from csd_mmpretrain.benchmark.step_benchmark import (
     format_table,
 )
 from csd_mmpretrain.engine.run_options import load_config
-from csd_mmpretrain.tool_options import add_cfg_options, check_positive
+from csd_mmpretrain.tool_options import add_cfg_options, positive
 
 
 def parse_args() -> argparse.Namespace:
@@ -26,11 +26,11 @@ def parse_args() -> argparse.Namespace:
         'images and weights.')
     parser.add_argument('config', help='a config of CSDNet')
     parser.add_argument(
-        '--batch-size', type=int, help='that of the config by default')
+        '--batch-size', type=positive, help='that of the config by default')
     parser.add_argument(
-        '--img-size', type=int, help='that of the config by default')
+        '--img-size', type=positive, help='that of the config by default')
     parser.add_argument(
-        '--iters', type=int, default=10, help='measured steps (10)')
+        '--iters', type=positive, default=10, help='measured steps (10)')
     parser.add_argument(
         '--warmup', type=int, default=2, help='steps before them (2)')
     parser.add_argument(
@@ -44,7 +44,6 @@ def parse_args() -> argparse.Namespace:
         help='mixed precision: float16 on a GPU, bfloat16 on a CPU')
     add_cfg_options(parser)
     args = parser.parse_args()
-    check_positive(parser, args, 'batch_size', 'img_size', 'iters')
     if args.device == 'cuda' and not torch.cuda.is_available():
         parser.error('--device cuda: torch finds no GPU.')
     return args

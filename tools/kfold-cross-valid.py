@@ -25,7 +25,7 @@ from csd_mmpretrain.benchmark.kfold import (
 from csd_mmpretrain.cores import usable_gpus
 from csd_mmpretrain.engine.run_options import LAUNCHERS
 from csd_mmpretrain.evaluation.tables import markdown_table
-from csd_mmpretrain.tool_options import add_weights
+from csd_mmpretrain.tool_options import add_weights, positive
 
 # Passed on to tools/train.py as they are.
 FLAGS = ('amp', 'auto_scale_lr', 'no_pin_memory', 'no_persistent_workers')
@@ -106,7 +106,7 @@ def parse_args() -> argparse.Namespace:
         'by torchrun, srun (inside an allocation) or mpirun')
     parser.add_argument(
         '--num-processes',
-        type=int,
+        type=positive,
         default=max(1, torch.cuda.device_count()),
         help='with --launcher: processes of each fold (one per GPU)')
     parser.add_argument(

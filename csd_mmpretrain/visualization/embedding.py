@@ -49,56 +49,75 @@ def embed(features: np.ndarray,
 
             points = embed(unit_rows(features), perplexity=20, seed=1)
     """
-    if method not in METHODS:
-        raise ValueError(f'--method: there is no method {method!r}; choose '
-                         f'one of {", ".join(METHODS)}.')
-    if len(features) < 4:
-        raise ValueError(f'{len(features)} images are too few for a drawing: '
-                         'at least 4 are needed. Choose more classes, or '
-                         'raise `--max-num-samples`.')
+    check_embedding(len(features), method, **options)
     if not np.isfinite(features).all():
         raise ValueError('Features that are not finite cannot be drawn: the '
                          "model's weights are broken. Give another "
                          'checkpoint.')
-    draw = _tsne if method == 'tsne' else _umap
-    return draw(features, seed, options).astype(np.float32)
-
-
-def _tsne(features: np.ndarray, seed: int, options: dict) -> np.ndarray:
-    try:
-        from sklearn.manifold import TSNE
-    except ImportError as error:
-        raise ImportError(
-            't-SNE needs scikit-learn: install the extra `vis`, pip install '
-            '"csd_mmpretrain[vis]".') from error
-    most = len(features) - 1
-    if options.get('perplexity') is None:
-        options['perplexity'] = min(30., most / 3)
-    elif not 0 < options['perplexity'] <= most:
-        raise ValueError(
-            f'--perplexity {options["perplexity"]:g}: with {most + 1} images '
-            f'it must be more than 0 and at most {most}.')
+    kind = _import(method)
+    if method == 'umap':
+        # With a seed it runs in one thread, and warns if asked for more.
+        options['n_jobs'] = 1
+    elif options.get('perplexity') is None:
+        options['perplexity'] = min(30., (len(features) - 1) / 3)
     if 'n_iter' in options and 'max_iter' in inspect.signature(
-            TSNE).parameters:
+            kind).parameters:
         options['max_iter'] = options.pop('n_iter')
-    return TSNE(random_state=seed, **options).fit_transform(features)
+    return kind(
+        random_state=seed,
+        **options).fit_transform(features).astype(np.float32)
 
 
-def _umap(features: np.ndarray, seed: int, options: dict) -> np.ndarray:
-    neighbours = options.get('n_neighbors', 15)
-    if not 2 <= neighbours < len(features):
-        raise ValueError(f'--n-neighbors {neighbours}: with {len(features)} '
-                         'images it must be at least 2 and at most '
-                         f'{len(features) - 1}.')
+def check_embedding(num: int,
+                    method: str = 'tsne',
+                    perplexity: Optional[float] = None,
+                    n_neighbors: int = 15,
+                    **others) -> None:
+    """Check a method and its options before there are features.
+
+    Args:
+        num (int): How many features there will be.
+        method (str): See :func:`embed`. Defaults to ``'tsne'``.
+        perplexity (float, optional): Of t-SNE. Defaults to None, chosen.
+        n_neighbors (int): Of UMAP. Defaults to 15.
+        **others: Options that are left to the method.
+
+    Raises:
+        ValueError, ImportError: See :func:`embed`.
+    """
+    if method not in METHODS:
+        raise ValueError(f'--method: there is no method {method!r}; choose '
+                         f'one of {", ".join(METHODS)}.')
+    if num < 4:
+        raise ValueError(f'{num} images are too few for a drawing: '
+                         'at least 4 are needed. Choose more classes, or '
+                         'raise `--max-num-samples`.')
+    most = num - 1
+    if method == 'umap' and not 2 <= n_neighbors <= most:
+        raise ValueError(f'--n-neighbors {n_neighbors}: with {num} images '
+                         f'it must be at least 2 and at most {most}.')
+    if perplexity is not None and not 0 < perplexity <= most:
+        raise ValueError(f'--perplexity {perplexity:g}: with {num} images '
+                         f'it must be more than 0 and at most {most}.')
+    _import(method)
+
+
+def _import(method: str) -> type:
     try:
-        from umap import UMAP
+        if method == 'umap':
+            from umap import UMAP
+            return UMAP
+        from sklearn.manifold import TSNE
+        return TSNE
     except ImportError as error:
-        raise ImportError(
+        raise ImportError({
+            'tsne':
+            't-SNE needs scikit-learn: install the extra `vis`, pip install '
+            '"csd_mmpretrain[vis]".',
+            'umap':
             '--method umap needs umap-learn: install the extra `umap`, pip '
             'install "csd_mmpretrain[umap]", or use --method tsne.'
-        ) from error
-    # With a seed it runs in one thread, and warns if asked for more.
-    return UMAP(random_state=seed, n_jobs=1, **options).fit_transform(features)
+        }[method]) from error
 
 
 def separation(features: np.ndarray,

@@ -107,9 +107,9 @@ def test_names_of_the_classes(tiny_config, tmp_path):
 
 @pytest.mark.parametrize('name, options, message', [
     ('confusion_matrix.py', ['--out', 'matrix.json'], 'must end in .pkl'),
-    ('confusion_matrix.py', ['--dpi', 0], '--dpi 0: it must be at least 1'),
+    ('confusion_matrix.py', ['--dpi', 0], '--dpi: 0 must be at least 1'),
     ('calibration.py', ['--temperature-from', 'val'], 'needs a checkpoint'),
-    ('calibration.py', ['--dpi', 0], '--dpi 0: it must be at least 1'),
+    ('calibration.py', ['--dpi', 0], '--dpi: 0 must be at least 1'),
 ])
 def test_bad_options(tool, name, options, message):
     assert message in tool(name, 'config.py', 'found.pkl', *options,

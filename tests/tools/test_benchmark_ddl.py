@@ -13,7 +13,7 @@ from csd_mmpretrain.benchmark.measure import in_process
 
 @pytest.mark.parametrize('options, message', [
     (['--queue-lens', 7, '--batch-size', 4], 'two views of a batch, 8'),
-    (['--iters', 0], '--iters 0: it must be at least 1'),
+    (['--iters', 0], '--iters: 0 must be at least 1'),
 ])
 def test_bad_options_are_named(run_python, repo_root, options, message):
     done = run_python(repo_root / 'tools/benchmark_ddl.py', *options,

@@ -11,7 +11,7 @@ from csd_mmpretrain.benchmark.loading_benchmark import (
 
 
 @pytest.mark.parametrize('options, message', [
-    (['--images', '0'], '--images 0: it must be at least 1'),
+    (['--images', '0'], '--images: 0 must be at least 1'),
     (['--cfg-options', 'val_dataloader=None', '--loader', 'val_dataloader'],
      'has no val_dataloader')])
 def test_the_tool_refuses(run_python, repo_root, tiny_config, options,

@@ -84,7 +84,7 @@ def test_a_backbone_alone_explains_nothing(run, tiny_config, checkpoint,
 
 
 @pytest.mark.parametrize('options, message', [
-    (['--num', '0'], '--num 0: it must be at least 1'),
+    (['--num', '0'], '--num: 0 must be at least 1'),
     (['--save-path', 'cam.svgz'], 'must end in .png'),
     (['--headings', 'a', 'b'], '2 names for 1 models'),
 ])

@@ -29,7 +29,7 @@ def test_the_command_that_users_know(run_python, tool, tiny_config, tmp_path):
 
 
 @pytest.mark.parametrize('options, expected', [
-    ('--num 0', '--num 0: it must be at least 1'),
+    ('--num 0', '--num: 0 must be at least 1'),
     ('--protocol recall', "invalid choice: 'recall'"),
     ('--out rows.jpg', 'must end in .png or .pdf')])
 def test_bad_options(tool, options, expected, monkeypatch, capsys):

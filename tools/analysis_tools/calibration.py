@@ -19,7 +19,7 @@ from csd_mmpretrain.evaluation.tables import markdown_table, write_table
 from csd_mmpretrain.tool_options import (
     add_cfg_options,
     add_table_and_figure,
-    check_positive,
+    positive,
 )
 from csd_mmpretrain.visualization.reliability_figure import draw_reliability
 
@@ -41,7 +41,7 @@ def parse_args() -> argparse.Namespace:
         'ckpt_or_result',
         help='checkpoint, or predictions of `tools/test.py --out` (.pkl)')
     parser.add_argument(
-        '--bins', type=int, default=15, help='bins of the errors (15)')
+        '--bins', type=positive, default=15, help='bins of the errors (15)')
     parser.add_argument(
         '--temperature-from',
         metavar='val|FILE',
@@ -51,7 +51,6 @@ def parse_args() -> argparse.Namespace:
     add_table_and_figure(parser, 'the table', 'the reliability diagram')
     add_cfg_options(parser)
     args = parser.parse_args()
-    check_positive(parser, args, 'bins', 'dpi')
     result = args.ckpt_or_result.endswith(('.pkl', '.pickle'))
     source = args.temperature_from
     if source == 'val' and result:

@@ -23,7 +23,7 @@ from csd_mmpretrain.evaluation.tables import markdown_table, write_table
 from csd_mmpretrain.tool_options import (
     add_cfg_options,
     add_dpi,
-    check_positive,
+    positive,
 )
 from csd_mmpretrain.visualization.confusion_figure import draw_confusion
 from csd_mmpretrain.visualization.pair_images import (
@@ -77,7 +77,10 @@ def parse_args() -> argparse.Namespace:
         help='order of the classes: as in the dataset, or those that are '
         'confused beside each other (needs scipy)')
     parser.add_argument(
-        '--top', type=int, default=10, help='how many of the worst pairs (10)')
+        '--top',
+        type=positive,
+        default=10,
+        help='how many of the worst pairs (10)')
     parser.add_argument(
         '--pairs-out',
         type=Path,
@@ -89,13 +92,12 @@ def parse_args() -> argparse.Namespace:
         help='draw the worst pairs with their images here')
     parser.add_argument(
         '--pair-images',
-        type=int,
+        type=positive,
         default=4,
         help='images of either class of a pair (4)')
     add_dpi(parser)
     add_cfg_options(parser)
     args = parser.parse_args()
-    check_positive(parser, args, 'top', 'pair_images', 'dpi')
     for option, endings in (('out', MATRIX_FILES), ('show_path', FIGURES),
                             ('pairs_path', FIGURES),
                             ('pairs_out', ('.md', '.csv'))):

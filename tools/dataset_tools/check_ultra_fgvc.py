@@ -9,6 +9,7 @@ from csd_mmpretrain.datasets.ultra_fgvc_check import (
     format_reports,
     is_right,
 )
+from csd_mmpretrain.tool_options import positive
 
 
 def parse_args() -> argparse.Namespace:
@@ -24,7 +25,7 @@ def parse_args() -> argparse.Namespace:
         help='datasets that have to be there, out of ' + ', '.join(DATASETS) +
         ' (default: look at all, and let any be absent)')
     parser.add_argument(
-        '--workers', type=int, default=min(8, usable_cores()),
+        '--workers', type=positive, default=min(8, usable_cores()),
         help='threads that decode images (default: %(default)s)')
     return parser.parse_args()
 

@@ -17,7 +17,7 @@ from csd_mmpretrain.deployment.export_files import check_format
 from csd_mmpretrain.engine.data_root import check_dataset_folders
 from csd_mmpretrain.engine.run_options import load_config
 from csd_mmpretrain.engine.trained_model import load_model
-from csd_mmpretrain.tool_options import add_cfg_options, check_positive
+from csd_mmpretrain.tool_options import add_cfg_options, positive
 
 
 def parse_args() -> argparse.Namespace:
@@ -64,12 +64,12 @@ def parse_args() -> argparse.Namespace:
         help='what the file returns; scores are probabilities (logits)')
     parser.add_argument(
         '--batch-size',
-        type=int,
+        type=positive,
         metavar='N',
         help='the only batch size that the file takes; any by default')
     parser.add_argument(
         '--num',
-        type=int,
+        type=positive,
         default=50,
         help='how many images to check with at most (50)')
     parser.add_argument(
@@ -78,9 +78,7 @@ def parse_args() -> argparse.Namespace:
         default=1e-4,
         help='the largest difference from the model that is allowed (1e-4)')
     add_cfg_options(parser)
-    args = parser.parse_args()
-    check_positive(parser, args, 'num', 'batch_size')
-    return args
+    return parser.parse_args()
 
 
 def main() -> None:

@@ -12,8 +12,8 @@ from csd_mmpretrain.tool_options import (
     add_cfg_options,
     add_device,
     add_dpi,
-    check_positive,
     figure_file,
+    positive,
 )
 from csd_mmpretrain.visualization.bag_maps import bag_maps, bag_panels
 from csd_mmpretrain.visualization.cam_figure import draw_cam_figure
@@ -38,7 +38,7 @@ def parse_args() -> argparse.Namespace:
         nargs='*',
         help='image files or folders; the training images by default')
     parser.add_argument(
-        '--num', type=int, default=8,
+        '--num', type=positive, default=8,
         help='how many images at most, evenly spread (8)')
     parser.add_argument(
         '--out',
@@ -48,13 +48,12 @@ def parse_args() -> argparse.Namespace:
     add_dpi(parser, 150)
     parser.add_argument(
         '--batch-size',
-        type=int,
+        type=positive,
         default=16,
         help='images that go through the model at once (16)')
     add_device(parser)
     add_cfg_options(parser)
     args = parser.parse_args()
-    check_positive(parser, args, 'num', 'batch_size', 'dpi')
     if args.out is None:
         name = os.path.splitext(os.path.basename(args.config))[0]
         args.out = os.path.join('work_dirs', name, 'bags.png')

@@ -11,7 +11,7 @@ from csd_mmpretrain.tool_options import (
     add_cfg_options,
     add_device,
     add_dpi,
-    check_positive,
+    positive,
 )
 from csd_mmpretrain.visualization.cam import (
     METHODS,
@@ -111,15 +111,17 @@ def parse_args() -> argparse.Namespace:
         help='names of the models above their maps; with --compare those of '
         'the configs by default')
     parser.add_argument(
-        '--num', type=int, default=12, help='how many images at most (12)')
+        '--num',
+        type=positive,
+        default=12,
+        help='how many images at most (12)')
     parser.add_argument(
         '--columns',
-        type=int,
+        type=positive,
         help='images in a row; by default as many as make a square figure')
     add_dpi(parser, 150)
     add_cfg_options(parser)
     args = parser.parse_args()
-    check_positive(parser, args, 'num', 'columns')
     if args.headings is None and args.compare is not None:
         args.headings = [_name(args.config), _name(args.compare[0])]
     models = 1 if args.compare is None else 2

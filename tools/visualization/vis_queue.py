@@ -6,7 +6,6 @@ from csd_mmpretrain.engine.run_options import load_config
 from csd_mmpretrain.tool_options import (
     add_cfg_options,
     add_dpi,
-    check_positive,
     figure_file,
 )
 from csd_mmpretrain.visualization.queue_contents import read_queue
@@ -36,7 +35,6 @@ def parse_args() -> argparse.Namespace:
         '--title', help="the figure's title; the checkpoint's name by default")
     add_cfg_options(parser)
     args = parser.parse_args()
-    check_positive(parser, args, 'dpi')
     if args.out is None:
         name = os.path.splitext(os.path.basename(args.config))[0]
         args.out = os.path.join('work_dirs', name, 'queue.png')

@@ -15,8 +15,8 @@ from csd_mmpretrain.tool_options import (
     add_cfg_options,
     add_device,
     add_dpi,
-    check_positive,
     figure_file,
+    positive,
 )
 from csd_mmpretrain.visualization import draw_ssdp_figure, ssdp_rows
 from csd_mmpretrain.visualization.figure_pages import save_pages
@@ -55,7 +55,7 @@ def parse_args() -> argparse.Namespace:
         default='test',
         help='which part of the dataset to draw (test)')
     parser.add_argument(
-        '--num', type=int, default=6,
+        '--num', type=positive, default=6,
         help='how many images at most, evenly spread (6)')
     parser.add_argument(
         '--mode',
@@ -71,13 +71,12 @@ def parse_args() -> argparse.Namespace:
     add_dpi(parser, 150)
     parser.add_argument(
         '--batch-size',
-        type=int,
+        type=positive,
         default=16,
         help='images that go through the model at once (16)')
     add_device(parser)
     add_cfg_options(parser)
     args = parser.parse_args()
-    check_positive(parser, args, 'num', 'batch_size', 'dpi')
     if args.out is None:
         name = os.path.splitext(os.path.basename(args.config))[0]
         args.out = os.path.join('work_dirs', name, 'ssdp.png')

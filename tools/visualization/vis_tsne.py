@@ -21,6 +21,7 @@ from csd_mmpretrain.tool_options import (
 )
 from csd_mmpretrain.visualization.embedding import (
     METHODS,
+    check_embedding,
     embed,
     separation,
     unit_rows,
@@ -261,6 +262,7 @@ def main() -> None:
     images = choose_images(data, args.split, args.class_idx,
                            args.max_num_class, args.max_num_samples)
     print(f'{len(images.labels)} images of {len(images.names)} classes')
+    check_embedding(len(images.labels), args.method, **method_options(args))
 
     models = [('', args.checkpoint)]
     if args.before is not None:
