@@ -22,7 +22,7 @@ help:
 	@echo 'make docs   the guides as a site in site/, links checked'
 	@echo 'make test   run the tests'
 	@echo 'make lint   check the style'
-	@echo 'make clean  remove what the other targets made'
+	@echo 'make clean  remove the environment, the demo and the site'
 	@echo
 	@echo 'VENV=DIR        the environment, made where missing ($(VENV))'
 	@echo 'PYTHON=PROGRAM  Python 3.9 to 3.12 that makes it ($(PYTHON))'

@@ -15,7 +15,7 @@ def register_models() -> None:
     Example:
         >>> from mmpretrain import list_models
         >>> list_models('csdnet_demo*')
-        ['csdnet_demo', 'csdnet_demo_vit']
+        ['csdnet_demo', 'csdnet_demo_vit', 'csdnet_demo_vit_start']
     """
     for root in (PACKAGE / '.mim', PACKAGE.parent):
         if (root / 'model-index.yml').is_file():
