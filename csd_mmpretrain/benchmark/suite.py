@@ -8,8 +8,10 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 from mmengine.config import Config, ConfigDict
 from mmpretrain.registry import DATASETS
 
+from csd_mmpretrain.datasets.dataset_settings import source_settings
 from csd_mmpretrain.wording import first_names
 
+from ..engine.hook_settings import hook_settings
 from ..engine.run_options import load_config
 
 KEYS = ('baseline', 'runs', 'seeds', 'splits', 'options', 'metric')
@@ -218,7 +220,8 @@ def cell_config(cfg: Config, labels: Sequence[int], cell: Cell,
                 'wrapper or the indices out of the config.')
         cfg.val_dataloader.dataset = dict(
             train,
-            pipeline=cfg.val_dataloader.dataset.pipeline,
+            pipeline=next(
+                source_settings(cfg.val_dataloader.dataset)).pipeline,
             indices=held_out,
             test_mode=True)
         train.indices = kept
@@ -227,7 +230,7 @@ def cell_config(cfg: Config, labels: Sequence[int], cell: Cell,
 
 def _views(cfg: Config) -> int:
     """Count the views of an image that a training sends on."""
-    ssdp = cfg.default_hooks.get('ssdp')
+    ssdp = hook_settings(cfg, 'SSDPHook')
     views = 2 if ssdp and ssdp.get('enabled', True) else 1
     for step in cfg.train_dataloader.dataset.get('pipeline', []):
         if step['type'] == 'MultiView':

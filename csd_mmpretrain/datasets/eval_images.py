@@ -7,12 +7,10 @@ import numpy as np
 from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.registry import DefaultScope
-from mmpretrain.registry import DATASETS
 from torch.utils.data import Dataset
 
+from .dataset_settings import build_each_once, source_settings
 from .image_files import EXTENSIONS, find_broken_images
-
-REPEATING = ('RepeatDataset', 'ClassBalancedDataset')
 
 
 def file_items(cfg: Config, places: Sequence[str], num: int) -> List[dict]:
@@ -52,7 +50,7 @@ def dataset_items(
 
     Args:
         cfg (Config): The whole config.
-        split (str): ``'train'`` or ``'test'``.
+        split (str): ``'train'``, ``'val'`` or ``'test'``.
         num (int): At most so many, evenly spread over the split.
 
     Returns:
@@ -60,11 +58,14 @@ def dataset_items(
         classes, or None where the dataset has none.
 
     Raises:
-        ValueError: If an image cannot be read.
+        ValueError: If the config has no such data, or an image cannot be
+            read.
     """
-    dataset = each_once(cfg[f'{split}_dataloader'].dataset)
-    with DefaultScope.overwrite_default_scope('mmpretrain'):
-        dataset = DATASETS.build(dataset)
+    loader = cfg.get(f'{split}_dataloader')
+    if not loader:
+        raise ValueError(f'The config has no {split}_dataloader to take '
+                         'images from. Choose another split, or add it.')
+    dataset = build_each_once(loader.dataset)
     items = spread_items(dataset, eval_pipeline(cfg), num)
     return items, dataset.metainfo.get('classes')
 
@@ -101,7 +102,8 @@ def eval_pipeline(*cfgs: Config) -> Compose:
         pre-training.
 
     Raises:
-        ValueError: If no config has one of them.
+        ValueError: If no config has one of them, or the datasets of a
+            loader have different ones.
     """
     known = (_eval_steps(cfg) for cfg in cfgs)
     steps = next((steps for steps in known if steps is not None), None)
@@ -115,13 +117,17 @@ def eval_pipeline(*cfgs: Config) -> Compose:
 
 
 def _eval_steps(cfg: Config) -> Optional[List[dict]]:
-    steps = cfg.get('test_pipeline')
-    for name in ('val_dataloader', 'test_dataloader'):
+    for name in ('test_dataloader', 'val_dataloader'):
         dataset = (cfg.get(name) or {}).get('dataset')
-        while dataset and 'pipeline' not in dataset:
-            dataset = dataset.get('dataset')
-        steps = dataset['pipeline'] if dataset else steps
-    return steps
+        found = [source['pipeline'] for source in source_settings(dataset)
+                 if 'pipeline' in source] if dataset else []
+        if any(steps != found[0] for steps in found):
+            raise ValueError(f'{name}: its datasets have different pipelines, '
+                             'so it is open how an image is loaded. Give them '
+                             'the same, or name a config with one dataset.')
+        if found:
+            return found[0]
+    return cfg.get('test_pipeline')
 
 
 class EvalImages(Dataset):
@@ -141,23 +147,6 @@ class EvalImages(Dataset):
 
     def __getitem__(self, index: int) -> dict:
         return self.pipeline(deepcopy(self.infos[index]))
-
-
-def each_once(dataset: dict) -> dict:
-    """Leave out of a dataset's settings what repeats images, and pipelines.
-
-    Args:
-        dataset (dict): The ``dataset`` of a data loader.
-
-    Returns:
-        dict: To build a dataset whose ``get_data_info`` is asked.
-    """
-    while dataset.get('type') in REPEATING:
-        dataset = dataset['dataset']
-    dataset = deepcopy(dataset)
-    if 'pipeline' in dataset:
-        dataset['pipeline'] = []
-    return dataset
 
 
 def _check_images(paths: Sequence[str]) -> None:

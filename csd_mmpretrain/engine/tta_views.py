@@ -1,10 +1,11 @@
 """Test-time augmentation: which views of an image a test averages over."""
 from copy import deepcopy
-from typing import List, Optional
+from typing import List, Optional, Union
 
 from mmengine.config import Config, ConfigDict
 
 from ..datasets.corner_crop import PLACES
+from ..datasets.dataset_settings import source_settings
 
 VIEWS = ('flip', 'five-crop', 'ten-crop')
 FLIPS = [dict(type='RandomFlip', prob=prob) for prob in (1., 0.)]
@@ -30,26 +31,26 @@ def set_tta(cfg: Config, views: Optional[str] = None) -> None:
         Ten crops: Krizhevsky et al., ImageNet classification with deep
         convolutional neural networks, 2012, section 4.1.
     """
-    dataset = cfg.test_dataloader.dataset
+    sources = list(source_settings(cfg.test_dataloader.dataset))
     if views is not None or 'tta_pipeline' not in cfg:
-        cfg.tta_pipeline = _pipeline(dataset.pipeline, views or 'flip')
+        cfg.tta_pipeline = _pipeline(sources[0].pipeline, views or 'flip')
     cfg.setdefault('tta_model', dict(type='AverageClsScoreTTA'))
     cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
-    dataset.pipeline = cfg.tta_pipeline
+    for source in sources:
+        source.pipeline = cfg.tta_pipeline
 
 
 def _pipeline(pipeline: List[dict], views: str) -> List[dict]:
     *steps, pack = deepcopy(pipeline)
     branches = []
     if views != 'flip':
-        at = [
-            i for i, step in enumerate(steps) if step['type'] == 'CenterCrop'
-        ]
+        names = [_name(step['type']) for step in pipeline]
+        at = [i for i, name in enumerate(names) if name == 'CenterCrop']
         if not at:
             raise ValueError(
                 f'--tta-views {views} takes its crops in place of CenterCrop, '
                 'but the test pipeline has '
-                f'{", ".join(step["type"] for step in pipeline)}. Choose '
+                f'{", ".join(names)}. Choose '
                 'flip, or write a `tta_pipeline` in the config.')
         size = steps[at[-1]]['crop_size']
         crops = [
@@ -61,3 +62,7 @@ def _pipeline(pipeline: List[dict], views: str) -> List[dict]:
     if views != 'five-crop':
         branches.append(deepcopy(FLIPS))
     return [*steps, dict(type='TestTimeAug', transforms=[*branches, [pack]])]
+
+
+def _name(kind: Union[str, type]) -> str:
+    return kind.split('.')[-1] if isinstance(kind, str) else kind.__name__

@@ -3,16 +3,11 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
 import numpy as np
 from mmengine.config import Config
-from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
-from mmpretrain.registry import DATASETS
 from torch.utils.data import DataLoader
 
-from csd_mmpretrain.datasets.eval_images import (
-    EvalImages,
-    each_once,
-    eval_pipeline,
-)
+from csd_mmpretrain.datasets.dataset_settings import build_each_once
+from csd_mmpretrain.datasets.eval_images import EvalImages, eval_pipeline
 from csd_mmpretrain.datasets.image_files import find_broken_images
 from csd_mmpretrain.datasets.same_classes import check_same_classes
 
@@ -96,8 +91,7 @@ def labelled_images(cfg: Config,
     check_dataset_folders(cfg, (name, ))
     settings = cfg[name]
     pipeline = eval_pipeline(model_cfg or cfg, cfg)
-    with DefaultScope.overwrite_default_scope('mmpretrain'):
-        dataset = DATASETS.build(each_once(settings.dataset))
+    dataset = build_each_once(settings.dataset)
     infos = [dataset.get_data_info(i) for i in range(len(dataset))]
     for index, info in enumerate(infos):
         _check_label(name, info.get('gt_label'))

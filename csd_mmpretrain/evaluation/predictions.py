@@ -6,8 +6,8 @@ from typing import List, NamedTuple, Optional, Tuple
 import mmengine
 import numpy as np
 from mmengine.config import Config
-from mmpretrain.registry import DATASETS
 
+from ..datasets.dataset_settings import build_without_pipeline
 from ..engine.launch import launched_runner
 from ..engine.run_options import make_test_config, make_test_parser
 
@@ -134,8 +134,7 @@ def class_names(cfg: Config, num_classes: int) -> Tuple[str, ...]:
     """
     numbers = tuple(map(str, range(num_classes)))
     try:
-        dataset = DATASETS.build({**cfg.test_dataloader.dataset,
-                                  'pipeline': []})
+        dataset = build_without_pipeline(cfg.test_dataloader.dataset)
     except FileNotFoundError:
         return numbers
     classes = dataset.metainfo.get('classes')

@@ -3,14 +3,12 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
 import numpy as np
 from mmengine.config import Config
-from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
-from mmpretrain.registry import DATASETS
 from torch.utils.data import DataLoader
 
+from csd_mmpretrain.datasets.dataset_settings import build_each_once
 from csd_mmpretrain.datasets.eval_images import (
     EvalImages,
-    each_once,
     eval_pipeline,
     spread,
 )
@@ -74,8 +72,7 @@ def choose_images(cfg: Config,
         raise ValueError(f'--split {split}: the config has no '
                          f'{split}_dataloader. Choose another split, or give '
                          'a config that has it with --test-cfg.')
-    with DefaultScope.overwrite_default_scope('mmpretrain'):
-        dataset = DATASETS.build(each_once(loader_cfg.dataset))
+    dataset = build_each_once(loader_cfg.dataset)
     infos = [dataset.get_data_info(i) for i in range(len(dataset))]
     by_class = _by_class(infos)
     classes = dataset.metainfo.get('classes')

@@ -4,8 +4,8 @@ from typing import Dict, List, Optional, Sequence
 
 import numpy as np
 from mmengine.config import Config
-from mmpretrain.registry import DATASETS
 
+from ..datasets.dataset_settings import build_without_pipeline
 from ..datasets.samples import list_samples
 from ..evaluation.confusion_pairs import ConfusedPair
 from ..evaluation.predictions import Predictions
@@ -75,8 +75,7 @@ def training_files(cfg: Config) -> Dict[int, List[str]]:
         not on this machine.
     """
     try:
-        dataset = DATASETS.build({**cfg.train_dataloader.dataset,
-                                  'pipeline': []})
+        dataset = build_without_pipeline(cfg.train_dataloader.dataset)
     except FileNotFoundError:
         return {}
     files = {}

@@ -5,6 +5,7 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmpretrain.registry import MODELS
 
+from csd_mmpretrain.engine.hook_settings import hook_settings
 from csd_mmpretrain.models.views import DiscrepancyMaskView
 from csd_mmpretrain.models.views.discrepancy_mask_view import MODES
 
@@ -21,8 +22,8 @@ def config_view(cfg: Config) -> Any:
         Callable: The view; a ``DiscrepancyMaskView`` with its defaults, if
         the config has no SSDPHook.
     """
-    hook = cfg.get('default_hooks', {}).get('ssdp') or {}
-    view = hook.get('view') or dict(type='DiscrepancyMaskView')
+    view = hook_settings(cfg, 'SSDPHook').get('view') or dict(
+        type='DiscrepancyMaskView')
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         return MODELS.build(view)
 

@@ -3,6 +3,8 @@ import mmengine
 import numpy as np
 import pytest
 import torch
+from mmcv.transforms import CenterCrop
+from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.registry import DefaultScope
 from mmengine.runner import load_checkpoint
@@ -14,7 +16,7 @@ from csd_mmpretrain.engine.run_options import (
     make_test_config,
     make_test_parser,
 )
-from csd_mmpretrain.engine.tta_views import VIEWS
+from csd_mmpretrain.engine.tta_views import VIEWS, set_tta
 
 IDENTITY = """
 _base_ = {base!r}
@@ -144,3 +146,21 @@ def test_crops_need_a_crop(tiny_config, trained, tmp_path):
     with pytest.raises(ValueError, match='in place of CenterCrop, but the '
                        'test pipeline has LoadImageFromFile, PackInputs'):
         make(str(path), str(trained.checkpoint), '--tta-views', 'five-crop')
+
+
+def test_wrapped_data_and_class_types():
+    pipeline = [dict(type='LoadImageFromFile'),
+                dict(type=CenterCrop, crop_size=32),
+                dict(type='PackInputs')]
+    parts = [dict(type='CustomDataset', pipeline=pipeline) for _ in 'ab']
+    cfg = Config(dict(
+        model=dict(type='ImageClassifier'),
+        test_dataloader=dict(
+            dataset=dict(type='ConcatDataset', datasets=parts))))
+    set_tta(cfg, 'five-crop')
+    for part in cfg.test_dataloader.dataset.datasets:
+        assert part.pipeline[-1].type == 'TestTimeAug'
+        assert len(part.pipeline[-1].transforms[0]) == len(PLACES)
+    cfg.test_dataloader.dataset = dict(pipeline=pipeline[::2])
+    with pytest.raises(ValueError, match='has LoadImageFromFile, PackInputs'):
+        set_tta(cfg, 'five-crop')

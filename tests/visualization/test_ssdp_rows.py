@@ -156,9 +156,13 @@ def test_a_neck_without_a_pattern_map_is_refused():
 
 def test_the_views_of_a_config():
     view = dict(type='DiscrepancyMaskView', mode='soft', area=(0.2, 0.5))
-    cfg = Config(dict(default_hooks=dict(ssdp=dict(view=view))))
+    cfg = Config(
+        dict(default_hooks=dict(ssdp=dict(type='SSDPHook', view=view))))
     assert config_view(cfg).mode == 'soft'
     assert config_view(Config(dict())).mode == 'keep'
+    custom = Config(dict(custom_hooks=[dict(type='EMAHook'), dict(
+        type='SSDPHook', view=dict(type='DiscrepancyMaskView', mode='crop'))]))
+    assert config_view(custom).mode == 'crop'
     chosen = choose_views(config_view(cfg), ['erase', 'keep'])
     assert [view.mode for view in chosen.values()] == ['erase', 'keep']
     assert {view.area for view in chosen.values()} == {(0.2, 0.5)}
