@@ -39,7 +39,8 @@ def make_train_parser() -> argparse.ArgumentParser:
         const='auto',
         metavar='CHECKPOINT',
         help='go on from this checkpoint; without a value, from the latest '
-        'one in the work directory')
+        'one in the work directory, and where there is none, start as without '
+        'this option')
     parser.add_argument(
         '--no-validate',
         action='store_true',
@@ -167,9 +168,11 @@ def make_train_config(args: argparse.Namespace) -> Config:
         cfg.auto_scale_lr.enable = True
     if args.no_validate:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
-    if args.resume is not None:
-        cfg.resume = True
-        cfg.load_from = None if args.resume == 'auto' else args.resume
+    if args.resume not in (None, 'auto'):
+        cfg.resume, cfg.load_from = True, args.resume
+    elif args.resume and not (cfg.get('load_from')
+                              and _is_fresh(cfg.work_dir)):
+        cfg.resume, cfg.load_from = True, None
     _check_checkpoint(cfg)
     for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         _set_loader(cfg, loader, args, persistent_workers=True)
@@ -177,6 +180,13 @@ def make_train_config(args: argparse.Namespace) -> Config:
             cfg[loader].persistent_workers = False
     check_dataset_folders(cfg, ('train_dataloader', 'val_dataloader'))
     return cfg
+
+
+def _is_fresh(work_dir: str) -> bool:
+    """Whether there is nothing to resume, so that load_from still counts."""
+    return not any(
+        name == 'last_checkpoint' or name.endswith('.pth')
+        for name in (os.listdir(work_dir) if os.path.isdir(work_dir) else ()))
 
 
 def make_test_config(args: argparse.Namespace) -> Config:

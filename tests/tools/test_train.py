@@ -131,6 +131,25 @@ def test_missing_checkpoint(tiny_config, option, message):
         config_of(tiny_config, *option)
 
 
+def test_load_from_counts_until_there_is_something_to_resume(tiny_config,
+                                                             tmp_path):
+    start = tmp_path / 'start.pth'
+    torch.save(dict(state_dict={}), start)
+    work_dir = tmp_path / 'run'
+
+    def read():
+        cfg = config_of(tiny_config, '--work-dir', work_dir, '--resume',
+                        '--cfg-options', f'load_from={start}')
+        return cfg.resume, cfg.load_from
+
+    assert read() == (False, str(start))
+    work_dir.mkdir()
+    (work_dir / 'out.log').touch()
+    assert read() == (False, str(start))
+    (work_dir / 'last_checkpoint').touch()
+    assert read() == (True, None)
+
+
 def test_missing_config():
     with pytest.raises(FileNotFoundError, match='nowhere.py'):
         config_of('nowhere.py')

@@ -73,7 +73,7 @@ class FrozenPartsHook(Hook):
             part for part in self.parts
             if runner.cfg.get('model', {}).get(part, {}).get('pretrained')
         }
-        if not runner._resume and not runner._load_from and not loaded:
+        if not runner.iter and not runner._load_from and not loaded:
             runner.logger.warning(
                 'FrozenPartsHook: the config names no pretrained weights, so '
                 f'{", ".join(self.parts)} stays random. Give them with '
