@@ -110,7 +110,8 @@ def main() -> None:
     cfg = load_config(args.config, args.cfg_options)
     data = cfg if args.data_config is None else load_config(args.data_config)
     images = labelled_splits(data, cfg)
-    model = load_model(cfg, args.checkpoint, args.device).model
+    model = load_model(cfg, args.checkpoint, args.device,
+                       args.stage).model
     train, test = (
         LabelledFeatures(*collect_features(
             model, track(images[split].loader, f'Features of {split} images'),

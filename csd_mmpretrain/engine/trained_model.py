@@ -1,5 +1,6 @@
 """A config's model with the weights of a file."""
 import os
+import re
 from copy import deepcopy
 from typing import List, NamedTuple, Optional, Sequence
 
@@ -7,6 +8,7 @@ from mmengine.config import Config
 from mmengine.model import BaseModel
 from mmengine.registry import DefaultScope
 from mmengine.runner.checkpoint import CheckpointLoader
+from mmpretrain.models import BaseClassifier
 from mmpretrain.registry import MODELS
 
 from .bare_model import build_bare_model
@@ -35,8 +37,10 @@ class LoadedModel(NamedTuple):
     has_classifier: bool
 
 
-def load_model(cfg: Config, checkpoint: str,
-               device: str = 'cpu') -> LoadedModel:
+def load_model(cfg: Config,
+               checkpoint: str,
+               device: str = 'cpu',
+               stage: Optional[str] = None) -> LoadedModel:
     """Build a config's model and load a checkpoint.
 
     A checkpoint of a backbone, or of a classifier for other classes, serves
@@ -46,6 +50,9 @@ def load_model(cfg: Config, checkpoint: str,
         cfg (Config): The whole config.
         checkpoint (str): A .pth file.
         device (str): Where the model goes. Defaults to ``'cpu'``.
+        stage (str, optional): Whose features are wanted. A classifier's neck
+            that has weights is then not needed for ``'backbone'``. Defaults
+            to None.
 
     Returns:
         LoadedModel: The model and what is known of its classes.
@@ -62,7 +69,10 @@ def load_model(cfg: Config, checkpoint: str,
     model = build_bare_model(cfg)
     content = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
     # Only a training needs the queue, and its length may have changed since.
-    state = content.get('state_dict', content)
+    state = {
+        re.sub(r'^module\.', '', name): value
+        for name, value in content.get('state_dict', content).items()
+    }
     prefix = _missing_prefix(model, state)
     state = {
         prefix + name: value
@@ -79,6 +89,13 @@ def load_model(cfg: Config, checkpoint: str,
             f'{type(model.backbone).__name__}, such as '
             f'{next(n for n in missing if n.startswith("backbone."))!r}. '
             'Give the checkpoint that belongs to this config.')
+    neck = [name for name in missing if name.startswith('neck.')]
+    if neck and isinstance(model, BaseClassifier) and stage != 'backbone':
+        raise ValueError(
+            f'{checkpoint} lacks weights of the neck '
+            f'{type(model.neck).__name__}, such as {neck[0]!r}, which would '
+            'stay random. Give a checkpoint of the whole model, or choose the '
+            'features of the backbone where the tool has a stage.')
     losses = ('head.ddl.', 'head.ssdt.')
     has_classifier = not any(
         name.startswith('head.') and not name.startswith(losses)

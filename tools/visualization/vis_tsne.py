@@ -206,7 +206,7 @@ def model_features(args: argparse.Namespace, cfg: Config, checkpoint: str,
     Returns:
         ndarray: (N, C), float32, of unit length with ``--normalize``.
     """
-    model = load_model(cfg, checkpoint, args.device).model
+    model = load_model(cfg, checkpoint, args.device, args.vis_stage).model
     batches = track(images.loader, f'Features of {checkpoint}')
     features, _ = collect_features(model, batches, args.vis_stage)
     features = features.cpu().numpy()
