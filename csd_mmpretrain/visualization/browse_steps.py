@@ -19,10 +19,12 @@ class Step(NamedTuple):
     Attributes:
         name (str): The transform's class; ``'Original'`` for what is loaded.
         image (ndarray): (H, W, 3), uint8, RGB.
+        views (int): How many images this transform gives. Defaults to 1.
     """
 
     name: str
     image: np.ndarray
+    views: int = 1
 
 
 class Browsed(NamedTuple):
@@ -40,6 +42,31 @@ class Browsed(NamedTuple):
     label: Optional[List[int]]
     steps: List[Step]
     packed: dict
+
+    @property
+    def transformed(self) -> List[Step]:
+        """What the model gets: the image, or all of its views."""
+        last = self.steps[-self.steps[-1].views:]
+        names = ['transformed'] if len(last) == 1 else numbered(
+            'transformed', len(last))
+        return [step._replace(name=name) for step, name in zip(last, names)]
+
+
+def numbered(name: str, num: int) -> List[str]:
+    """Name images of one kind.
+
+    Args:
+        name (str): Of all.
+        num (int): How many.
+
+    Returns:
+        list[str]: The name with a number from 1.
+
+    Example:
+        >>> numbered('view', 2)
+        ['view 1', 'view 2']
+    """
+    return [f'{name} {index + 1}' for index in range(num)]
 
 
 class RecordingPipeline(Compose):
@@ -81,11 +108,12 @@ class RecordingPipeline(Compose):
         images = data.get('img')
         if images is None:
             return
-        several = isinstance(images, list)
-        for index, image in enumerate(images if several else [images]):
-            number = f' {index + 1}' if several else ''
-            self.steps.append(
-                Step(name + number, _to_rgb(image, self.channel_order)))
+        views = images if isinstance(images, list) else [images]
+        names = numbered(name, len(views)) if views is images else [name]
+        self.steps += [
+            Step(each, _to_rgb(image, self.channel_order), len(views))
+            for each, image in zip(names, views)
+        ]
 
 
 class DatasetBrowser:

@@ -68,6 +68,21 @@ def test_each_step_is_recorded_in_rgb(root, wrapper):
             seen.path.split('/')[-2])]
 
 
+def test_all_views_of_an_image_are_what_the_model_gets(root):
+    views = dict(type='MultiView', num_views=[2, 1], transforms=[
+        [dict(type='Resize', scale=(8, 8))],
+        [dict(type='Resize', scale=(4, 4))]])
+    pipeline = [PIPELINE[0], views, dict(type='PackInputs')]
+    seen = DatasetBrowser(make_config(root, pipeline), 'train').load(0)
+    assert [step.name for step in seen.steps] == [
+        'Original', 'MultiView 1', 'MultiView 2', 'MultiView 3']
+    assert [(step.name, step.image.shape) for step in seen.transformed] == [
+        ('transformed 1', (8, 8, 3)), ('transformed 2', (8, 8, 3)),
+        ('transformed 3', (4, 4, 3))]
+    seen = DatasetBrowser(make_config(root), 'train').load(0)
+    assert [step.name for step in seen.transformed] == ['transformed']
+
+
 def test_the_images_are_spread(root):
     browser = DatasetBrowser(make_config(root), 'train')
     assert browser.choose(2) == [1, 4]

@@ -181,10 +181,8 @@ def _with_views(browser: DatasetBrowser, chosen: Sequence[int],
         for image, row in zip(batch, rows):
             seconds = [Step(f'second view ({name})', second)
                        for name, second in row.seconds.items()]
-            yield image._replace(steps=[
-                image.steps[0],
-                image.steps[-1]._replace(name='transformed'), *seconds
-            ])
+            yield image._replace(
+                steps=[image.steps[0], *image.transformed, *seconds])
 
 
 def _entry(image: Browsed, mode: str,
@@ -193,9 +191,9 @@ def _entry(image: Browsed, mode: str,
     if mode == 'original':
         steps = steps[:1]
     elif mode == 'transformed':
-        steps = [steps[-1]._replace(name='transformed')]
+        steps = image.transformed
     elif mode == 'concat':
-        steps = [steps[0], steps[-1]._replace(name='transformed')]
+        steps = [steps[0], *image.transformed]
     names = [str(label) if classes is None else str(classes[label])
              for label in image.label or ()]
     return Entry(', '.join(names), os.path.basename(image.path), steps)
