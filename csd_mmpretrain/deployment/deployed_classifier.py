@@ -3,6 +3,7 @@ import torch
 import torch.nn.functional as F
 from mmengine.model import BaseModel
 from mmpretrain.models import ImageClassifier
+from mmpretrain.models.heads import ClsHead
 from mmpretrain.models.utils.attention import ShiftWindowMSA
 from torch import nn
 
@@ -26,6 +27,8 @@ class DeployedClassifier(nn.Module):
 
     Raises:
         TypeError: If ``model`` is no ImageClassifier with a head.
+        ValueError: If ``scores`` is asked for, and the head predicts other
+            scores than the softmax of its logits.
 
     Example:
         ::
@@ -48,6 +51,8 @@ class DeployedClassifier(nn.Module):
         self.neck = model.neck if model.with_neck else None
         head = model.head
         self.head = head.cls_head if isinstance(head, CSDHead) else head
+        if scores:
+            _check_softmax(self.head)
         self.preprocess = preprocess
         self.scores = scores
         preprocessor = model.data_preprocessor
@@ -90,6 +95,18 @@ class DeployedClassifier(nn.Module):
             images = F.pad(images, (0, right, 0, bottom),
                            value=self.pad_value)
         return images
+
+
+def _check_softmax(head: nn.Module) -> None:
+    single = isinstance(head, ClsHead)
+    if not single or type(head)._get_predictions is not (
+            ClsHead._get_predictions):
+        raise ValueError(
+            f'Scores of a {type(head).__name__}: a file with scores returns '
+            'the softmax of the logits, which the single-label heads of '
+            'mmpretrain (ClsHead, such as LinearClsHead) predict, but this '
+            'head predicts something else. Export its logits, `--output '
+            'logits`, and make the scores of them as its `predict` does.')
 
 
 def free_batch_size(model: nn.Module) -> None:

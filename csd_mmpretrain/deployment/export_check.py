@@ -40,8 +40,8 @@ def check_export(run: Callable[[torch.Tensor], torch.Tensor],
             them.
         preprocess (bool): Whether the file takes these; otherwise it gets
             what the data preprocessor returns. Defaults to True.
-        scores (bool): Whether the file returns probabilities. Defaults to
-            False.
+        scores (bool): Whether the file returns probabilities; they are
+            compared with those that the model predicts. Defaults to False.
         batch_size (int, optional): The only batch size that the file takes.
             Defaults to None, any.
 
@@ -55,9 +55,11 @@ def check_export(run: Callable[[torch.Tensor], torch.Tensor],
     largest, agreeing = 0.0, 0
     for pixels, count in _batches(images, batch_size):
         inputs = model.data_preprocessor(dict(inputs=pixels))['inputs']
-        expected = model(inputs, mode='tensor')
         if scores:
-            expected = expected.softmax(dim=1)
+            expected = torch.stack(
+                [sample.pred_score for sample in model.predict(inputs)])
+        else:
+            expected = model(inputs, mode='tensor')
         try:
             found = run(pixels if preprocess else inputs.contiguous())
         except Exception as error:

@@ -10,6 +10,7 @@ from mmengine.config import Config
 from mmpretrain import ImageClassificationInferencer
 from mmpretrain.registry import MODELS
 
+from csd_mmpretrain import deployment
 from csd_mmpretrain.deployment import (
     DeployedClassifier,
     check_export,
@@ -207,11 +208,60 @@ def test_backbones(name, tmp_path):
         assert check.largest < 1e-4 and check.agreeing == 14, (kind, check)
 
 
-def test_a_file_that_differs_is_removed(export, config, checkpoint, tmp_path):
-    out = tmp_path / 'model.onnx'
-    with pytest.raises(SystemExit, match='differs from the model'):
-        export(config, checkpoint, '--out', out, '--tolerance', -1)
-    assert not out.exists()
+@pytest.mark.parametrize('case', ['differs', 'does not run'])
+@pytest.mark.parametrize('kind', ['onnx', 'torchscript'])
+def test_a_bad_file_replaces_nothing(export, config, checkpoint, tmp_path,
+                                     monkeypatch, kind, case):
+    def fail(*args):
+        raise ValueError(case)
+
+    out = tmp_path / 'earlier' / FILES[kind]
+    args = [config, checkpoint, '--out', out, '--format', kind]
+    export(*args)
+    names = {out.name} if kind == 'onnx' else {out.name, 'model.json'}
+    earlier = {path.name: path.read_bytes() for path in out.parent.iterdir()}
+    assert set(earlier) == names
+    args += ['--preprocessing', 'outside']
+    if case == 'differs':
+        args += ['--tolerance', -1]
+    else:
+        monkeypatch.setattr(deployment, 'check_export', fail)
+    for folder in ('earlier', 'new'):
+        args[3] = tmp_path / folder / FILES[kind]
+        with pytest.raises((SystemExit, ValueError), match=case):
+            export(*args)
+    assert earlier == {
+        path.name: path.read_bytes() for path in out.parent.iterdir()}
+    assert not list((tmp_path / 'new').iterdir())
+
+
+def test_scores_are_compared_with_what_the_model_predicts():
+    model = MODELS.build(
+        dict(
+            type='ImageClassifier',
+            backbone=dict(type='MobileNetV2', widen_factor=0.25),
+            neck=dict(type='GlobalAveragePooling'),
+            head=dict(
+                type='MultiLabelLinearClsHead', num_classes=6,
+                in_channels=1280)))
+    model.head.fc.weight.data.normal_()
+    images = list(torch.rand(4, 3, 32, 32))
+    right = check_export(
+        lambda x: model(x).sigmoid(), model, images, scores=True)
+    wrong = check_export(
+        lambda x: model(x).softmax(1), model, images, scores=True)
+    assert right.largest < 1e-6 and wrong.largest > 0.1
+
+
+def test_a_multi_label_head_is_exported_with_logits(export, config, tmp_path):
+    path = tmp_path / 'multi_label.py'
+    path.write_text(PLAIN.format(base=str(config)) +
+                    "model['head'].update(type='MultiLabelLinearClsHead')\n")
+    args = [path, save(path), '--out', tmp_path / 'new' / 'model.onnx']
+    with pytest.raises(ValueError, match='MultiLabelLinearClsHead.*logits`'):
+        export(*args, '--output', 'scores')
+    assert not (tmp_path / 'new').exists()
+    assert 'same class for 12' in export(*args, '--output', 'logits')
 
 
 def test_a_nan_differs():

@@ -1,6 +1,7 @@
 """Export a trained classifier: export.py CONFIG CHECKPOINT --out FILE."""
 import argparse
 import os
+from tempfile import TemporaryDirectory
 
 import torch
 
@@ -110,24 +111,31 @@ def main() -> None:
     if not inside:
         example = model.data_preprocessor(dict(inputs=example))['inputs']
     info = export_info(cfg, deployed, example, classes, args.batch_size)
-    export_classifier(deployed, example, args.out, args.format, info,
-                      args.batch_size)
-    check = check_export(
-        load_export(args.out, args.format), model, images, inside, scores,
-        args.batch_size)
-    print(f'{args.out}: {os.path.getsize(args.out) / 1e6:.2f} MB, '
-          f'{args.format}, {args.output} of '
-          f'{len(classes) if classes else "?"} classes, input '
-          f'{info["input_dtype"]} {info["input_shape"]}')
-    print(f'{check.images} images: largest difference of the {args.output} '
-          f'{check.largest:.1e} (allowed {args.tolerance:.1e}), same class '
-          f'for {check.agreeing}')
-    if check.largest > args.tolerance:
-        os.remove(args.out)
-        raise SystemExit('The file differs from the model, and was removed. '
-                         'Try another `--format`, or a fixed `--batch-size`; '
-                         'if the difference is only rounding, raise '
-                         '`--tolerance`.')
+    folder, name = os.path.split(args.out)
+    os.makedirs(folder or '.', exist_ok=True)
+    # Exporters may write weights into files of their own beside the model.
+    with TemporaryDirectory(dir=folder or '.', prefix='.export_') as place:
+        path = os.path.join(place, name)
+        export_classifier(deployed, example, path, args.format, info,
+                          args.batch_size)
+        check = check_export(
+            load_export(path, args.format), model, images, inside, scores,
+            args.batch_size)
+        print(f'{args.out}: {os.path.getsize(path) / 1e6:.2f} MB, '
+              f'{args.format}, {args.output} of '
+              f'{len(classes) if classes else "?"} classes, input '
+              f'{info["input_dtype"]} {info["input_shape"]}')
+        print(f'{check.images} images: largest difference of the '
+              f'{args.output} {check.largest:.1e} (allowed '
+              f'{args.tolerance:.1e}), same class for {check.agreeing}')
+        if check.largest > args.tolerance:
+            raise SystemExit(
+                f'The file differs from the model, so {args.out} was not '
+                'written. Try another `--format`, or a fixed `--batch-size`; '
+                'if the difference is only rounding, raise `--tolerance`.')
+        for part in os.listdir(place):
+            os.replace(
+                os.path.join(place, part), os.path.join(folder, part))
 
 
 if __name__ == '__main__':
