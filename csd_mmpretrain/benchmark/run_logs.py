@@ -2,7 +2,7 @@
 import json
 import re
 from pathlib import Path
-from typing import Dict, NamedTuple, Optional, Tuple
+from typing import Dict, Iterator, NamedTuple, Optional, Tuple
 
 from mmengine.config import Config
 
@@ -37,6 +37,8 @@ class Run(NamedTuple):
 def read_scores(folder: Path, metric: str) -> Dict[int, float]:
     """Read the validations' scores from the logs of all attempts.
 
+    A line that a power failure or a full disk has cut off is left out.
+
     Args:
         folder (Path): A work directory.
         metric (str): The validation's name of the score, such as
@@ -48,11 +50,19 @@ def read_scores(folder: Path, metric: str) -> Dict[int, float]:
     """
     scores = {}
     for log in sorted(Path(folder).glob('*/vis_data/scalars.json')):
-        for line in log.read_text(encoding='utf-8').splitlines():
-            entry = json.loads(line)
+        for entry in _entries(log):
             if metric in entry:
                 scores[entry['step']] = entry[metric]
     return {step: scores[step] for step in sorted(scores)}
+
+
+def _entries(log: Path) -> Iterator[dict]:
+    text = log.read_text(encoding='utf-8', errors='replace')
+    for line in text.splitlines():
+        try:
+            yield json.loads(line)
+        except json.JSONDecodeError:
+            continue
 
 
 def read_run_config(folder: Path) -> Config:

@@ -51,6 +51,15 @@ def test_attempts_are_joined_and_the_newer_counts(write_run):
     assert not read_run(write_run('b', [1., 2.], epochs=3), METRIC).finished
 
 
+@pytest.mark.parametrize('cut', [
+    b'{"accuracy/top1": 30.0, "st', b'\0' * 9, b'{"a": "\xff\xe2', b'\n'])
+def test_a_line_that_was_cut_off_is_left_out(write_run, cut):
+    folder = write_run('a', {1: 10., 2: 20.}, {3: 33.})
+    first = folder / '20260101_000000/vis_data/scalars.json'
+    first.write_bytes(first.read_bytes() + b'\n' + cut)
+    assert read_scores(folder, METRIC) == {1: 10, 2: 20, 3: 33}
+
+
 @pytest.mark.parametrize('folder, config, pattern, group', [
     ('x', 'grocery81.py', None, 'grocery81'),
     ('x', 'grocery81_seed3.py', None, 'grocery81'),
