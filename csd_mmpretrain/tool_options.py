@@ -6,6 +6,10 @@ from pathlib import Path
 import torch
 from mmengine.config import DictAction
 
+TABLES = ('.md', '.csv')
+PLOTS = ('.png', '.pdf', '.svg', '.svgz', '.jpg', '.jpeg', '.eps', '.ps',
+         '.tif', '.tiff', '.webp')
+
 
 def add_cfg_options(parser: ArgumentParser) -> None:
     """Add ``--cfg-options``, as in mmpretrain's tools.
@@ -112,7 +116,7 @@ def add_table_and_figure(parser: ArgumentParser, table: str,
         help=f'write {table} here (.md or .csv)')
     parser.add_argument(
         '--show-path',
-        type=Path,
+        type=plot_file,
         metavar='FILE',
         help=f'draw {figure} here (.png, .pdf, ...)')
     add_dpi(parser)
@@ -134,8 +138,30 @@ def table_file(name: str) -> Path:
         >>> table_file('table.md').suffix
         '.md'
     """
-    if not name.endswith(('.md', '.csv')):
+    if Path(name).suffix not in TABLES:
         raise ArgumentTypeError(f'{name}: the name must end in .md or .csv.')
+    return Path(name)
+
+
+def plot_file(name: str) -> Path:
+    """Check the name of what matplotlib saves, as the ``type`` of an option.
+
+    Args:
+        name (str): The file's name; its ending may be in capitals.
+
+    Returns:
+        Path: The file.
+
+    Raises:
+        ArgumentTypeError: If it ends in none of ``PLOTS``.
+
+    Example:
+        >>> plot_file('curves.svg').suffix
+        '.svg'
+    """
+    if Path(name).suffix.lower() not in PLOTS:
+        raise ArgumentTypeError(
+            f'{name}: the name must end in {", ".join(PLOTS)}.')
     return Path(name)
 
 

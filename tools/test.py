@@ -1,4 +1,6 @@
 """Test a model: python tools/test.py CONFIG CHECKPOINT."""
+import argparse
+
 import mmengine
 from mmengine.evaluator import DumpResults
 
@@ -7,11 +9,31 @@ from csd_mmpretrain.engine.run_options import (
     make_test_config,
     make_test_parser,
 )
+from csd_mmpretrain.evaluation.predictions import RESULT_FILES
+
+METRIC_FILES = ('.json', '.yaml', '.yml', *RESULT_FILES)
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line.
+
+    Returns:
+        Namespace: The options.
+    """
+    parser = make_test_parser()
+    args = parser.parse_args()
+    metrics = args.out_item == 'metrics'
+    endings = METRIC_FILES if metrics else RESULT_FILES
+    if args.out and not args.out.endswith(endings):
+        parser.error(f'--out {args.out}: the name of a file of '
+                     f'{"metrics" if metrics else "predictions"} must end in '
+                     f'{", ".join(endings)}.')
+    return args
 
 
 def main() -> None:
     """Test with the config, checkpoint and options of the command line."""
-    args = make_test_parser().parse_args()
+    args = parse_args()
     with launched_runner(make_test_config(args)) as runner:
         if args.out and args.out_item != 'metrics':
             runner.test_evaluator.metrics.append(DumpResults(args.out))

@@ -1,10 +1,15 @@
 """Confusion, accuracy per class and calibration, as a user asks for them."""
 import csv
+import os
 import pickle
+import runpy
+import sys
+from argparse import Namespace
 
 import mmengine
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
 from csd_mmpretrain.evaluation.predictions import (
@@ -12,6 +17,7 @@ from csd_mmpretrain.evaluation.predictions import (
     load_predictions,
     read_predictions,
 )
+from csd_mmpretrain.tool_options import PLOTS, plot_file
 
 
 @pytest.fixture(scope='module')
@@ -83,6 +89,52 @@ def test_temperature_is_never_fitted_on_what_is_tested(tool, tiny_config,
     log = tool('calibration.py', tiny_config, trained.checkpoint,
                '--temperature-from', 'val', fails=True)
     assert '--temperature-from val: 12 of its images are tested on' in log
+    assert 'Epoch(test)' not in log
+
+
+def test_a_config_without_validation_data(tool, tiny_config, trained,
+                                          tmp_path):
+    config = tmp_path / 'config.py'
+    config.write_text(f'_base_ = {str(tiny_config)!r}\n'
+                      'val_dataloader = val_evaluator = val_cfg = None\n')
+    log = tool('calibration.py', config, trained.checkpoint,
+               '--temperature-from', 'val', fails=True)
+    assert 'config.py has no val_dataloader' in log
+    assert 'Epoch(test)' not in log
+
+
+def test_validation_images_that_are_not_tested(repo_root, tiny_config,
+                                               tiny_data):
+    tool = runpy.run_path(
+        str(repo_root / 'tools/analysis_tools/calibration.py'))
+    args = Namespace(
+        config=str(tiny_config), ckpt_or_result='epoch_2.pth',
+        temperature_from='val', cfg_options={
+            'val_dataloader.dataset.data_root': str(tiny_data / 'train')})
+    tool['check_images'](args)
+    assert len(tool['coming_paths'](args, 'val', 'val')) == 24
+    args.cfg_options = None
+    with pytest.raises(SystemExit, match='12 of its images are tested on'):
+        tool['check_images'](args)
+
+
+@pytest.mark.parametrize('spell', [os.path.relpath, '{}'.format])
+@pytest.mark.parametrize('tested', ['checkpoint', 'predictions'])
+def test_other_spellings_of_a_file_are_the_same_image(
+        tool, tiny_config, trained, predictions, tmp_path, tested, spell):
+    linked = tmp_path / 'linked'
+    other = mmengine.load(predictions)
+    linked.symlink_to(os.path.dirname(os.path.dirname(other[0]['img_path'])))
+    for row in other:
+        path = row['img_path'].split(os.sep)
+        row['img_path'] = spell(str(linked.joinpath(*path[-2:])))
+    held = tmp_path / 'held.pkl'
+    mmengine.dump(other, held)
+    source = trained.checkpoint if tested == 'checkpoint' else predictions
+    log = tool('calibration.py', tiny_config, source, '--temperature-from',
+               held, fails=True)
+    assert '12 of its images are tested on' in log
+    assert 'Epoch(test)' not in log
 
 
 def test_files_that_are_no_predictions(tmp_path, tiny_config):
@@ -107,10 +159,37 @@ def test_names_of_the_classes(tiny_config, tmp_path):
 
 @pytest.mark.parametrize('name, options, message', [
     ('confusion_matrix.py', ['--out', 'matrix.json'], 'must end in .pkl'),
+    ('confusion_matrix.py', ['--out', 'matrix.PKL'], 'must end in .pkl'),
+    ('confusion_matrix.py', ['--pairs-out', 'pairs.MD'], 'must end in .md'),
+    ('confusion_matrix.py', ['--show-path', 'a.foo'], 'must end in .png'),
+    ('confusion_matrix.py', ['--pairs-path', 'a.foo'], 'must end in .png'),
+    ('confusion_matrix.py', ['--cmap', 'Bluse'], "'Bluse' is no colour map"),
     ('confusion_matrix.py', ['--dpi', 0], '--dpi: 0 must be at least 1'),
+    ('class_accuracy.py', ['--show-path', 'a.foo'], 'must end in .png'),
+    ('compare_runs.py', ['--show-path', 'curves'], 'must end in .png'),
+    ('calibration.py', ['--show-path', 'a.foo'], 'must end in .png'),
+    ('calibration.py', ['--out', '.md'], 'must end in .md or .csv'),
+    ('calibration.py', ['--temperature-from', 'gone.pkl'],
+     'gone.pkl: there is no such file'),
     ('calibration.py', ['--temperature-from', 'val'], 'needs a checkpoint'),
     ('calibration.py', ['--dpi', 0], '--dpi: 0 must be at least 1'),
 ])
 def test_bad_options(tool, name, options, message):
     assert message in tool(name, 'config.py', 'found.pkl', *options,
                            fails=True)
+
+
+def test_the_order_by_confusion_without_scipy(repo_root, monkeypatch, capsys):
+    program = str(repo_root / 'tools/analysis_tools/confusion_matrix.py')
+    monkeypatch.setitem(sys.modules, 'scipy', None)
+    monkeypatch.setattr(sys, 'argv', [program, 'config.py', 'found.pkl',
+                                      '--order', 'confusion'])
+    with pytest.raises(SystemExit):
+        runpy.run_path(program, run_name='__main__')
+    assert '--order confusion needs scipy' in capsys.readouterr().err
+
+
+def test_plots_that_matplotlib_writes():
+    known = Figure().canvas.get_supported_filetypes()
+    assert {ending[1:] for ending in PLOTS} <= set(known)
+    assert plot_file('curves.SVG').name == 'curves.SVG'

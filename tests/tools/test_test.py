@@ -80,6 +80,20 @@ def test_bad_options(trained, tiny_config, options, message):
         config_of(tiny_config, *options)
 
 
+@pytest.mark.parametrize('options, message', [
+    (['m.txt', '--out-item', 'metrics'], 'of metrics must end in .json'),
+    (['metrics', '--out-item', 'metrics'], 'of metrics must end in .json'),
+    (['m.PKL', '--out-item', 'metrics'], 'of metrics must end in .json'),
+    (['m.json'], 'of predictions must end in .pkl'),
+    (['m.json', '--out-item', 'pred'], 'of predictions must end in .pkl'),
+])
+def test_files_that_nothing_writes(run_python, repo_root, options, message):
+    """They are refused before anything is looked for, so there is none."""
+    done = run_python(repo_root / 'tools/test.py', 'config.py', 'gone.pth',
+                      '--out', *options, fails=True)
+    assert f'--out {options[0]}: the name of a file {message}' in done.stdout
+
+
 def test_drawing_needs_its_hook(trained, tiny_config, tmp_path):
     path = tmp_path / 'config.py'
     path.write_text(f'_base_ = {str(tiny_config)!r}\n'

@@ -1,10 +1,15 @@
 """Measure what probabilities are worth: CONFIG CHECKPOINT_OR_RESULT."""
 import argparse
+import os
 import sys
+from typing import List, Optional, Sequence
 
 from mmengine.registry import init_default_scope
 
 import csd_mmpretrain  # noqa: F401  registers everything
+from csd_mmpretrain.datasets.dataset_settings import build_without_pipeline
+from csd_mmpretrain.engine.data_root import check_dataset_folders
+from csd_mmpretrain.engine.run_options import load_config
 from csd_mmpretrain.evaluation.calibration import (
     Calibration,
     calibration,
@@ -12,8 +17,10 @@ from csd_mmpretrain.evaluation.calibration import (
     scale_temperature,
 )
 from csd_mmpretrain.evaluation.predictions import (
+    RESULT_FILES,
     Predictions,
     load_predictions,
+    read_predictions,
 )
 from csd_mmpretrain.evaluation.tables import markdown_table, write_table
 from csd_mmpretrain.tool_options import (
@@ -51,17 +58,96 @@ def parse_args() -> argparse.Namespace:
     add_table_and_figure(parser, 'the table', 'the reliability diagram')
     add_cfg_options(parser)
     args = parser.parse_args()
-    result = args.ckpt_or_result.endswith(('.pkl', '.pickle'))
     source = args.temperature_from
-    if source == 'val' and result:
+    if source == 'val' and is_result(args.ckpt_or_result):
         parser.error('--temperature-from val needs a checkpoint to predict '
                      f'with, not {args.ckpt_or_result}. Give the predictions '
                      'of the validation images as a file.')
-    if source not in (None, 'val') and not source.endswith(
-            ('.pkl', '.pickle')):
-        parser.error(f'--temperature-from {source}: expected val, or a .pkl '
-                     'file.')
+    if source not in (None, 'val'):
+        if not source.endswith(RESULT_FILES):
+            parser.error(f'--temperature-from {source}: expected val, or a '
+                         '.pkl file.')
+        if not os.path.isfile(source):
+            parser.error(f'--temperature-from {source}: there is no such '
+                         'file.')
     return args
+
+
+def is_result(source: str) -> bool:
+    """Tell a result file from a checkpoint, as ``load_predictions`` does.
+
+    Args:
+        source (str): The file.
+
+    Returns:
+        bool: Whether it holds predictions.
+    """
+    return source.lower().endswith(RESULT_FILES)
+
+
+def check_images(args: argparse.Namespace) -> None:
+    """Check, before anything is predicted, what the temperature is fitted on.
+
+    Args:
+        args (Namespace): The options.
+    """
+    check_apart(args.temperature_from,
+                coming_paths(args, args.temperature_from, 'val'),
+                coming_paths(args, args.ckpt_or_result, 'test'))
+
+
+def coming_paths(args: argparse.Namespace, source: str,
+                 split: str) -> List[Optional[str]]:
+    """List the image files that ``load_predictions`` will name.
+
+    Args:
+        args (Namespace): The options.
+        source (str): A result file; anything else stands for the data of the
+            config.
+        split (str): ``'val'`` or ``'test'``.
+
+    Returns:
+        list[str | None]: The files; none, where a dataset does not list its
+        images.
+    """
+    if is_result(source):
+        return read_predictions(source).paths
+    cfg = load_config(args.config, args.cfg_options)
+    name = f'{split}_dataloader'
+    if not cfg.get(name):
+        sys.exit(f'{args.config} has no {name} whose images could be '
+                 'predicted. Add it, or give predictions as a file.')
+    check_dataset_folders(cfg, (name, ))
+    dataset = build_without_pipeline(cfg[name].dataset)
+    if not hasattr(dataset, 'get_data_info'):
+        return []
+    return [
+        dataset.get_data_info(i).get('img_path') for i in range(len(dataset))
+    ]
+
+
+def check_apart(source: str, fitted: Sequence[Optional[str]],
+                tested: Sequence[Optional[str]]) -> None:
+    """Check that no image is both fitted and tested on.
+
+    Args:
+        source (str): Where the images to fit on come from.
+        fitted (Sequence[str | None]): Their files.
+        tested (Sequence[str | None]): Files of the test images.
+    """
+    if None in fitted or None in tested:
+        found = 'the results do not name their images'
+    else:
+        both = {*map(os.path.realpath, fitted)}.intersection(
+            map(os.path.realpath, tested))
+        if not both:
+            return
+        found = f'{len(both)} of its images are tested on'
+    sys.exit(
+        f'--temperature-from {source}: {found}. A temperature fitted on test '
+        'images makes the test too good. Give predictions of held-out '
+        'training images, such as those of a fold of '
+        'tools/kfold-cross-valid.py.')
 
 
 def load_other(args: argparse.Namespace, tested: Predictions) -> Predictions:
@@ -83,15 +169,7 @@ def load_other(args: argparse.Namespace, tested: Predictions) -> Predictions:
         sys.exit(f'--temperature-from {args.temperature_from}: it has '
                  f'{other.scores.shape[1]} classes, the tested predictions '
                  f'{tested.scores.shape[1]}.')
-    both = set(other.paths) & set(tested.paths) - {None}
-    if both or None in other.paths + tested.paths:
-        found = (f'{len(both)} of its images are tested on'
-                 if both else 'the results do not name their images')
-        sys.exit(
-            f'--temperature-from {args.temperature_from}: {found}. A '
-            'temperature fitted on test images makes the test too good. Give '
-            'predictions of held-out training images, such as those of a '
-            'fold of tools/kfold-cross-valid.py.')
+    check_apart(args.temperature_from, other.paths, tested.paths)
     return other
 
 
@@ -99,6 +177,8 @@ def main() -> None:
     """Write and draw what the command line asks for."""
     args = parse_args()
     init_default_scope('mmpretrain')
+    if args.temperature_from:
+        check_images(args)
     tested = load_predictions(args.config, args.ckpt_or_result,
                               args.cfg_options)
     found = {'as predicted': calibration(*tested[:2], args.bins)}

@@ -1,11 +1,12 @@
 """Draw which classes are confused: CONFIG CHECKPOINT_OR_RESULT."""
 import argparse
 import os
-from pathlib import Path
+from importlib.util import find_spec
 
 import mmengine
 import numpy as np
 import torch
+from matplotlib import colormaps
 from mmengine.registry import init_default_scope
 
 import csd_mmpretrain  # noqa: F401  registers everything
@@ -23,7 +24,9 @@ from csd_mmpretrain.evaluation.tables import markdown_table, write_table
 from csd_mmpretrain.tool_options import (
     add_cfg_options,
     add_dpi,
+    plot_file,
     positive,
+    table_file,
 )
 from csd_mmpretrain.visualization.confusion_figure import draw_confusion
 from csd_mmpretrain.visualization.pair_images import (
@@ -34,7 +37,6 @@ from csd_mmpretrain.visualization.pairs_figure import draw_pairs
 
 HEADER = ('true class', 'taken for', 'images', 'of', 'the other way')
 MATRIX_FILES = ('.pkl', '.pickle', '.csv')
-FIGURES = ('.png', '.pdf', '.jpg', '.svg')
 
 
 def parse_args() -> argparse.Namespace:
@@ -53,6 +55,7 @@ def parse_args() -> argparse.Namespace:
         'which need no second inference')
     parser.add_argument(
         '--out',
+        type=matrix_file,
         metavar='FILE',
         help='write the matrix here: .pkl (a tensor) or .csv; rows are the '
         'true classes')
@@ -60,14 +63,16 @@ def parse_args() -> argparse.Namespace:
         '--show', action='store_true', help='show the matrix in a window')
     parser.add_argument(
         '--show-path',
+        type=plot_file,
         metavar='FILE',
-        help='draw the matrix here (.png, .pdf, .jpg, .svg)')
+        help='draw the matrix here (.png, .pdf, ...)')
     parser.add_argument(
         '--include-values',
         action='store_true',
         help='write the counts into the cells, up to 100 classes')
     parser.add_argument(
         '--cmap',
+        type=colour_map,
         default='viridis_r',
         help='colour map of matplotlib (viridis_r)')
     parser.add_argument(
@@ -83,11 +88,12 @@ def parse_args() -> argparse.Namespace:
         help='how many of the worst pairs (10)')
     parser.add_argument(
         '--pairs-out',
-        type=Path,
+        type=table_file,
         metavar='FILE',
         help='write the worst pairs here (.md or .csv)')
     parser.add_argument(
         '--pairs-path',
+        type=plot_file,
         metavar='FILE',
         help='draw the worst pairs with their images here')
     parser.add_argument(
@@ -98,14 +104,47 @@ def parse_args() -> argparse.Namespace:
     add_dpi(parser)
     add_cfg_options(parser)
     args = parser.parse_args()
-    for option, endings in (('out', MATRIX_FILES), ('show_path', FIGURES),
-                            ('pairs_path', FIGURES),
-                            ('pairs_out', ('.md', '.csv'))):
-        path = getattr(args, option)
-        if path and not str(path).lower().endswith(endings):
-            parser.error(f'--{option.replace("_", "-")} {path}: the name must '
-                         f'end in {", ".join(endings)}.')
+    if args.order == 'confusion' and find_spec('scipy') is None:
+        parser.error('--order confusion needs scipy: '
+                     'pip install "csd_mmpretrain[bench]".')
     return args
+
+
+def matrix_file(name: str) -> str:
+    """Check the name of a matrix, as the ``type`` of an option.
+
+    Args:
+        name (str): The file's name.
+
+    Returns:
+        str: The same.
+
+    Raises:
+        ArgumentTypeError: If it ends in none of ``MATRIX_FILES``.
+    """
+    if not name.endswith(MATRIX_FILES):
+        raise argparse.ArgumentTypeError(
+            f'{name}: the name must end in {", ".join(MATRIX_FILES)}.')
+    return name
+
+
+def colour_map(name: str) -> str:
+    """Check the name of a colour map, as the ``type`` of an option.
+
+    Args:
+        name (str): The name.
+
+    Returns:
+        str: The same.
+
+    Raises:
+        ArgumentTypeError: If matplotlib has none of this name.
+    """
+    if name not in colormaps:
+        raise argparse.ArgumentTypeError(
+            f'{name!r} is no colour map of matplotlib. Choose one such as '
+            'viridis_r, magma_r or Blues.')
+    return name
 
 
 def main() -> None:
