@@ -9,7 +9,13 @@ from csd_mmpretrain.datasets.label_fraction import fraction_indices
 from .feature_metric import LabelledFeatures
 from .knn import KS, TEMPERATURE, knn_scores
 from .linear_probe import ProbeScores, linear_probe
-from .retrieval import PROTOCOLS, evaluate_protocol
+from .retrieval import (
+    PROTOCOLS,
+    can_find,
+    check_protocol,
+    evaluate_protocol,
+    split_protocol,
+)
 
 HEADER = ('evaluation', 'training images', 'tested images',
           'top-1 or Rank-1', 'top-5 or Rank-5', 'mAP')
@@ -47,7 +53,9 @@ def feature_table(train: LabelledFeatures,
             set are left out, and a note says so. Defaults to (10, 20, 100,
             200).
         temperature (float): Of kNN. Defaults to 0.07.
-        protocols (Sequence[str]): Of retrieval. Defaults to all three.
+        protocols (Sequence[str]): Of retrieval; those under which no query
+            can find its class are left out, and a note says so. Defaults to
+            all three.
         fractions (Sequence[float]): Parts of the training labels for the
             linear probe. Those that choose the same images share a row.
             Defaults to 1, 5, 10, 20, 50 and 100 %.
@@ -57,8 +65,8 @@ def feature_table(train: LabelledFeatures,
         FeatureTable: The rows and notes.
 
     Raises:
-        ValueError: If the training set is smaller than every k, a protocol
-            or a fraction is wrong, or features are not finite.
+        ValueError: If a protocol or a fraction is wrong, or features are not
+            finite.
 
     Example:
         ::
@@ -77,10 +85,9 @@ def feature_table(train: LabelledFeatures,
 
 def _knn(train: LabelledFeatures, test: LabelledFeatures, ks: Sequence[int],
          temperature: float) -> FeatureTable:
-    if not ks:
-        return FeatureTable([], [])
-    fitting = [k for k in ks if k <= len(train.labels)] or ks
-    found = knn_scores(*test, *train, fitting, temperature)
+    fitting = [k for k in ks if k <= len(train.labels)]
+    found = (knn_scores(*test, *train, fitting, temperature)
+             if fitting else {})
     rows = [[
         f'kNN, k = {k}', f'{len(train.labels)}', f'{len(test.labels)}',
         _percent([scores.top1]), _percent([scores.top5]), ''
@@ -96,6 +103,11 @@ def _retrieval(train: LabelledFeatures, test: LabelledFeatures,
                protocols: Sequence[str]) -> FeatureTable:
     rows, notes = [], []
     for protocol in protocols:
+        if not _can_find(protocol, train.labels, test.labels):
+            notes.append(
+                f'Retrieval, {protocol}, is left out: no query has an image '
+                'of its class in the gallery.')
+            continue
         scores = evaluate_protocol(protocol, *train, *test)
         rows.append([
             f'retrieval, {protocol}', f'{scores.gallery} (gallery)',
@@ -106,10 +118,21 @@ def _retrieval(train: LabelledFeatures, test: LabelledFeatures,
             notes.append(
                 f'Retrieval, {protocol}: {scores.left_out} queries have no '
                 'image of their class in the gallery and do not count.')
-    if len(protocols) > 1:
+    if len(rows) > 1:
         notes.append('The retrieval protocols have other queries and '
                      'galleries, so their numbers are not comparable.')
     return FeatureTable(rows, notes)
+
+
+def _can_find(protocol: str, train: torch.Tensor,
+              test: torch.Tensor) -> bool:
+    """Whether a query has an image of its class, other than itself."""
+    check_protocol(protocol)
+    try:
+        split = split_protocol(protocol, len(train), len(test))
+    except ValueError:  # nothing to look for
+        return False
+    return can_find(split, torch.cat([train, test]).cpu())
 
 
 def _probes(train: LabelledFeatures, test: LabelledFeatures,

@@ -108,6 +108,25 @@ def split_protocol(protocol: str, num_train: int,
     return split
 
 
+def can_find(split: RetrievalSplit, labels: torch.Tensor) -> bool:
+    """Tell whether any query has an image of its class to find.
+
+    Args:
+        split (RetrievalSplit): Of :func:`split_protocol`.
+        labels (Tensor): int64, of the training images, then the test's.
+
+    Returns:
+        bool: Whether one has, other than itself.
+
+    Example:
+        >>> can_find(split_protocol('leave-one-out', 0, 2), torch.arange(2))
+        False
+    """
+    classes, counts = labels[split.gallery].unique(return_counts=True)
+    found = classes[counts > (split.own is not None)]
+    return bool(torch.isin(labels[split.queries], found).any())
+
+
 def check_protocol(protocol: str) -> None:
     """Check the name of a protocol.
 

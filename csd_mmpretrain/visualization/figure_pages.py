@@ -29,7 +29,7 @@ def save_pages(draw: Callable[[Sequence[Any]], Figure],
         list[str]: The files.
 
     Raises:
-        ValueError: If ``out`` ends in neither.
+        ValueError: If ``out`` ends in neither, or there is no row.
 
     Example:
         >>> from matplotlib.figure import Figure
@@ -39,6 +39,9 @@ def save_pages(draw: Callable[[Sequence[Any]], Figure],
     if not out.lower().endswith(SUFFIXES):
         raise ValueError(f'{out!r} as the file of a figure: the name must end '
                          'in .png or .pdf.')
+    if not len(rows):
+        raise ValueError(f'{out!r} as the file of a figure: there is no row '
+                         'to draw. Give at least one.')
     pages = -(-len(rows) // per_page)
     starts = [len(rows) * page // pages for page in range(pages + 1)]
     figures = (draw(rows[a:b]) for a, b in zip(starts, starts[1:]))

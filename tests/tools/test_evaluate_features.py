@@ -13,6 +13,7 @@ from csd_mmpretrain.evaluation.feature_metric import LabelledFeatures
 from csd_mmpretrain.evaluation.feature_table import feature_table
 from csd_mmpretrain.evaluation.features import collect_features
 from csd_mmpretrain.evaluation.knn import knn_scores
+from csd_mmpretrain.evaluation.retrieval import PROTOCOLS, evaluate_protocol
 
 # A self-supervised training of the same images, without labels or tests.
 SIMSIAM = """
@@ -157,5 +158,49 @@ def test_what_is_shared_and_left_out_is_said():
     notes = feature_table(train, test, (5, ), protocols=(), fractions=(1, ),
                           seeds=(0, 1)).notes
     assert not any('choices' in note for note in notes)
-    with pytest.raises(ValueError, match='the gallery has 20 images'):
-        feature_table(train, test, ks=(50, ))
+
+
+@pytest.mark.parametrize('tested', [6, 1])
+def test_what_few_images_cannot_give_costs_no_other_row(tested):
+    """One test image of each class, and fewer training images than any k."""
+    generator = torch.Generator().manual_seed(0)
+    train = LabelledFeatures(torch.randn(8, 4, generator=generator),
+                             torch.arange(8) % 6)
+    test = LabelledFeatures(torch.randn(tested, 4, generator=generator),
+                            torch.arange(tested))
+    table = feature_table(train, test, ks=(10, 20), fractions=(1, ))
+    assert [row[0].split(' on ')[0] for row in table.rows] == [
+        'retrieval, every-9th', 'retrieval, train-gallery', 'linear probe']
+    assert table.notes[:3] == [
+        'kNN with k = 10 is left out: there are 8 training images.',
+        'kNN with k = 20 is left out: there are 8 training images.',
+        'Retrieval, leave-one-out, is left out: no query has an image of its '
+        'class in the gallery.']
+    table = feature_table(train, test, ks=(), protocols=['leave-one-out'],
+                          fractions=())
+    assert not table.rows and len(table.notes) == 1
+
+
+@pytest.mark.parametrize('protocol', PROTOCOLS)
+@pytest.mark.parametrize('seed', range(20))
+def test_a_protocol_is_left_out_just_where_it_has_no_scores(protocol, seed):
+    generator = torch.Generator().manual_seed(seed)
+    train, test = (
+        LabelledFeatures(torch.randn(num, 4, generator=generator),
+                         torch.randint(9, (num, ), generator=generator))
+        for num in (3, 3))
+    table = feature_table(train, test, (), protocols=[protocol], fractions=())
+    try:
+        evaluate_protocol(protocol, *train, *test)
+    except ValueError:
+        assert not table.rows and 'is left out' in table.notes[0]
+    else:
+        assert table.rows
+
+
+def test_what_is_wrong_is_no_note():
+    features = LabelledFeatures(torch.full((4, 2), torch.nan), torch.zeros(4))
+    with pytest.raises(ValueError, match='finite'):
+        feature_table(features, features, (), protocols=['leave-one-out'])
+    with pytest.raises(ValueError, match="no retrieval protocol 'recall'"):
+        feature_table(features, features, (), protocols=['recall'])

@@ -35,3 +35,10 @@ def test_a_pdf_has_several_pages(tmp_path):
 def test_other_files_are_refused(tmp_path):
     with pytest.raises(ValueError, match='rows.gif.*png or .pdf'):
         save_pages(lambda rows: Figure(), [1], 1, str(tmp_path / 'rows.gif'))
+
+
+def test_no_rows_are_refused(tmp_path):
+    out = tmp_path / 'new' / 'rows.pdf'
+    with pytest.raises(ValueError, match='rows.pdf.*no row to draw'):
+        save_pages(lambda rows: Figure(), [], 1, str(out))
+    assert not out.parent.exists()

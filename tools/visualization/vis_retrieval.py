@@ -1,15 +1,23 @@
 """Draw what queries find: vis_retrieval.py CONFIG CHECKPOINT."""
 import argparse
 from functools import partial
+from typing import Dict
 
 import torch
 from rich.progress import track
 
 from csd_mmpretrain.engine.run_options import load_config
 from csd_mmpretrain.engine.trained_model import load_model
-from csd_mmpretrain.evaluation.feature_data import labelled_splits
+from csd_mmpretrain.evaluation.feature_data import (
+    LabelledImages,
+    labelled_splits,
+)
 from csd_mmpretrain.evaluation.features import STAGES, collect_features
-from csd_mmpretrain.evaluation.retrieval import PROTOCOLS
+from csd_mmpretrain.evaluation.retrieval import (
+    PROTOCOLS,
+    can_find,
+    split_protocol,
+)
 from csd_mmpretrain.tool_options import (
     add_cfg_options,
     add_device,
@@ -72,13 +80,38 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def check_findable(images: Dict[str, LabelledImages], protocol: str) -> None:
+    """Check that a query has an image of its class to find.
+
+    Args:
+        images (dict[str, LabelledImages]): See :func:`labelled_splits`.
+        protocol (str): One of the protocols.
+
+    Raises:
+        ValueError: If no query has one.
+    """
+    labels = [[info['gt_label'] for info in images[name].loader.dataset.infos]
+              for name in ('train', 'test')]
+    split = split_protocol(protocol, *map(len, labels))
+    if not can_find(split, torch.tensor(labels[0] + labels[1])):
+        raise ValueError(
+            '--wrong-first draws queries that could have found their class, '
+            f'but none of the {len(split.queries)} queries of {protocol} has '
+            'another image of its class in the gallery of '
+            f'{len(split.gallery)} images. Leave out `--wrong-first`, '
+            'choose another `--protocol`, or name data with more images per '
+            'class with `--data-config CONFIG`.')
+
+
 def main() -> None:
     """Draw the figure that the command line asks for."""
     args = parse_args()
     cfg = load_config(args.config, args.cfg_options)
     data = cfg if args.data_config is None else load_config(args.data_config)
     images = labelled_splits(data, cfg)
-    model = load_model(cfg, args.checkpoint, args.device).model
+    if args.wrong_first:
+        check_findable(images, args.protocol)
+    model = load_model(cfg, args.checkpoint, args.device, args.stage).model
     features, labels, paths = [], [], []
     for split in ('train', 'test'):
         batches = track(images[split].loader, f'Features of {split} images')
