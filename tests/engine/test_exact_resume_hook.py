@@ -14,6 +14,7 @@ from mmpretrain.registry import HOOKS
 from PIL import Image
 
 from csd_mmpretrain.engine.hooks import ExactResumeHook
+from csd_mmpretrain.engine.hooks.exact_resume_hook import _begin_of_epoch
 
 CLASSES, IMAGES, BATCH, EPOCHS = 5, 22, 5, 3
 STEPS = -(-IMAGES // BATCH)
@@ -237,11 +238,33 @@ def test_resume_in_an_epoch_needs_the_same_steps(changes, message, repo_root,
 
 def test_resume_between_epochs_with_another_batch_size(repo_root, images,
                                                        tmp_path):
-    runner = resumed_runner(repo_root, images, tmp_path,
-                            after_step(STEPS + 1), 'epochs',
-                            **{'train_dataloader.batch_size': 8})
+    """Twice: the first epoch had other steps than the second."""
+    larger = {'train_dataloader.batch_size': 8}
+    with pytest.raises(KeyboardInterrupt):
+        Runner.from_cfg(
+            config(repo_root, images, tmp_path, after_step(STEPS + 1))).train()
+    with pytest.raises(KeyboardInterrupt):
+        Runner.from_cfg(
+            config(repo_root, images, tmp_path, after_step(STEPS + 3 + 2),
+                   resume=True, **larger)).train()
+    runner = Runner.from_cfg(
+        config(repo_root, images, tmp_path, resume=True, **larger))
     runner.train()
     assert runner.iter == STEPS + 2 * 3
+
+
+@pytest.mark.parametrize('epoch, step, state, begin', [
+    (0, 0, {}, 0),
+    (0, 3, {}, 0),
+    (2, 10, {}, 10),
+    (2, 13, {}, 10),
+    (2, 16, {}, 16),  # two epochs of eight steps each
+    (2, 13, dict(epoch=2, begin=11), 11),
+    (2, 13, dict(epoch=1, begin=8), 13),
+])
+def test_where_the_epoch_began(epoch, step, state, begin):
+    runner = SimpleNamespace(epoch=epoch, iter=step)
+    assert _begin_of_epoch(runner, dict(state, steps=5)) == begin
 
 
 def test_resume_with_the_drawn_seed(repo_root, images, tmp_path):

@@ -59,10 +59,16 @@ class ExactResumeHook(Hook):
             runner (Runner): The runner of the training.
         """
         if not isinstance(runner.train_loop, EpochBasedTrainLoop):
+            seed = runner.cfg.get('randomness', {}).get('seed')
+            if runner._resume and seed is None:
+                runner.logger.warning(
+                    'The run has no `randomness.seed` and counts iterations, '
+                    'so after this resume images come in another order and '
+                    'with other augmentations than they would have.')
             return
         steps = len(runner.train_dataloader)
         state = runner.message_hub.get_info(STATE, dict(steps=steps))
-        self._start = runner.iter - runner.epoch * state['steps']
+        self._start = runner.iter - _begin_of_epoch(runner, state)
         batches = runner.train_dataloader.batch_sampler
         if self._start and state['steps'] != steps:
             raise ValueError(
@@ -107,9 +113,16 @@ class ExactResumeHook(Hook):
             runner (Runner): The runner of the training.
         """
         _seed_all(runner.seed, runner.rank, runner.iter)
+        state = runner.message_hub.get_info(STATE)
+        if state is not None:
+            runner.message_hub.update_info(
+                STATE,
+                dict(state, epoch=runner.epoch,
+                     begin=runner.iter - self._start))
         batches = runner.train_dataloader.batch_sampler
         if isinstance(batches, SeededBatchSampler):
-            batches.start, self._start = self._start, 0
+            batches.start = self._start
+        self._start = 0
 
     def before_train_iter(self,
                           runner: Runner,
@@ -147,6 +160,16 @@ class ExactResumeHook(Hook):
         due = epoch % loop.val_interval == 0 or epoch == loop.max_epochs
         return (runner.val_loop is not None and not self._start and due
                 and epoch > validated and epoch >= loop.val_begin)
+
+
+def _begin_of_epoch(runner: Runner, state: dict) -> int:
+    """The iteration at which the epoch began that is gone on with."""
+    if 'begin' in state:
+        return state['begin'] if state['epoch'] == runner.epoch else (
+            runner.iter)
+    # Saved without this hook: epochs of equally many steps, or a part of one.
+    whole = runner.epoch and runner.iter % runner.epoch == 0
+    return runner.iter if whole else runner.epoch * state['steps']
 
 
 def _seed_all(*source: int) -> None:
