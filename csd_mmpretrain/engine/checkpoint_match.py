@@ -4,12 +4,12 @@ from typing import List, NamedTuple, Optional, Sequence, Tuple
 
 from torch import nn
 
-from csd_mmpretrain.models.utils.feature_queue import FeatureQueue
-
 from .unwrap import unwrap
 
 # What of a model only its training uses.
 TRAINING_ONLY = re.compile(r'(^|\.)(ddl|ssdt|loss_module)\.')
+# What of these holds images of the training's data.
+QUEUE = re.compile(r'(^|\.)ddl\.queue\.')
 COUNTED = 'num_batches_tracked'  # which mmengine leaves out, too
 WRONG_SHAPE = re.compile(
     r'size mismatch for (\S+): .*Size\(\[(.*?)\]\).*Size\(\[(.*?)\]\)')
@@ -62,22 +62,6 @@ def num_classes_of(model: nn.Module) -> Optional[int]:
         if isinstance(getattr(module, 'num_classes', None), int):
             return module.num_classes
     return None
-
-
-def queue_names(model: nn.Module) -> List[str]:
-    """List the tensors that remember images of the model's training.
-
-    Args:
-        model (nn.Module): The model.
-
-    Returns:
-        list[str]: Of its queues; a training on other data cannot use them.
-    """
-    return [
-        f'{name}.{buffer}' for name, module in model.named_modules()
-        if isinstance(module, FeatureQueue)
-        for buffer, _ in module.named_buffers()
-    ]
 
 
 def load_and_compare(model: nn.Module, state_dict: dict) -> Match:

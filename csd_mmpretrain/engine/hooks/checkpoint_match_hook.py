@@ -9,11 +9,11 @@ from mmengine.runner import BaseLoop, Runner
 from mmpretrain.registry import HOOKS
 
 from ..checkpoint_match import (
+    QUEUE,
     describe_classes,
     describe_match,
     load_and_compare,
     num_classes_of,
-    queue_names,
     without_training_state,
 )
 from ..pretrained import local_path, read_names
@@ -86,23 +86,24 @@ class CheckpointMatchHook(Hook):
                 except for a resume, that of the model with what fits loaded.
         """
         if not isinstance(runner, Runner):
+            if not runner._resume:
+                _drop_queue(checkpoint)
             return
         stage = 'test'
         if isinstance(runner._train_loop, BaseLoop):
             stage = 'resume' if runner._resume else 'fine-tuning'
+        if stage == 'fine-tuning':
+            _drop_queue(checkpoint)
         model = unwrap(runner.model)
         loaded = checkpoint.get('state_dict', checkpoint)
         state_dict = OrderedDict(
             (re.sub(r'^module\.', '', name), value)
             for name, value in loaded.items())
         state_dict._metadata = getattr(loaded, '_metadata', None)
-        own = queue_names(model) if stage == 'fine-tuning' else []
-        for name in own:
-            state_dict.pop(name, None)
-            checkpoint.get('ema_state_dict', {}).pop(f'module.{name}', None)
         match = load_and_compare(model, state_dict)
-        match = match._replace(
-            missing=[name for name in match.missing if name not in own])
+        if stage == 'fine-tuning':
+            match = match._replace(missing=[
+                name for name in match.missing if not QUEUE.search(name)])
         if stage == 'test':
             match = without_training_state(match)
         # EMAHook takes all or nothing, and mmengine would print the rest.
@@ -131,6 +132,14 @@ class CheckpointMatchHook(Hook):
         runner.logger.warning(
             f'The checkpoint {source} fits this {stage}, but for:\n{found}\n'
             f'{len(match.fitting)} tensors are taken over.')
+
+
+def _drop_queue(checkpoint: dict) -> None:
+    """Leave out what is remembered of the other training's images."""
+    for weights in (checkpoint.get('state_dict', checkpoint),
+                    checkpoint.get('ema_state_dict', {})):
+        for name in [name for name in weights if QUEUE.search(name)]:
+            del weights[name]
 
 
 def _classes(runner: Runner, checkpoint: dict) -> List[Sequence[str]]:
