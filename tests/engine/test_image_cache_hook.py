@@ -55,7 +55,8 @@ def dataset_of(root, split):
                     dict(type='PackInputs')])
 
 
-def make_runner(root, train=None, val=None, cache=None, **loader):
+def make_runner(root, train=None, val=None, cache=None, train_cfg=None,
+                **loader):
     def dataloader(dataset):
         return dict(batch_size=3, dataset=dataset,
                     sampler=dict(type='DefaultSampler', shuffle=True),
@@ -75,7 +76,8 @@ def make_runner(root, train=None, val=None, cache=None, **loader):
         train_dataloader=dataloader(train or dataset_of(root, 'train')),
         val_dataloader=dataloader(val or dataset_of(root, 'val')),
         val_cfg=dict(), val_evaluator=dict(type='Accuracy'),
-        train_cfg=dict(by_epoch=True, max_epochs=3, val_interval=1),
+        train_cfg=train_cfg or dict(
+            by_epoch=True, max_epochs=3, val_interval=1),
         optim_wrapper=dict(optimizer=dict(type='SGD', lr=1e-3)),
         experiment_name=f'cache_{time.time_ns()}')
 
@@ -139,6 +141,18 @@ def test_validation_is_left_out_where_both_do_not_fit(photos):
     assert len(log) == 2
     assert 'off for the validation data, as its images need' in log[0]
     assert '6 images (0.00 GiB) of the training data;' in log[1]
+
+
+@pytest.mark.parametrize('workers', [0, 1])
+def test_workers_that_have_started_have_no_cache(photos, workers):
+    """Those of a training by iterations start before any hook."""
+    runner = make_runner(
+        photos, num_workers=workers, train_cfg=dict(
+            by_epoch=False, max_iters=3, val_interval=3))
+    runner.train()
+    log = '\n'.join(log_of(runner))
+    assert ('off for the training data, as its workers' in log) == workers
+    assert ('6 images' in log) != workers
 
 
 def test_what_does_not_fit_is_said(photos):

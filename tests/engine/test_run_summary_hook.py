@@ -219,6 +219,17 @@ def test_best_epoch_survives_a_resume(runner, request, caplog):
     assert 'Best epoch: 2, accuracy/top1 60.0000; last epoch: 4' in caplog.text
 
 
+def test_the_first_number_ranks_the_epochs(runner, caplog):
+    hook = RunSummaryHook()
+    validate(hook, runner, [[1., 2.]])
+    hook.after_train(runner)
+    assert 'Best epoch: 1, other 0.0000' in caplog.text
+    runner.message_hub = MessageHub('no_numbers')
+    hook._training = True
+    hook.after_val_epoch(runner, dict(matrix=torch.eye(3)))
+    assert runner.message_hub.get_info('run_summary') is None
+
+
 def test_nothing_to_report(runner, caplog):
     """Training without validation; validation without training."""
     hook = RunSummaryHook()

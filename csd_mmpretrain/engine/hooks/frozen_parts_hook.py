@@ -39,6 +39,9 @@ class FrozenPartsHook(Hook):
             find_unused_parameters = True
     """
 
+    # Before RunSummaryHook, which tells how many parameters learn.
+    priority = 'HIGH'
+
     def __init__(self, parts: Sequence[str] = ('backbone', )) -> None:
         self.parts = [parts] if isinstance(parts, str) else list(parts)
 

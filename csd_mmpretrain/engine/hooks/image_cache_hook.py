@@ -9,7 +9,7 @@ from mmengine.dist import (
     is_main_process,
 )
 from mmengine.hooks import Hook
-from mmengine.runner import Runner
+from mmengine.runner import IterBasedTrainLoop, Runner
 from mmpretrain.registry import HOOKS
 from torch.utils.data import Dataset
 
@@ -82,6 +82,12 @@ class ImageCacheHook(Hook):
         if runner.val_loop is not None:
             datasets['validation'] = runner.val_dataloader.dataset
         kept = []
+        by_iterations = isinstance(runner.train_loop, IterBasedTrainLoop)
+        if by_iterations and runner.train_dataloader.num_workers:
+            del datasets['training']
+            runner.logger.info(
+                'Image cache: off for the training data, as its workers have '
+                'started already, which a training by iterations does first.')
         for purpose, dataset in datasets.items():
             fault, text = self._install(dataset)
             if fault:

@@ -22,7 +22,7 @@ class RunSummaryHook(Hook):
 
     Args:
         metric (str, optional): The metric that ranks epochs, such as
-            'accuracy/top1'. Defaults to None, the first one reported.
+            'accuracy/top1'. Defaults to None, the first number reported.
         rule (str): Whether a 'greater' or a 'less' value is better. Defaults
             to 'greater'.
 
@@ -72,7 +72,10 @@ class RunSummaryHook(Hook):
         """
         if not self._training or not metrics:
             return
-        metric = self.metric or next(iter(metrics))
+        metric = self.metric or next(
+            (name for name in metrics if _is_number(metrics[name])), None)
+        if metric is None:
+            return
         if metric not in metrics:
             raise ValueError(
                 f'RunSummaryHook: metric={metric!r} is not among those '
@@ -108,3 +111,11 @@ class RunSummaryHook(Hook):
             f'{state["metric"]} {state[which]["value"]:.4f}'
             for which in ('best', 'last'))
         runner.logger.info(f'{best.capitalize()}; {last}.')
+
+
+def _is_number(value: object) -> bool:
+    try:
+        float(value)
+    except (TypeError, ValueError):
+        return False
+    return True
