@@ -26,5 +26,7 @@ train_dataloader = dict(
 # Ten times the usual rate: there are only 1,100 steps.
 optim_wrapper = dict(optimizer=dict(lr=0.01))
 
-default_hooks = dict(frozen_parts=dict(type='FrozenPartsHook'))
+default_hooks = dict(
+    channels_last=dict(type='ChannelsLastHook'),
+    frozen_parts=dict(type='FrozenPartsHook'))
 find_unused_parameters = True  # with several processes: the frozen ones

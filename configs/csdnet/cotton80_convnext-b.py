@@ -14,3 +14,5 @@ model = dict(
             prefix='backbone.')),
     neck=dict(in_channels=1024),
     head=dict(cls_head=dict(in_channels=1024), ddl=dict(feat_dim=1024)))
+
+default_hooks = dict(channels_last=dict(type='ChannelsLastHook'))

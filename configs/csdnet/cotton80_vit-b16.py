@@ -1,6 +1,9 @@
 """CSDNet on Cotton80 with a ViT-B/16 (ImageNet-21K weights)."""
 _base_ = './cotton80.py'
 
+# As the weights were trained.
+data_preprocessor = dict(mean=[127.5] * 3, std=[127.5] * 3)
+
 model = dict(
     backbone=dict(
         _delete_=True,
