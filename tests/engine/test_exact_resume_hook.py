@@ -257,8 +257,10 @@ def test_resume_between_epochs_with_another_batch_size(repo_root, images,
     (0, 0, {}, 0),
     (0, 3, {}, 0),
     (2, 10, {}, 10),
+    (1, 8, {}, 5),
     (2, 13, {}, 10),
     (2, 16, {}, 16),  # two epochs of eight steps each
+    (2, 4, {}, 4),
     (2, 13, dict(epoch=2, begin=11), 11),
     (2, 13, dict(epoch=1, begin=8), 13),
 ])

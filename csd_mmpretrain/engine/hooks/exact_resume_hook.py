@@ -167,9 +167,11 @@ def _begin_of_epoch(runner: Runner, state: dict) -> int:
     if 'begin' in state:
         return state['begin'] if state['epoch'] == runner.epoch else (
             runner.iter)
-    # Saved without this hook: epochs of equally many steps, or a part of one.
+    # Saved without this hook: epochs of as many steps, or of others.
+    begin = runner.epoch * state['steps']
+    inside = begin <= runner.iter < begin + state['steps']
     whole = runner.epoch and runner.iter % runner.epoch == 0
-    return runner.iter if whole else runner.epoch * state['steps']
+    return runner.iter if whole and not inside else begin
 
 
 def _seed_all(*source: int) -> None:
