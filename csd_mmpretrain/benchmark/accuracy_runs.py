@@ -136,15 +136,14 @@ def keep_options(job: Job, options: str) -> None:
         ValueError: If it was started with others.
     """
     path = job.folder / 'options.txt'
-    if path.is_file():
-        found = path.read_text(encoding='utf-8')
-        if found != options:
-            raise ValueError(
-                f'{job.folder} was trained with {found or "no options"}, and '
-                f'now it is {options or "none"}. Give the same, remove the '
-                'folder, or choose another one (`--out`, `--work-dir`).')
-    elif not any(job.folder.iterdir()):
+    if not {*job.folder.iterdir()} - {path}:
         path.write_text(options, encoding='utf-8')
+    found = path.read_text(encoding='utf-8') if path.is_file() else options
+    if found != options:
+        raise ValueError(
+            f'{job.folder} was trained with {found or "no options"}, and '
+            f'now it is {options or "none"}. Give the same, remove the '
+            'folder, or choose another one (`--out`, `--work-dir`).')
 
 
 def read_result(job: Job) -> Optional[Result]:

@@ -14,7 +14,9 @@ from mmengine.registry import DefaultScope
 from mmpretrain.registry import HOOKS
 from mmpretrain.structures import DataSample
 
+from csd_mmpretrain.datasets.dataset_settings import shared_pipeline
 from csd_mmpretrain.engine.bare_model import build_bare_model
+from csd_mmpretrain.engine.hook_settings import hook_settings
 from csd_mmpretrain.engine.run_options import set_amp
 
 from .measure import in_process, median_ratio, peak_growth, spread, take_turns
@@ -109,10 +111,8 @@ def config_img_size(cfg: Config) -> int:
     Raises:
         ValueError: If the training pipeline does not tell.
     """
-    dataset = cfg.train_dataloader.dataset
-    while 'pipeline' not in dataset and 'dataset' in dataset:
-        dataset = dataset.dataset
-    for step in reversed(dataset.get('pipeline', [])):
+    steps = shared_pipeline(cfg.train_dataloader.dataset) or []
+    for step in reversed(steps):
         size = step.get('crop_size', step.get('scale'))
         if 'Crop' in step['type'] or step['type'] == 'Resize':
             return size if isinstance(size, int) else size[0]
@@ -173,13 +173,13 @@ def _predict(model: BaseModel, batch: dict, setting: StepSetting) -> None:
 def _apply_hooks(cfg: Config, model: BaseModel, second_view: bool) -> None:
     """Let the hooks that change the step work on the model."""
     runner = SimpleNamespace(model=model)
-    hooks = cfg.get('default_hooks', {})
-    if hooks.get('channels_last'):
-        HOOKS.build(hooks.channels_last).before_run(runner)
-    if hooks.get('keep_memory'):
-        HOOKS.build(hooks.keep_memory).before_run(runner)
-    if second_view and hooks.get('ssdp'):
-        HOOKS.build(hooks.ssdp).before_train(runner)
+    for kind in ('ChannelsLastHook', 'KeepMemoryHook'):
+        hook = hook_settings(cfg, kind)
+        if hook:
+            HOOKS.build(hook).before_run(runner)
+    hook = hook_settings(cfg, 'SSDPHook')
+    if second_view and hook:
+        HOOKS.build(hook).before_train(runner)
 
 
 def _random_batch(setting: StepSetting, model: dict) -> Dict[str, object]:

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from mmengine.config import Config, ConfigDict
-from mmpretrain.registry import DATASETS
 
-from csd_mmpretrain.datasets.dataset_settings import source_settings
+from csd_mmpretrain.datasets.dataset_settings import (
+    build_without_pipeline,
+    shared_pipeline,
+)
 from csd_mmpretrain.wording import first_names
 
 from ..engine.hook_settings import hook_settings
@@ -176,8 +178,10 @@ def load_method(method: Method) -> Tuple[Config, List[int]]:
         and a label per training image.
     """
     cfg = load_config(method.config, method.options)
-    dataset = DATASETS.build(cfg.train_dataloader.dataset)
-    return cfg, [int(label) for label in dataset.get_gt_labels()]
+    dataset = build_without_pipeline(cfg.train_dataloader.dataset)
+    labels = (dataset.get_data_info(i)['gt_label']
+              for i in range(len(dataset)))
+    return cfg, [int(label) for label in labels]
 
 
 def cell_config(cfg: Config, labels: Sequence[int], cell: Cell,
@@ -220,8 +224,7 @@ def cell_config(cfg: Config, labels: Sequence[int], cell: Cell,
                 'wrapper or the indices out of the config.')
         cfg.val_dataloader.dataset = dict(
             train,
-            pipeline=next(
-                source_settings(cfg.val_dataloader.dataset)).pipeline,
+            pipeline=shared_pipeline(cfg.val_dataloader.dataset),
             indices=held_out,
             test_mode=True)
         train.indices = kept
@@ -232,7 +235,7 @@ def _views(cfg: Config) -> int:
     """Count the views of an image that a training sends on."""
     ssdp = hook_settings(cfg, 'SSDPHook')
     views = 2 if ssdp and ssdp.get('enabled', True) else 1
-    for step in cfg.train_dataloader.dataset.get('pipeline', []):
+    for step in shared_pipeline(cfg.train_dataloader.dataset) or []:
         if step['type'] == 'MultiView':
             num = step['num_views']
             views *= num if isinstance(num, int) else sum(num)

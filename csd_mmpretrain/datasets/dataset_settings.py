@@ -1,6 +1,6 @@
 """Settings of datasets, wrapped or not."""
 from copy import deepcopy
-from typing import Iterator
+from typing import Iterator, List, Optional
 
 from mmengine.dataset import (
     ClassBalancedDataset,
@@ -34,6 +34,29 @@ def source_settings(settings: dict) -> Iterator[dict]:
         yield from source_settings(part)
 
 
+def shared_pipeline(settings: dict) -> Optional[List[dict]]:
+    """Find the pipeline of a data loader's images.
+
+    Args:
+        settings (dict): The ``dataset`` of the data loader.
+
+    Returns:
+        list[dict], optional: That of all datasets inside; None if none has
+        one.
+
+    Raises:
+        ValueError: If they have different ones.
+    """
+    found = [source['pipeline'] for source in source_settings(settings)
+             if 'pipeline' in source]
+    if any(steps != found[0] for steps in found):
+        raise ValueError('The datasets of a data loader have different '
+                         'pipelines, so it is open how an image is loaded. '
+                         'Give them the same, or name a config with one '
+                         'dataset.')
+    return found[0] if found else None
+
+
 def build_without_pipeline(settings: dict) -> Dataset:
     """Build a dataset whose ``get_data_info`` or names are asked.
 
@@ -63,10 +86,14 @@ def build_each_once(settings: dict) -> Dataset:
     Returns:
         Dataset: See :func:`build_without_pipeline`.
     """
-    parts = list(_unrepeated(build_without_pipeline(settings)))
+    dataset = build_without_pipeline(settings)
+    parts = list(_unrepeated(dataset))
+    if sum(map(len, parts)) == len(dataset):
+        return dataset
     if len(parts) == 1:
         return parts[0]
-    return ConcatDataset(parts, ignore_keys=list(parts[0].metainfo))
+    keys = {key for part in parts for key in part.metainfo}
+    return ConcatDataset(parts, ignore_keys=list(keys))
 
 
 def _unrepeated(dataset: Dataset) -> Iterator[Dataset]:

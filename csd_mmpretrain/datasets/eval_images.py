@@ -9,7 +9,7 @@ from mmengine.dataset import Compose
 from mmengine.registry import DefaultScope
 from torch.utils.data import Dataset
 
-from .dataset_settings import build_each_once, source_settings
+from .dataset_settings import build_each_once, shared_pipeline
 from .image_files import EXTENSIONS, find_broken_images
 
 
@@ -119,14 +119,9 @@ def eval_pipeline(*cfgs: Config) -> Compose:
 def _eval_steps(cfg: Config) -> Optional[List[dict]]:
     for name in ('test_dataloader', 'val_dataloader'):
         dataset = (cfg.get(name) or {}).get('dataset')
-        found = [source['pipeline'] for source in source_settings(dataset)
-                 if 'pipeline' in source] if dataset else []
-        if any(steps != found[0] for steps in found):
-            raise ValueError(f'{name}: its datasets have different pipelines, '
-                             'so it is open how an image is loaded. Give them '
-                             'the same, or name a config with one dataset.')
-        if found:
-            return found[0]
+        steps = shared_pipeline(dataset) if dataset else None
+        if steps is not None:
+            return steps
     return cfg.get('test_pipeline')
 
 

@@ -5,6 +5,7 @@ from typing import Any, Dict, Optional, Sequence
 import torch
 from mmengine.config import Config
 
+from csd_mmpretrain.datasets.dataset_settings import shared_pipeline
 from csd_mmpretrain.version import __version__
 
 from .deployed_classifier import DeployedClassifier
@@ -46,7 +47,7 @@ def export_info(cfg: Config,
         normalised_channel_order=normalised,
         mean=preprocessor.get('mean'),
         std=preprocessor.get('std'),
-        test_pipeline=dataset.get('pipeline'),
+        test_pipeline=shared_pipeline(dataset) if dataset else None,
         output='scores' if model.scores else 'logits',
         torch=torch.__version__,
         csd_mmpretrain=__version__)

@@ -22,6 +22,6 @@ def hook_settings(cfg: Config, kind: str) -> dict:
              *(cfg.get('custom_hooks') or [])]
     for hook in filter(None, hooks):
         found = hook.get('type')
-        if kind == getattr(found, '__name__', found):
+        if kind == str(getattr(found, '__name__', found)).split('.')[-1]:
             return hook
     return {}

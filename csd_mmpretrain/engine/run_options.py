@@ -6,6 +6,7 @@ from typing import Optional
 import torch
 from mmengine.config import Config, DictAction
 
+from .checkpoint_files import saved_steps
 from .data_root import check_data_root_variable, check_dataset_folders
 from .pretrained import read_names, use_weights
 from .tta_views import VIEWS, set_tta
@@ -170,8 +171,7 @@ def make_train_config(args: argparse.Namespace) -> Config:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     if args.resume not in (None, 'auto'):
         cfg.resume, cfg.load_from = True, args.resume
-    elif args.resume and not (cfg.get('load_from')
-                              and _is_fresh(cfg.work_dir)):
+    elif args.resume and not (cfg.get('load_from') and _is_fresh(cfg)):
         cfg.resume, cfg.load_from = True, None
     _check_checkpoint(cfg)
     for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
@@ -182,11 +182,16 @@ def make_train_config(args: argparse.Namespace) -> Config:
     return cfg
 
 
-def _is_fresh(work_dir: str) -> bool:
+def _is_fresh(cfg: Config) -> bool:
     """Whether there is nothing to resume, so that load_from still counts."""
-    return not any(
-        name == 'last_checkpoint' or name.endswith('.pth')
-        for name in (os.listdir(work_dir) if os.path.isdir(work_dir) else ()))
+    hook = cfg.get('default_hooks', {}).get('checkpoint') or {}
+    unit = 'epoch' if hook.get('by_epoch', True) else 'iter'
+    template = hook.get('filename_tmpl') or f'{unit}_{{}}.pth'
+    name = os.path.basename(os.path.normpath(cfg.work_dir))
+    folders = [cfg.work_dir, os.path.join(hook.get('out_dir') or '', name)]
+    return not os.path.isfile(os.path.join(
+        cfg.work_dir, 'last_checkpoint')) and not any(
+            saved_steps(folder, template) for folder in folders)
 
 
 def make_test_config(args: argparse.Namespace) -> Config:

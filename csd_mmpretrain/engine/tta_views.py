@@ -5,7 +5,7 @@ from typing import List, Optional, Union
 from mmengine.config import Config, ConfigDict
 
 from ..datasets.corner_crop import PLACES
-from ..datasets.dataset_settings import source_settings
+from ..datasets.dataset_settings import shared_pipeline, source_settings
 
 VIEWS = ('flip', 'five-crop', 'ten-crop')
 FLIPS = [dict(type='RandomFlip', prob=prob) for prob in (1., 0.)]
@@ -25,18 +25,19 @@ def set_tta(cfg: Config, views: Optional[str] = None) -> None:
             ``'flip'`` where it has none.
 
     Raises:
-        ValueError: If crops are asked for and the pipeline has no CenterCrop.
+        ValueError: If crops are asked for and the pipeline has no CenterCrop,
+            or the datasets have different pipelines.
 
     Source:
         Ten crops: Krizhevsky et al., ImageNet classification with deep
         convolutional neural networks, 2012, section 4.1.
     """
-    sources = list(source_settings(cfg.test_dataloader.dataset))
+    dataset = cfg.test_dataloader.dataset
     if views is not None or 'tta_pipeline' not in cfg:
-        cfg.tta_pipeline = _pipeline(sources[0].pipeline, views or 'flip')
+        cfg.tta_pipeline = _pipeline(shared_pipeline(dataset), views or 'flip')
     cfg.setdefault('tta_model', dict(type='AverageClsScoreTTA'))
     cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
-    for source in sources:
+    for source in source_settings(dataset):
         source.pipeline = cfg.tta_pipeline
 
 

@@ -138,7 +138,8 @@ def _has_class_token(model: BaseModel) -> bool:
     backbone = model.backbone
     timm_model = getattr(backbone, 'timm_model', None)
     if timm_model is not None:
-        return getattr(timm_model, 'cls_token', None) is not None
+        return any(getattr(part, 'cls_token', None) is not None for part in (
+            timm_model, getattr(timm_model, 'embeds', None)))
     return getattr(backbone, 'num_extra_tokens', 0) > 0
 
 

@@ -10,7 +10,11 @@ from mmengine.config import ConfigDict
 from mmengine.dataset import DefaultSampler
 from mmengine.model import BaseModule
 from mmengine.optim import OptimWrapper
-from mmpretrain.evaluation import Accuracy, ConfusionMatrix
+from mmpretrain.evaluation import (
+    Accuracy,
+    MultiLabelMetric,
+    RetrievalRecall,
+)
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -127,7 +131,8 @@ def test_processes_need_a_wrapper(monkeypatch):
 def test_no_more_top_k_than_classes(topk, fits):
     head = nn.Module()
     head.num_classes = 3
-    metrics = [ConfusionMatrix(), Accuracy(topk)]
+    metrics = [RetrievalRecall((1, 10)), MultiLabelMetric(topk=4),
+               Accuracy(topk)]
     runner = SimpleNamespace(
         train_dataloader=range(3), hooks=[],
         model=SimpleNamespace(head=head),

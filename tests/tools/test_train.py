@@ -145,9 +145,12 @@ def test_load_from_counts_until_there_is_something_to_resume(tiny_config,
     assert read() == (False, str(start))
     work_dir.mkdir()
     (work_dir / 'out.log').touch()
+    (work_dir / 'other.pth').touch()
     assert read() == (False, str(start))
-    (work_dir / 'last_checkpoint').touch()
-    assert read() == (True, None)
+    for name in ('last_checkpoint', 'epoch_3.pth'):
+        (work_dir / name).touch()
+        assert read() == (True, None)
+        (work_dir / name).unlink()
 
 
 def test_missing_config():

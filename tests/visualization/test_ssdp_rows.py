@@ -161,7 +161,8 @@ def test_the_views_of_a_config():
     assert config_view(cfg).mode == 'soft'
     assert config_view(Config(dict())).mode == 'keep'
     custom = Config(dict(custom_hooks=[dict(type='EMAHook'), dict(
-        type='SSDPHook', view=dict(type='DiscrepancyMaskView', mode='crop'))]))
+        type='mmpretrain.SSDPHook',
+        view=dict(type='DiscrepancyMaskView', mode='crop'))]))
     assert config_view(custom).mode == 'crop'
     chosen = choose_views(config_view(cfg), ['erase', 'keep'])
     assert [view.mode for view in chosen.values()] == ['erase', 'keep']

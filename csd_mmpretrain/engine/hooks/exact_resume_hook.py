@@ -60,7 +60,7 @@ class ExactResumeHook(Hook):
         """
         if not isinstance(runner.train_loop, EpochBasedTrainLoop):
             seed = runner.cfg.get('randomness', {}).get('seed')
-            if runner._resume and seed is None:
+            if runner._resume and runner.iter and seed is None:
                 runner.logger.warning(
                     'The run has no `randomness.seed` and counts iterations, '
                     'so after this resume images come in another order and '

@@ -7,6 +7,7 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import Runner
+from mmpretrain.evaluation import Accuracy
 from mmpretrain.registry import HOOKS
 
 from ..checkpoint_match import num_classes_of
@@ -34,7 +35,7 @@ class SetupCheckHook(Hook):
             gradient checkpointing would crash
             or give wrong gradients (see
             :func:`~csd_mmpretrain.engine.recomputation.check_recomputation`),
-            or ``topk`` of a metric of the validation is too large.
+            or ``topk`` of the validation's ``Accuracy`` is too large.
 
     Source: choice.
 
@@ -91,9 +92,10 @@ class SetupCheckHook(Hook):
 def _check_topk(metrics: Sequence[BaseMetric],
                 num_classes: Optional[int]) -> None:
     for metric in metrics:
-        topk = getattr(metric, 'topk', ())
-        if num_classes and topk and max(topk) > num_classes:
+        if not isinstance(metric, Accuracy) or not num_classes:
+            continue
+        if max(metric.topk) > num_classes:
             raise ValueError(
-                f'val_evaluator: {type(metric).__name__} has '
-                f'topk={tuple(topk)}, but the model knows {num_classes} '
-                'classes. Set topk=(1, ) there.')
+                f'val_evaluator: Accuracy has topk={tuple(metric.topk)}, but '
+                f'the model knows {num_classes} classes. Set topk=(1, ) '
+                'there.')
