@@ -190,6 +190,25 @@ def fault_of(path: str) -> Optional[str]:
     return None
 
 
+def checkpoint_folder(work_dir: str, out_dir: Optional[str]) -> str:
+    """Tell where a run's checkpoints are, as mmengine's hook places them.
+
+    Args:
+        work_dir (str): Of the run.
+        out_dir (str, optional): That of the hook.
+
+    Returns:
+        str: The work directory, or a folder of its name in ``out_dir``.
+
+    Example:
+        >>> checkpoint_folder('work_dirs/tiny', '/big/disk')
+        '/big/disk/tiny'
+    """
+    if out_dir in (None, work_dir):
+        return work_dir
+    return os.path.join(out_dir, os.path.basename(work_dir.rstrip(os.sep)))
+
+
 def saved_steps(folder: str, template: str) -> Dict[int, str]:
     """List the checkpoints of a run.
 

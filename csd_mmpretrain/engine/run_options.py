@@ -6,7 +6,7 @@ from typing import Optional
 import torch
 from mmengine.config import Config, DictAction
 
-from .checkpoint_files import saved_steps
+from .checkpoint_files import checkpoint_folder, saved_steps
 from .data_root import check_data_root_variable, check_dataset_folders
 from .pretrained import read_names, use_weights
 from .tta_views import VIEWS, set_tta
@@ -187,11 +187,9 @@ def _is_fresh(cfg: Config) -> bool:
     hook = cfg.get('default_hooks', {}).get('checkpoint') or {}
     unit = 'epoch' if hook.get('by_epoch', True) else 'iter'
     template = hook.get('filename_tmpl') or f'{unit}_{{}}.pth'
-    name = os.path.basename(os.path.normpath(cfg.work_dir))
-    folders = [cfg.work_dir, os.path.join(hook.get('out_dir') or '', name)]
-    return not os.path.isfile(os.path.join(
-        cfg.work_dir, 'last_checkpoint')) and not any(
-            saved_steps(folder, template) for folder in folders)
+    folder = checkpoint_folder(cfg.work_dir, hook.get('out_dir'))
+    record = os.path.join(cfg.work_dir, 'last_checkpoint')
+    return not os.path.isfile(record) and not saved_steps(folder, template)
 
 
 def make_test_config(args: argparse.Namespace) -> Config:

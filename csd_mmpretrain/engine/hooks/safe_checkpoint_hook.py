@@ -10,6 +10,7 @@ from mmpretrain.registry import HOOKS
 
 from ..checkpoint_files import (
     LateRemoval,
+    checkpoint_folder,
     newest_whole,
     remove_parts,
     whole_files,
@@ -227,11 +228,7 @@ class SafeCheckpointHook(CheckpointHook):
             write_whole(record, path.encode())
 
     def _folder(self, runner: Runner) -> str:
-        """Where checkpoints are, as mmengine's ``before_train`` has it."""
-        if self.out_dir in (None, runner.work_dir):
-            return runner.work_dir
-        name = os.path.basename(runner.work_dir.rstrip(os.sep))
-        return os.path.join(self.out_dir, name)
+        return checkpoint_folder(runner.work_dir, self.out_dir)
 
     def _here(self, path: str) -> str:
         return os.path.join(self.out_dir, os.path.basename(path))
