@@ -1,9 +1,21 @@
 """Whether the labels of two splits mean the same."""
-from typing import Optional, Sequence
+from typing import Any, Optional, Sequence
 
 from csd_mmpretrain.wording import first_names
 
 SHOWN = 5
+
+
+def dataset_classes(dataset: Any) -> Optional[Sequence[str]]:
+    """Read the names of a dataset's classes.
+
+    Args:
+        dataset (Dataset): Any, or None.
+
+    Returns:
+        Sequence[str], optional: By label; None where it has none.
+    """
+    return (getattr(dataset, 'metainfo', None) or {}).get('classes')
 
 
 def check_same_classes(train: Optional[Sequence[str]],

@@ -1,6 +1,6 @@
 """Comparing a loaded checkpoint with the model and data it is for."""
 import re
-from typing import List, NamedTuple, Optional, Sequence, Tuple
+from typing import List, NamedTuple, Optional, Pattern, Sequence, Tuple
 
 from torch import nn
 
@@ -102,16 +102,17 @@ def load_and_compare(model: nn.Module, state_dict: dict) -> Match:
     return Match(fitting, missing, list(unexpected), wrong, refused)
 
 
-def without_training_state(match: Match) -> Match:
-    """Leave out what a test does not use.
+def leave_out(match: Match, pattern: Pattern) -> Match:
+    """Leave out of a comparison what does not matter.
 
     Args:
         match (Match): The comparison.
+        pattern (Pattern): Of the names, such as :data:`TRAINING_ONLY`.
 
     Returns:
-        Match: Without the tensors that only training uses.
+        Match: Without the tensors whose names have it.
     """
-    return Match(*([item for item in items if not TRAINING_ONLY.search(
+    return Match(*([item for item in items if not pattern.search(
         getattr(item, 'name', item))] for items in match))
 
 

@@ -1,6 +1,8 @@
 """Settings of a hook in a config."""
 from mmengine.config import Config
 
+from csd_mmpretrain.type_name import type_name
+
 
 def hook_settings(cfg: Config, kind: str) -> dict:
     """Find the settings of a hook, be it a default or a custom one.
@@ -21,7 +23,6 @@ def hook_settings(cfg: Config, kind: str) -> dict:
     hooks = [*(cfg.get('default_hooks') or {}).values(),
              *(cfg.get('custom_hooks') or [])]
     for hook in filter(None, hooks):
-        found = hook.get('type')
-        if kind == str(getattr(found, '__name__', found)).split('.')[-1]:
+        if kind == type_name(hook.get('type')):
             return hook
     return {}

@@ -19,6 +19,22 @@ POINT = ('`--weights FILE` of tools/train.py, or '
          '`--cfg-options model.backbone.init_cfg.checkpoint=FILE` of any tool')
 
 
+def plain_name(name: str) -> str:
+    """Leave out of a tensor's name what a wrapper of several GPUs adds.
+
+    Args:
+        name (str): The name in a checkpoint.
+
+    Returns:
+        str: The name in the model.
+
+    Example:
+        >>> plain_name('module.backbone.conv1.weight')
+        'backbone.conv1.weight'
+    """
+    return re.sub(r'^module\.', '', name)
+
+
 def pretrained_cfg(init_cfg: Any) -> Optional[dict]:
     """Find the part of an ``init_cfg`` that loads weights.
 
@@ -165,7 +181,7 @@ def check_match(name: str, module: nn.Module, cfg: dict) -> None:
     checkpoint = cfg['checkpoint']
     # As torch hub does: what the config fetches from the web is trusted.
     trusted = checkpoint.startswith(WEB)
-    names = [re.sub(r'^module\.', '', key)
+    names = [plain_name(key)
              for key in read_names(local_path(checkpoint), trusted)]
     inside = {key[len(prefix):] for key in names if key.startswith(prefix)}
     if inside.isdisjoint(module.state_dict()):

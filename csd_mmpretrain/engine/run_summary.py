@@ -11,6 +11,8 @@ from mmengine.optim import AmpOptimWrapper
 from mmengine.runner import Runner
 from torch import nn
 
+from csd_mmpretrain.datasets.same_classes import dataset_classes
+
 from .optim import BFloat16OptimWrapper
 from .pretrained import file_hash, local_path, pretrained_parts
 
@@ -58,7 +60,7 @@ def describe_dataset(dataset: Any) -> str:
     while not hasattr(inner, 'pipeline') and hasattr(inner, 'dataset'):
         inner = inner.dataset
     parts = [f'{len(dataset)} images']
-    classes = (getattr(dataset, 'metainfo', None) or {}).get('classes')
+    classes = dataset_classes(dataset)
     if classes:
         parts.append(f'{len(classes)} classes')
     counts = images_per_class(dataset)

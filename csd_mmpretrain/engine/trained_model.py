@@ -1,6 +1,5 @@
 """A config's model with the weights of a file."""
 import os
-import re
 from copy import deepcopy
 from typing import List, NamedTuple, Optional, Sequence
 
@@ -16,6 +15,7 @@ from .pretrained import (
     check_match,
     fetch,
     local_path,
+    plain_name,
     pretrained_parts,
     read_names,
 )
@@ -70,7 +70,7 @@ def load_model(cfg: Config,
     content = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
     # Only a training needs the queue, and its length may have changed since.
     state = {
-        re.sub(r'^module\.', '', name): value
+        plain_name(name): value
         for name, value in content.get('state_dict', content).items()
     }
     prefix = _missing_prefix(model, state)

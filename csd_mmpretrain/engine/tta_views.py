@@ -1,8 +1,10 @@
 """Test-time augmentation: which views of an image a test averages over."""
 from copy import deepcopy
-from typing import List, Optional, Union
+from typing import List, Optional
 
 from mmengine.config import Config, ConfigDict
+
+from csd_mmpretrain.type_name import type_name
 
 from ..datasets.corner_crop import PLACES
 from ..datasets.dataset_settings import shared_pipeline, source_settings
@@ -45,7 +47,7 @@ def _pipeline(pipeline: List[dict], views: str) -> List[dict]:
     *steps, pack = deepcopy(pipeline)
     branches = []
     if views != 'flip':
-        names = [_name(step['type']) for step in pipeline]
+        names = [type_name(step['type']) for step in pipeline]
         at = [i for i, name in enumerate(names) if name == 'CenterCrop']
         if not at:
             raise ValueError(
@@ -63,7 +65,3 @@ def _pipeline(pipeline: List[dict], views: str) -> List[dict]:
     if views != 'five-crop':
         branches.append(deepcopy(FLIPS))
     return [*steps, dict(type='TestTimeAug', transforms=[*branches, [pack]])]
-
-
-def _name(kind: Union[str, type]) -> str:
-    return kind.split('.')[-1] if isinstance(kind, str) else kind.__name__

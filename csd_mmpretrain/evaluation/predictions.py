@@ -63,7 +63,7 @@ def load_predictions(config: str,
             found = load_predictions('config.py', 'predictions.pkl')
             accuracy = (found.predicted == found.labels).mean()
     """
-    if source.lower().endswith(RESULT_FILES):
+    if is_result(source):
         return read_predictions(source)
     with TemporaryDirectory() as folder:
         args = make_test_parser().parse_args(
@@ -79,6 +79,18 @@ def load_predictions(config: str,
         with launched_runner(cfg) as runner:
             runner.test()
         return read_predictions(out)
+
+
+def is_result(source: str) -> bool:
+    """Tell a result file from a checkpoint.
+
+    Args:
+        source (str): The file.
+
+    Returns:
+        bool: Whether its name is that of predictions.
+    """
+    return source.lower().endswith(RESULT_FILES)
 
 
 def read_predictions(path: str) -> Predictions:

@@ -235,15 +235,18 @@ def test_a_bad_file_replaces_nothing(export, config, checkpoint, tmp_path,
     assert not list((tmp_path / 'new').iterdir())
 
 
-def test_scores_are_compared_with_what_the_model_predicts():
-    model = MODELS.build(
+def small_model(head, num_classes):
+    return MODELS.build(
         dict(
             type='ImageClassifier',
             backbone=dict(type='MobileNetV2', widen_factor=0.25),
             neck=dict(type='GlobalAveragePooling'),
             head=dict(
-                type='MultiLabelLinearClsHead', num_classes=6,
-                in_channels=1280)))
+                type=head, num_classes=num_classes, in_channels=1280)))
+
+
+def test_scores_are_compared_with_what_the_model_predicts():
+    model = small_model('MultiLabelLinearClsHead', 6)
     model.head.fc.weight.data.normal_()
     images = list(torch.rand(4, 3, 32, 32))
     right = check_export(
@@ -265,13 +268,7 @@ def test_a_multi_label_head_is_exported_with_logits(export, config, tmp_path):
 
 
 def test_a_nan_differs():
-    model = MODELS.build(
-        dict(
-            type='ImageClassifier',
-            backbone=dict(type='MobileNetV2', widen_factor=0.25),
-            neck=dict(type='GlobalAveragePooling'),
-            head=dict(
-                type='LinearClsHead', num_classes=3, in_channels=1280)))
+    model = small_model('LinearClsHead', 3)
     images = [torch.zeros(3, 32, 32)] * 4
     check = check_export(lambda x: torch.full((len(x), 3), torch.nan), model,
                          images)

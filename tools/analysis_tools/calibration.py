@@ -19,6 +19,7 @@ from csd_mmpretrain.evaluation.calibration import (
 from csd_mmpretrain.evaluation.predictions import (
     RESULT_FILES,
     Predictions,
+    is_result,
     load_predictions,
     read_predictions,
 )
@@ -71,18 +72,6 @@ def parse_args() -> argparse.Namespace:
             parser.error(f'--temperature-from {source}: there is no such '
                          'file.')
     return args
-
-
-def is_result(source: str) -> bool:
-    """Tell a result file from a checkpoint, as ``load_predictions`` does.
-
-    Args:
-        source (str): The file.
-
-    Returns:
-        bool: Whether it holds predictions.
-    """
-    return source.lower().endswith(RESULT_FILES)
 
 
 def check_images(args: argparse.Namespace) -> None:

@@ -1,6 +1,5 @@
 """A hook that refuses checkpoints that do not fit what they are loaded for."""
 import os
-import re
 from collections import OrderedDict
 from typing import List, Sequence
 
@@ -8,19 +7,24 @@ from mmengine.hooks import Hook
 from mmengine.runner import BaseLoop, Runner
 from mmpretrain.registry import HOOKS
 
+from csd_mmpretrain.datasets.same_classes import dataset_classes
+
 from ..checkpoint_match import (
     QUEUE,
+    TRAINING_ONLY,
     describe_classes,
     describe_match,
+    leave_out,
     load_and_compare,
     num_classes_of,
-    without_training_state,
 )
-from ..pretrained import local_path, read_names
+from ..pretrained import local_path, plain_name, read_names
 from ..unwrap import unwrap
 
 # What mmengine goes on from, beside the weights.
 PROGRESS = ('meta', 'message_hub', 'optimizer')
+# What of a model the stage does not use of a checkpoint.
+NOT_COMPARED = {'test': TRAINING_ONLY, 'fine-tuning': QUEUE}
 REMEDIES = {
     'test': 'The result would be wrong. Test with the config that the '
             'checkpoint was trained with, or choose a checkpoint of this '
@@ -97,15 +101,12 @@ class CheckpointMatchHook(Hook):
         model = unwrap(runner.model)
         loaded = checkpoint.get('state_dict', checkpoint)
         state_dict = OrderedDict(
-            (re.sub(r'^module\.', '', name), value)
+            (plain_name(name), value)
             for name, value in loaded.items())
         state_dict._metadata = getattr(loaded, '_metadata', None)
         match = load_and_compare(model, state_dict)
-        if stage == 'fine-tuning':
-            match = match._replace(missing=[
-                name for name in match.missing if not QUEUE.search(name)])
-        if stage == 'test':
-            match = without_training_state(match)
+        if stage in NOT_COMPARED:
+            match = leave_out(match, NOT_COMPARED[stage])
         # EMAHook takes all or nothing, and mmengine would print the rest.
         checkpoint['state_dict'] = (
             state_dict if stage == 'resume' else model.state_dict())
@@ -148,5 +149,4 @@ def _classes(runner: Runner, checkpoint: dict) -> List[Sequence[str]]:
     dataset = next((loop.dataloader.dataset for loop in loops
                     if isinstance(loop, BaseLoop)), None)
     meta = (checkpoint.get('meta') or {}).get('dataset_meta') or {}
-    data = getattr(dataset, 'metainfo', None) or {}
-    return [meta.get('classes') or (), data.get('classes') or ()]
+    return [meta.get('classes') or (), dataset_classes(dataset) or ()]

@@ -11,7 +11,10 @@ from mmpretrain.registry import HOOKS
 from torch.utils.data import Dataset
 
 from csd_mmpretrain.datasets.image_files import find_broken_images
-from csd_mmpretrain.datasets.same_classes import check_same_classes
+from csd_mmpretrain.datasets.same_classes import (
+    check_same_classes,
+    dataset_classes,
+)
 from csd_mmpretrain.datasets.samples import Sample, list_samples
 
 from ..checkpoint_match import num_classes_of
@@ -91,8 +94,8 @@ class DatasetCheckHook(Hook):
                         f'{type(dataset).__name__} ({purpose} data)',
                         samples[purpose], _num_classes(runner, dataset))
                 if len(datasets) > 1:
-                    check_same_classes(*map(_classes, datasets.values()),
-                                       'validation')
+                    check_same_classes(
+                        *map(dataset_classes, datasets.values()), 'validation')
             except (FileNotFoundError, ValueError) as found:
                 error = [found]
             if 'training' in samples:
@@ -168,12 +171,8 @@ def _whole_numbers(label: Any) -> List[int]:
 def _num_classes(runner: Runner, dataset: Dataset) -> Optional[int]:
     """Number of classes by the model's head, or else by the dataset."""
     number = num_classes_of(runner.model)
-    classes = _classes(dataset)
+    classes = dataset_classes(dataset)
     return len(classes) if number is None and classes else number
-
-
-def _classes(dataset: Dataset) -> Optional[Sequence[str]]:
-    return getattr(dataset, 'metainfo', {}).get('classes')
 
 
 def _warn_of_single_images(runner: Runner, samples: Sequence[Sample]) -> None:
@@ -190,7 +189,7 @@ def _warn_of_single_images(runner: Runner, samples: Sequence[Sample]) -> None:
 
 def _warn_of_spare_classes(runner: Runner, dataset: Dataset) -> None:
     """Warn if the model has classes that the data does not name."""
-    number, classes = num_classes_of(runner.model), _classes(dataset)
+    number, classes = num_classes_of(runner.model), dataset_classes(dataset)
     if number and classes and number > len(classes):
         runner.logger.warning(
             f'The model has {number} classes, the training data '

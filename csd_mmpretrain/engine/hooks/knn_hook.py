@@ -8,7 +8,10 @@ from mmengine.runner import IterBasedTrainLoop, Runner
 from mmpretrain.registry import HOOKS
 from torch.distributed.fsdp import FullyShardedDataParallel
 
-from csd_mmpretrain.datasets.same_classes import check_same_classes
+from csd_mmpretrain.datasets.same_classes import (
+    check_same_classes,
+    dataset_classes,
+)
 from csd_mmpretrain.evaluation.feature_evaluation import evaluate_features
 from csd_mmpretrain.evaluation.feature_metric import FeatureMetric
 from csd_mmpretrain.evaluation.features import STAGES
@@ -124,9 +127,9 @@ class KNNHook(Hook):
                     self.gallery_dataloader)
             self._query = runner.build_dataloader(self.query_dataloader)
         if self._gallery is not None:
-            check_same_classes(*(
-                getattr(loader.dataset, 'metainfo', {}).get('classes')
-                for loader in (self._gallery, self._query)), 'query')
+            check_same_classes(
+                dataset_classes(self._gallery.dataset),
+                dataset_classes(self._query.dataset), 'query')
         num_gallery = len(self._gallery.dataset) if self._gallery else 0
         for metric in self.evaluator.metrics:
             metric.check_sizes(num_gallery, len(self._query.dataset))

@@ -1,0 +1,18 @@
+"""Names of the classes that settings ask for."""
+from typing import Union
+
+
+def type_name(kind: Union[str, type, None]) -> str:
+    """Name the class of a ``type``, however a config writes it.
+
+    Args:
+        kind (str | type): A name, with a scope or without, or the class.
+
+    Returns:
+        str: The name alone.
+
+    Example:
+        >>> type_name('mmpretrain.SSDPHook'), type_name(dict)
+        ('SSDPHook', 'dict')
+    """
+    return str(getattr(kind, '__name__', kind)).split('.')[-1]
