@@ -17,29 +17,28 @@ BLOCK_BYTES = dict(cpu=2**20, other=2**26)
 Keys = Tuple[torch.Tensor, torch.Tensor]
 
 
-@torch.no_grad()
 def queue_contrast(anchors: torch.Tensor,
                    labels: torch.Tensor,
                    keys: Sequence[Keys],
                    margin: float = 0.4,
                    negatives: str = 'all'
-                   ) -> Tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    r"""The loss of each anchor against fixed keys, with its gradient.
+                   ) -> Tuple[torch.Tensor, torch.Tensor]:
+    r"""The loss of each anchor against fixed keys.
 
     .. math::
         L_i = \frac{1}{|P_i|} \sum_{j \in P_i} (1 - a_i \cdot k_j)
             + \frac{1}{|N_i|} \sum_{j \in N_i} \max(0, a_i \cdot k_j - \xi)
 
-    A term without partners is 0. As the keys are fixed, the gradient is a
-    weighted sum of keys, and gives the loss too:
+    A term without partners is 0. As the keys are fixed, the loss is linear in
+    the anchor between the kinks, with a weighted sum of keys as its gradient:
 
     .. math::
         g_i = \sum_j w_{ij} k_j, \quad
         L_i = a_i \cdot g_i + [P_i \ne \emptyset] - \xi \sum_{j \in N_i} w_{ij}
 
     with :math:`w_{ij} = -1 / |P_i|` for positives, :math:`1 / |N_i|` for
-    negatives above the margin, 0 otherwise. It is formed block by block, so
-    nothing of the size of the keys is made or kept: two matrix products, of
+    negatives above the margin, 0 otherwise. The sum is formed block by block,
+    so nothing of the size of the keys is made or kept: two matrix products, of
     the anchors with the keys and of the weights with the keys. ``'violating'``
     needs half a product more, as it knows :math:`|N_i|` only at the end.
 
@@ -55,11 +54,21 @@ def queue_contrast(anchors: torch.Tensor,
             margin. Defaults to ``'all'``.
 
     Returns:
-        tuple[Tensor, Tensor, Tensor]: L of each anchor, (V, B), dL/danchor,
-        (V, B, C), and the number of positives, (B, ).
+        tuple[Tensor, Tensor]: L of each anchor, (V, B), differentiable by the
+        anchors, and the number of positives, (B, ).
 
     Source: L_qc of the paper; the margin form is a choice.
     """
+    grad, offset, positives = _weighted_keys(anchors.detach(), labels, keys,
+                                             margin, negatives)
+    return (anchors * grad).sum(-1) + offset, positives
+
+
+@torch.no_grad()
+def _weighted_keys(anchors: torch.Tensor, labels: torch.Tensor,
+                   keys: Sequence[Keys], margin: float, negatives: str
+                   ) -> Tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Form g, what the loss adds to a * g, and the number of positives."""
     rows = anchors.flatten(0, 1)
     blocks = list(_blocks(keys, rows))
     same = sum((labels[:, None] == found).sum(1) for _, found in blocks)
@@ -93,8 +102,7 @@ def queue_contrast(anchors: torch.Tensor,
     grad = grad + pull * anchors
     total = total + pull[:, 0]
     attracts = (positives > 0).to(anchors)
-    loss = (anchors * grad).sum(-1) + attracts - margin * (total + attracts)
-    return loss, grad, positives
+    return grad, attracts - margin * (total + attracts), positives
 
 
 def _blocks(keys: Sequence[Keys], rows: torch.Tensor) -> Iterator[Keys]:
@@ -201,20 +209,16 @@ class DDLQueueLoss(BaseModule):
         keys = keys.transpose(0, 1).flatten(0, 1)
         num_views = len(views)
         all_labels = key_labels.repeat(num_views)
-        loss, grad, positives = queue_contrast(
-            views.detach(), labels,
+        loss, positives = queue_contrast(
+            views, labels,
             [(self.queue.features, self.queue.labels), (keys, all_labels)],
             self.margin, self.negatives)
-        # Adds 0 to the value and the closed-form gradient to the anchors.
-        loss = loss.mean() + (
-            grad * (views - views.detach())).sum() / loss.numel()
-
         in_batch = (labels[:, None] == all_labels).sum(1) - 1
         if self.training:
             kept = len(keys) if self.enqueue == 'both' else len(key_labels)
             self.queue.enqueue(keys[:kept], all_labels[:kept])
         return dict(
-            loss_qc=self.loss_weight * loss,
+            loss_qc=self.loss_weight * loss.mean(),
             ddl_positives=(positives - in_batch).sum() / len(labels))
 
 
