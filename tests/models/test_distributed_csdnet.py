@@ -6,6 +6,7 @@ import tempfile
 import traceback
 from contextlib import ExitStack, contextmanager
 from functools import lru_cache
+from multiprocessing import get_context
 from types import SimpleNamespace
 from unittest.mock import patch
 
@@ -22,6 +23,11 @@ from csd_mmpretrain.engine.block_fsdp_strategy import BlockFSDPStrategy
 from csd_mmpretrain.engine.hooks import SSDPHook
 from csd_mmpretrain.models.losses import DDLQueueLoss
 
+# Of a server that has imported everything and run nothing: this process may
+# have used threads of autograd, which a fork does not survive.
+START = 'spawn' if sys.platform == 'win32' else 'forkserver'
+if START == 'forkserver':
+    get_context(START).set_forkserver_preload([__name__])
 STEPS = 4
 SIZES = {2: (3, 1), 4: (2, 5, 1, 4)}
 SWIN = dict(
@@ -262,11 +268,9 @@ def run_ranks(tmp_path_factory):
     @lru_cache(maxsize=None)
     def run(world):
         folder = str(tmp_path_factory.mktemp('ranks'))
-        # A fork has imported everything, but must not meet a GPU in use.
-        forks = sys.platform == 'linux' and not torch.cuda.is_available()
         torch.multiprocessing.start_processes(
             train_all, (folder, SIZES[world]), nprocs=world,
-            start_method='fork' if forks else 'spawn')
+            start_method=START)
         return [torch.load(f'{folder}/{rank}.pth') for rank in range(world)]
 
     return run
