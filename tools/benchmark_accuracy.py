@@ -109,11 +109,12 @@ def main() -> None:
             gpus.split(',') if gpus else [None] * args.jobs, train,
             describe_options(args.weights, amp=args.amp),
             args.keep_checkpoints)
-    own = {job.cell: read_result(job) for job in jobs}
+    own = {job.cell: read_result(job.folder) for job in jobs}
     results.update((cell, result) for cell, result in own.items() if result)
     if results:
         rows = make_rows(suite, results)
         table = format_rows(rows)
+        out.mkdir(parents=True, exist_ok=True)
         out.joinpath('table.md').write_text(table + '\n', encoding='utf-8')
         write_csv(results, out / 'results.csv')
         plot_rows(rows, out / 'plot.png', suite)

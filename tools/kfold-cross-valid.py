@@ -17,6 +17,7 @@ from csd_mmpretrain.benchmark.accuracy_runs import (
 )
 from csd_mmpretrain.benchmark.kfold import (
     HEADER,
+    fold_folder,
     fold_jobs,
     fold_rows,
     launch_command,
@@ -153,20 +154,25 @@ def main() -> None:
     if started and not (args.resume or args.summary):
         sys.exit(f'{args.work_dir} has been trained in already. Go on with '
                  '--resume, or choose another --work-dir.')
-    jobs = fold_jobs(args.config, args.work_dir, args.num_splits, args.seed,
-                     args.metric, not args.no_validate, args.cfg_options)
     failed = {}
     if not args.summary:
+        jobs = fold_jobs(args.config, args.work_dir, args.num_splits,
+                         args.seed, args.metric, not args.no_validate,
+                         args.cfg_options)
+        processes = 1 if args.launcher == 'none' else args.num_processes
         failed = run_jobs(
             [job for job in jobs if args.fold in (None, job.cell.split)],
             [usable_gpus() or None],
             train_arguments(args),
-            describe_options(args.weights, amp=args.amp,
+            describe_options(args.weights, processes, amp=args.amp,
                              auto_scale_lr=args.auto_scale_lr),
             keep_checkpoints=True,
             launch=launch_command(args.launcher, args.num_processes),
-            processes=1 if args.launcher == 'none' else args.num_processes)
-    results = {job.cell.split: read_result(job) for job in jobs}
+            processes=processes)
+    results = {
+        fold: read_result(fold_folder(args.work_dir, fold))
+        for fold in range(args.num_splits)
+    }
     missing = [fold for fold, result in results.items() if result is None]
     results = {fold: r for fold, r in results.items() if r is not None}
     if results:

@@ -7,13 +7,12 @@ import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from queue import Queue
+from threading import Event
 from typing import Callable, Dict, List, NamedTuple, Optional, Sequence
-
-from mmengine.config import Config
 
 from ..cores import usable_cores
 from ..engine.pretrained import file_hash
-from .run_logs import read_scores
+from .run_logs import read_scores, score_names
 from .suite import Cell, Suite, cell_config, load_method, suite_cells
 
 
@@ -43,8 +42,9 @@ class Job(NamedTuple):
     Attributes:
         cell (Cell): The cell of the suite.
         folder (Path): Its work directory.
-        config (Path): The whole config, beside that folder, where the runner
-            writes a copy of its own.
+        config (Path): The file of its config, beside that folder, where the
+            runner writes a copy of its own.
+        text (str): The whole config.
         epochs (int): Epochs it trains.
         images (int): See :class:`Result`.
         metric (str): The validation's name of the score.
@@ -53,13 +53,14 @@ class Job(NamedTuple):
     cell: Cell
     folder: Path
     config: Path
+    text: str
     epochs: int
     images: int
     metric: str
 
 
 def prepare_jobs(suite: Suite, out: Path) -> List[Job]:
-    """Write the config of each cell.
+    """Make the config of each cell.
 
     Args:
         suite (Suite): The suite.
@@ -69,46 +70,58 @@ def prepare_jobs(suite: Suite, out: Path) -> List[Job]:
         list[Job]: One per cell.
 
     Raises:
-        ValueError: If a folder holds a training with another config.
+        ValueError: If a config does not count epochs, or images cannot be
+            left out of its training data.
     """
     methods = {method.name: load_method(method) for method in suite.methods}
     jobs = []
     for cell in suite_cells(suite):
         cfg, images = cell_config(*methods[cell.method], cell, suite.splits)
-        folder, config = out / cell.path, out / f'{cell.path}.py'
-        write_config(cfg, config)
-        folder.mkdir(exist_ok=True)
         jobs.append(
-            Job(cell, folder, config, cfg.train_cfg.max_epochs, images,
+            Job(cell, out / cell.path, out / f'{cell.path}.py',
+                cfg.pretty_text, cfg.train_cfg.max_epochs, images,
                 suite.metric))
     return jobs
 
 
-def write_config(cfg: Config, path: Path) -> None:
-    """Write the config of a training, or check that it is still the same.
+def prepare_folder(job: Job, options: str) -> None:
+    """Write the config and the options of a training.
 
     Args:
-        cfg (Config): The whole config.
-        path (Path): Where it goes; folders are made.
+        job (Job): The training.
+        options (str): Of :func:`describe_options`.
 
     Raises:
-        ValueError: If another config is there.
+        ValueError: If it was started with another config or other options.
     """
-    text = cfg.pretty_text
-    if path.is_file() and path.read_text(encoding='utf-8') != text:
+    note = job.folder / 'options.txt'
+    job.folder.mkdir(parents=True, exist_ok=True)
+    started = {*job.folder.iterdir()} - {note}
+    if not started:
+        note.write_text(options, encoding='utf-8')
+    if not started or not job.config.is_file():
+        job.config.write_text(job.text, encoding='utf-8')
+    if job.config.read_text(encoding='utf-8') != job.text:
         raise ValueError(
-            f'{path} is another config than is asked for now, so the results '
-            'beside it are of another training. Remove both, or choose '
+            f'{job.config} is another config than is asked for now, so '
+            f'{job.folder} is of another training. Remove both, or choose '
             'another folder (`--out`, `--work-dir`).')
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding='utf-8')
+    found = note.read_text(encoding='utf-8') if note.is_file() else options
+    if found != options:
+        raise ValueError(
+            f'{job.folder} was trained with {found or "no options"}, and '
+            f'now it is {options or "none"}. Give the same, remove the '
+            'folder, or choose another one (`--out`, `--work-dir`).')
 
 
-def describe_options(weights: Optional[str], **flags: bool) -> str:
+def describe_options(weights: Optional[str], processes: int = 1,
+                     **flags: bool) -> str:
     """Write what a training is started with beside its config.
 
     Args:
         weights (str, optional): The file of ``--weights``.
+        processes (int): Of one training; they share its steps, so the batch
+            of a step grows with them. Defaults to 1.
         **flags (bool): Other options, and whether they are given.
 
     Returns:
@@ -120,42 +133,23 @@ def describe_options(weights: Optional[str], **flags: bool) -> str:
     """
     words = [f'--{name.replace("_", "-")}' for name, given in flags.items()
              if given]
+    if processes > 1:
+        words.append(f'--num-processes {processes}')
     return ' '.join(
         words + ([f'--weights (SHA-256 {file_hash(weights)}...)']
                  if weights else []))
 
 
-def keep_options(job: Job, options: str) -> None:
-    """Note the options of a training, or check that they are still the same.
-
-    Args:
-        job (Job): The training.
-        options (str): Of :func:`describe_options`.
-
-    Raises:
-        ValueError: If it was started with others.
-    """
-    path = job.folder / 'options.txt'
-    if not {*job.folder.iterdir()} - {path}:
-        path.write_text(options, encoding='utf-8')
-    found = path.read_text(encoding='utf-8') if path.is_file() else options
-    if found != options:
-        raise ValueError(
-            f'{job.folder} was trained with {found or "no options"}, and '
-            f'now it is {options or "none"}. Give the same, remove the '
-            'folder, or choose another one (`--out`, `--work-dir`).')
-
-
-def read_result(job: Job) -> Optional[Result]:
+def read_result(folder: Path) -> Optional[Result]:
     """Read the result of a finished training.
 
     Args:
-        job (Job): The training.
+        folder (Path): Its work directory.
 
     Returns:
         Result | None: None if it has not finished.
     """
-    path = job.folder / 'result.json'
+    path = folder / 'result.json'
     if not path.is_file():
         return None
     return Result(**json.loads(path.read_text(encoding='utf-8')))
@@ -193,11 +187,12 @@ def run_jobs(jobs: Sequence[Job],
         dict[Cell, str]: The cells that failed, with the end of their log.
 
     Raises:
-        ValueError: If a folder holds a training with other options.
+        ValueError: If a folder holds a training with another config or other
+            options, or a finished training has no score of the metric.
     """
     for job in jobs:
-        keep_options(job, options)
-    todo = [job for job in jobs if read_result(job) is None]
+        prepare_folder(job, options)
+    todo = [job for job in jobs if read_result(job.folder) is None]
     say(f'{len(jobs) - len(todo)} of {len(jobs)} trainings have a result.')
     free = Queue()
     for device in devices:
@@ -205,12 +200,18 @@ def run_jobs(jobs: Sequence[Job],
     failed = {}
     progress = _Progress(todo, len(devices))
     running = []
+    stopped = Event()
 
     def work(job: Job) -> None:
+        if stopped.is_set():
+            return
         device = free.get()
         try:
             error = _train(job, device, processes * len(devices),
                            [*launch, *train], running)
+        except BaseException:
+            stopped.set()
+            raise
         finally:
             free.put(device)
         if error is not None:
@@ -220,7 +221,7 @@ def run_jobs(jobs: Sequence[Job],
         if not keep_checkpoints:
             for checkpoint in job.folder.glob('*.pth'):
                 checkpoint.unlink()
-        say(progress.after(job, read_result(job)))
+        say(progress.after(job, read_result(job.folder)))
 
     with ThreadPoolExecutor(len(devices)) as pool:
         futures = [pool.submit(work, job) for job in todo]
@@ -228,8 +229,7 @@ def run_jobs(jobs: Sequence[Job],
             for future in as_completed(futures):
                 future.result()
         except BaseException:
-            for future in futures:
-                future.cancel()
+            stopped.set()
             for process in running:
                 process.terminate()
             raise
@@ -286,9 +286,15 @@ def _train(job: Job, device: Optional[str], parallel: int,
     if earlier.is_file():
         seconds += float(earlier.read_text())
     earlier.write_text(str(seconds))
-    scores = code == 0 and list(read_scores(job.folder, job.metric).values())
-    if not scores:
+    if code:
         return log.read_text(encoding='utf-8')[-2000:]
+    scores = list(read_scores(job.folder, job.metric).values())
+    if not scores:
+        raise ValueError(
+            f'{job.folder} has finished, but no validation has the score '
+            f'{job.metric!r}; there are '
+            f'{", ".join(score_names(job.folder)) or "none"}. Name one as '
+            '`metric` of the suite or with --metric; the training is kept.')
     result = Result(scores[-1], max(scores), job.epochs, job.images, seconds)
     path = job.folder / 'result.json'
     path.write_text(json.dumps(result._asdict()), encoding='utf-8')

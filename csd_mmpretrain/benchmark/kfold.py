@@ -4,7 +4,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Dict, List, Optional, Sequence
 
-from .accuracy_runs import Job, Result, write_config
+from .accuracy_runs import Job, Result
 from .accuracy_table import deviation
 from .suite import Cell, Method, cell_config, load_method
 
@@ -18,7 +18,7 @@ def fold_jobs(config: str,
               metric: str = 'accuracy/top1',
               validate: bool = True,
               options: Optional[dict] = None) -> List[Job]:
-    """Write the configs of the folds.
+    """Make the configs of the folds.
 
     Each fold is held out once, the others are trained on; every class is
     spread over all folds. Only training images are used.
@@ -40,9 +40,8 @@ def fold_jobs(config: str,
 
     Raises:
         ValueError: If a class has fewer images than there are folds, images
-            cannot be left out of the training data, the config does not
-            count epochs or has no validation, or a fold's folder holds a
-            training with another config.
+            cannot be left out of the training data, or the config does not
+            count epochs or has no validation.
     """
     name = Path(config).stem
     cfg, labels = load_method(Method(name, name, config, options or {}))
@@ -59,12 +58,23 @@ def fold_jobs(config: str,
         cell = Cell(name, train_seed, fold)
         fold_cfg, images = cell_config(cfg, labels, cell,
                                        dict(num=num_splits, seed=seed))
-        path = work_dir / f'fold{fold}.py'
-        write_config(fold_cfg, path)
-        folder = work_dir / f'fold{fold}'
-        folder.mkdir(exist_ok=True)
-        jobs.append(Job(cell, folder, path, epochs, images, metric))
+        jobs.append(
+            Job(cell, fold_folder(work_dir, fold), work_dir / f'fold{fold}.py',
+                fold_cfg.pretty_text, epochs, images, metric))
     return jobs
+
+
+def fold_folder(work_dir: Path, fold: int) -> Path:
+    """Tell where a fold is trained.
+
+    Args:
+        work_dir (Path): The folder of the folds.
+        fold (int): Its number.
+
+    Returns:
+        Path: Its work directory.
+    """
+    return work_dir / f'fold{fold}'
 
 
 def launch_command(launcher: str, processes: int) -> List[str]:

@@ -1,8 +1,9 @@
 """What a training has left in its work directory: scores, config, seed."""
 import json
+import math
 import re
 from pathlib import Path
-from typing import Dict, Iterator, NamedTuple, Optional, Tuple
+from typing import Dict, Iterator, List, NamedTuple, Optional
 
 from mmengine.config import Config
 
@@ -16,8 +17,9 @@ class Run(NamedTuple):
         folder (Path): Its work directory.
         group (str): What it is a repetition of.
         seed (int, optional): ``randomness.seed``; None if it had none.
-        images (tuple[int], optional): Indices of the images that it was
-            trained on, in cross-validation.
+        images (str): What selects its training images, in
+            cross-validation: ``indices``, or fold and seed of a
+            ``KFoldDataset``; empty for all images.
         scores (dict[int, float]): By the epoch (or iteration) of the
             validation, ascending.
         planned (int): Epochs (or iterations) that the config asks for.
@@ -28,7 +30,7 @@ class Run(NamedTuple):
     folder: Path
     group: str
     seed: Optional[int]
-    images: Optional[Tuple[int, ...]]
+    images: str
     scores: Dict[int, float]
     planned: int
     finished: bool
@@ -45,15 +47,42 @@ def read_scores(folder: Path, metric: str) -> Dict[int, float]:
             ``'accuracy/top1'``.
 
     Returns:
-        dict[int, float]: By step, ascending; of a step that was validated
-        again after a resume, the later score. Empty without a validation.
+        dict[int, float]: By step, ascending. What an attempt trained anew
+        counts in the place of the earlier attempts' scores, from its first
+        step on. Empty without a validation.
     """
     scores = {}
-    for log in sorted(Path(folder).glob('*/vis_data/scalars.json')):
-        for entry in _entries(log):
-            if metric in entry:
-                scores[entry['step']] = entry[metric]
+    for entries in _attempts(folder):
+        begin = min(
+            (entry.get('epoch', entry['step']) for entry in entries),
+            default=math.inf)
+        scores = {
+            step: score for step, score in scores.items() if step < begin
+        }
+        scores.update((entry['step'], entry[metric]) for entry in entries
+                      if metric in entry)
     return {step: scores[step] for step in sorted(scores)}
+
+
+def score_names(folder: Path) -> List[str]:
+    """List the scores that the validations of a training have.
+
+    Args:
+        folder (Path): A work directory.
+
+    Returns:
+        list[str]: The names, sorted.
+    """
+    names = {
+        name for entries in _attempts(folder) for entry in entries
+        if 'iter' not in entry for name in entry
+    }
+    return sorted(names - {'step', 'time', 'data_time'})
+
+
+def _attempts(folder: Path) -> Iterator[List[dict]]:
+    for log in sorted(Path(folder).glob('*/vis_data/scalars.json')):
+        yield [entry for entry in _entries(log) if 'step' in entry]
 
 
 def _entries(log: Path) -> Iterator[dict]:
@@ -119,12 +148,21 @@ def read_run(folder: Path,
             'with --metric, or leave the folder out.')
     train = cfg.train_cfg
     planned = train.get('max_epochs') or train.get('max_iters')
-    images = cfg.train_dataloader.dataset.get('indices')
     return Run(folder, _group(folder, pattern),
                cfg.get('randomness', {}).get('seed'),
-               tuple(images) if isinstance(images, (list, tuple)) else None,
-               scores, planned,
+               _selection(cfg.train_dataloader.dataset), scores, planned,
                max(scores) >= planned)
+
+
+def _selection(dataset: dict) -> str:
+    keys = ['indices']
+    if 'fold' in dataset:
+        keys += ['fold', 'num_splits', 'seed']
+    inner = dataset.get('datasets') or dataset.get('dataset') or []
+    found = [f'{key}={dataset[key]}' for key in keys
+             if dataset.get(key) is not None]
+    found += map(_selection, [inner] if isinstance(inner, dict) else inner)
+    return ' '.join(filter(None, found))
 
 
 def _group(folder: Path, pattern: Optional[str]) -> str:

@@ -18,6 +18,7 @@ from csd_mmpretrain.datasets.dataset_settings import shared_pipeline
 from csd_mmpretrain.engine.bare_model import build_bare_model
 from csd_mmpretrain.engine.hook_settings import hook_settings
 from csd_mmpretrain.engine.run_options import set_amp
+from csd_mmpretrain.type_name import type_name
 
 from .measure import in_process, median_ratio, peak_growth, spread, take_turns
 
@@ -81,7 +82,7 @@ def plain_model_cfg(model: dict) -> dict:
         ValueError: If the model's head is not a CSDHead.
     """
     head = model.get('head') or {}
-    if head.get('type') != 'CSDHead':
+    if type_name(head.get('type')) != 'CSDHead':
         raise ValueError(
             f'The config\'s head is {head.get("type")}, so there is no '
             'CSDNet to compare with the plain classifier. Give a config with '
@@ -90,7 +91,7 @@ def plain_model_cfg(model: dict) -> dict:
     model = deepcopy(model)
     model['head'] = model['head']['cls_head']
     neck = model.get('neck') or {}
-    if neck.get('type') == 'SSDPNeck':
+    if type_name(neck.get('type')) == 'SSDPNeck':
         if neck.get('layout', 'nchw') == 'nchw':
             model['neck'] = ConfigDict(type='GlobalAveragePooling')
         else:
@@ -114,7 +115,8 @@ def config_img_size(cfg: Config) -> int:
     steps = shared_pipeline(cfg.train_dataloader.dataset) or []
     for step in reversed(steps):
         size = step.get('crop_size', step.get('scale'))
-        if 'Crop' in step['type'] or step['type'] == 'Resize':
+        kind = type_name(step['type'])
+        if 'Crop' in kind or kind == 'Resize':
             return size if isinstance(size, int) else size[0]
     raise ValueError('The training pipeline of the config neither crops nor '
                      'resizes, so the size of the images is not known. Give '

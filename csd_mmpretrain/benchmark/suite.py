@@ -10,7 +10,9 @@ from mmengine.config import Config, ConfigDict
 from csd_mmpretrain.datasets.dataset_settings import (
     build_without_pipeline,
     shared_pipeline,
+    source_settings,
 )
+from csd_mmpretrain.type_name import type_name
 from csd_mmpretrain.wording import first_names
 
 from ..engine.hook_settings import hook_settings
@@ -200,9 +202,13 @@ def cell_config(cfg: Config, labels: Sequence[int], cell: Cell,
         ``MultiView`` are counted, what a teacher sees is not.
 
     Raises:
-        ValueError: If images cannot be left out of the training data, or
-            nothing scores them.
+        ValueError: If the config does not count epochs, images cannot be
+            left out of the training data, or nothing scores them.
     """
+    if not cfg.train_cfg.get('max_epochs'):
+        raise ValueError(
+            f'{cell.method}: the config has no train_cfg.max_epochs, by which '
+            'trainings are compared. Give its length in epochs.')
     cfg = deepcopy(cfg)
     cfg.merge_from_dict({'randomness.seed': cell.seed})
     images = len(labels)
@@ -225,8 +231,7 @@ def cell_config(cfg: Config, labels: Sequence[int], cell: Cell,
         cfg.val_dataloader.dataset = dict(
             train,
             pipeline=shared_pipeline(cfg.val_dataloader.dataset),
-            indices=held_out,
-            test_mode=True)
+            indices=held_out)
         train.indices = kept
     return cfg, _views(cfg) * images * cfg.train_cfg.max_epochs
 
@@ -235,11 +240,26 @@ def _views(cfg: Config) -> int:
     """Count the views of an image that a training sends on."""
     ssdp = hook_settings(cfg, 'SSDPHook')
     views = 2 if ssdp and ssdp.get('enabled', True) else 1
-    for step in shared_pipeline(cfg.train_dataloader.dataset) or []:
-        if step['type'] == 'MultiView':
+    crops = {
+        _crops(source.get('pipeline') or [])
+        for source in source_settings(cfg.train_dataloader.dataset)
+    }
+    if len(crops) > 1:
+        raise ValueError(
+            'The datasets of the train_dataloader make different numbers of '
+            f'views of an image ({first_names(sorted(map(str, crops)), 5)}), '
+            'so the images sent through the backbone cannot be counted. Give '
+            'them the same `MultiView`.')
+    return views * crops.pop()
+
+
+def _crops(pipeline: Sequence[dict]) -> int:
+    total = 1
+    for step in pipeline:
+        if type_name(step['type']) == 'MultiView':
             num = step['num_views']
-            views *= num if isinstance(num, int) else sum(num)
-    return views
+            total *= num if isinstance(num, int) else sum(num)
+    return total
 
 
 def split_images(labels: Sequence[int],
@@ -269,7 +289,8 @@ def split_images(labels: Sequence[int],
     for index, label in enumerate(labels):
         classes[int(label)].append(index)
     least = min(map(len, classes.values()))
-    if shots is not None and shots >= least or shots is None and num > least:
+    fits = 2 <= num <= least if shots is None else 1 <= shots < least
+    if not fits:
         wanted = f'shots={shots}' if shots is not None else f'num={num} folds'
         raise ValueError(
             f'splits: {wanted} leave no image of a class to hold out or to '
@@ -277,10 +298,12 @@ def split_images(labels: Sequence[int],
     held_out = []
     dealt = 0
     for label, indices in classes.items():
-        draw = random.Random(f'{seed}-{label}-{split if shots else "folds"}')
+        draw = random.Random(
+            f'{seed}-{label}-{"folds" if shots is None else split}')
         draw.shuffle(indices)
-        held_out += (indices[shots:]
-                     if shots else indices[(split - dealt) % num::num])
+        held_out += (
+            indices[(split - dealt) % num::num]
+            if shots is None else indices[shots:])
         # The next class goes on with the fold after the last one dealt to.
         dealt += len(indices)
     out = set(held_out)

@@ -2,14 +2,13 @@
 from copy import deepcopy
 from typing import Iterator, List, Optional
 
-from mmengine.dataset import (
-    ClassBalancedDataset,
-    ConcatDataset,
-    RepeatDataset,
-)
 from mmengine.registry import DefaultScope
 from mmpretrain.registry import DATASETS
 from torch.utils.data import Dataset
+
+from csd_mmpretrain.type_name import type_name
+
+REPEATING = ('RepeatDataset', 'ClassBalancedDataset')
 
 
 def source_settings(settings: dict) -> Iterator[dict]:
@@ -86,21 +85,16 @@ def build_each_once(settings: dict) -> Dataset:
     Returns:
         Dataset: See :func:`build_without_pipeline`.
     """
-    dataset = build_without_pipeline(settings)
-    parts = list(_unrepeated(dataset))
-    if sum(map(len, parts)) == len(dataset):
-        return dataset
-    if len(parts) == 1:
-        return parts[0]
-    keys = {key for part in parts for key in part.metainfo}
-    return ConcatDataset(parts, ignore_keys=list(keys))
+    return build_without_pipeline(_unrepeated(settings))
 
 
-def _unrepeated(dataset: Dataset) -> Iterator[Dataset]:
-    if isinstance(dataset, (RepeatDataset, ClassBalancedDataset)):
-        yield from _unrepeated(dataset.dataset)
-    elif isinstance(dataset, ConcatDataset):
-        for part in dataset.datasets:
-            yield from _unrepeated(part)
-    else:
-        yield dataset
+def _unrepeated(settings: dict) -> dict:
+    if type_name(settings['type']) in REPEATING:
+        return _unrepeated(settings['dataset'])
+    inner = {}
+    if settings.get('dataset'):
+        inner['dataset'] = _unrepeated(settings['dataset'])
+    if settings.get('datasets'):
+        inner['datasets'] = [_unrepeated(part)
+                             for part in settings['datasets']]
+    return {**settings, **inner}

@@ -26,7 +26,8 @@ def build_bare_model(cfg: Config) -> BaseModel:
                 Config.fromfile('configs/csdnet/grocery81.py'))
     """
     model = without_pretrained(deepcopy(cfg.model))
-    model.setdefault('data_preprocessor', cfg.get('data_preprocessor'))
+    model.setdefault('data_preprocessor',
+                     deepcopy(cfg.get('data_preprocessor')))
     scope = cfg.get('default_scope', 'mmpretrain')
     with DefaultScope.overwrite_default_scope(scope):
         return MODELS.build(model)

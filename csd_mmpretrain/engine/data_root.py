@@ -1,10 +1,12 @@
 """Clear errors for the setting and the folders that hold the data."""
 import os
-from typing import Iterator, Sequence, Tuple
+from typing import Iterator, Sequence, Tuple, Union
 
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmpretrain.registry import DATASETS
+
+from csd_mmpretrain.type_name import type_name
 
 VARIABLE = 'CSD_DATA_ROOT'
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
@@ -59,21 +61,21 @@ def check_dataset_folders(cfg: Config,
                 continue
             raise FileNotFoundError(
                 f'{loader}: there is no folder {root!r} for the dataset '
-                f'{kind}. Put the dataset there, or set the environment '
-                f'variable {VARIABLE} to the folder that holds '
+                f'{type_name(kind)}. Put the dataset there, or set the '
+                f'environment variable {VARIABLE} to the folder that holds '
                 f'{os.path.basename(os.path.normpath(root))!r} (`~` is not '
                 'expanded). docs/ tells how to get and lay out each dataset.')
 
 
-def _data_roots(dataset: dict) -> Iterator[Tuple[str, str]]:
+def _data_roots(dataset: dict) -> Iterator[Tuple[Union[str, type], str]]:
     if dataset.get('data_root'):
-        yield str(dataset.get('type')), str(dataset['data_root'])
+        yield dataset.get('type'), str(dataset['data_root'])
     for inner in [dataset.get('dataset'), *dataset.get('datasets', [])]:
         if isinstance(inner, dict):
             yield from _data_roots(inner)
 
 
-def _own(kind: str, cfg: Config) -> bool:
+def _own(kind: Union[str, type], cfg: Config) -> bool:
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
-        cls = DATASETS.get(kind)
+        cls = kind if isinstance(kind, type) else DATASETS.get(kind)
     return cls is not None and cls.__module__.startswith('csd_mmpretrain.')

@@ -12,6 +12,8 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 from torch import distributed
 
+from csd_mmpretrain.type_name import type_name
+
 
 @contextmanager
 def launched_runner(cfg: Config) -> Iterator[Runner]:
@@ -106,7 +108,7 @@ def _stay_on_cpu(cfg: Config) -> None:
 def _is_sharded(cfg: Config) -> bool:
     strategy = cfg.get('strategy') or {}
     return (cfg.get('runner_type') == 'FlexibleRunner'
-            and strategy.get('type', '').endswith('FSDPStrategy'))
+            and type_name(strategy.get('type')).endswith('FSDPStrategy'))
 
 
 def _ranks(launcher: str) -> Dict[str, str]:

@@ -10,6 +10,8 @@ import torch
 from mmengine.config import Config, ConfigDict
 from torch import hub, nn
 
+from csd_mmpretrain.type_name import type_name
+
 TRUST = 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD'
 YES = ('1', 'y', 'yes', 'true')
 # How torch names an object that it refuses.
@@ -213,7 +215,7 @@ def use_weights(cfg: Config, path: str) -> None:
     if backbone is None:
         raise ValueError('--weights: the config has no `model.backbone` to '
                          'load them into.')
-    if backbone.get('type') == 'TIMMBackbone':
+    if type_name(backbone.get('type')) == 'TIMMBackbone':
         backbone.pretrained = _is_timm_file(path)
         if backbone.pretrained:
             backbone.pretrained_cfg_overlay = dict(file=path)

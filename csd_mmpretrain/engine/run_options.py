@@ -6,9 +6,11 @@ from typing import Optional
 import torch
 from mmengine.config import Config, DictAction
 
+from csd_mmpretrain.type_name import type_name
+
 from .checkpoint_files import checkpoint_folder, saved_steps
 from .data_root import check_data_root_variable, check_dataset_folders
-from .pretrained import read_names, use_weights
+from .pretrained import local_path, read_names, use_weights
 from .tta_views import VIEWS, set_tta
 
 LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
@@ -154,7 +156,7 @@ def make_train_config(args: argparse.Namespace) -> Config:
         use_weights(cfg, args.weights)
     if args.amp:
         set_amp(cfg, torch.cuda.is_available())
-    elif (cfg.optim_wrapper.get('type') == 'AmpOptimWrapper'
+    elif (type_name(cfg.optim_wrapper.get('type')) == 'AmpOptimWrapper'
           and not torch.cuda.is_available()):
         raise ValueError('optim_wrapper.type=AmpOptimWrapper needs a GPU, and '
                          'torch finds none. Give --amp, which uses bfloat16 '
@@ -259,9 +261,9 @@ def _load_run_config(args: argparse.Namespace) -> Config:
 
 
 def _check_checkpoint(cfg: Config) -> None:
-    checkpoint = cfg.get('load_from')
-    if checkpoint is None or '://' in checkpoint:
+    if cfg.get('load_from') is None or '://' in cfg.load_from:
         return
+    checkpoint = local_path(cfg.load_from)
     if not os.path.isfile(checkpoint):
         raise FileNotFoundError(f'There is no checkpoint {checkpoint!r}.')
     read_names(checkpoint)
@@ -279,7 +281,7 @@ def set_amp(cfg: Config, gpu: bool) -> None:
         wrapper.type = 'BFloat16OptimWrapper'
         for setting in ('loss_scale', 'dtype', 'use_fsdp'):
             wrapper.pop(setting, None)
-    elif wrapper.get('type') != 'BFloat16OptimWrapper':
+    elif type_name(wrapper.get('type')) != 'BFloat16OptimWrapper':
         wrapper.type = 'AmpOptimWrapper'
         wrapper.setdefault('loss_scale', 'dynamic')
 

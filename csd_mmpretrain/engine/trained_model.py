@@ -122,7 +122,8 @@ def load_pretrained_model(cfg: Config, device: str = 'cpu') -> BaseModel:
         ValueError: If the config names none, or they are not for this model.
     """
     settings = deepcopy(cfg.model)
-    settings.setdefault('data_preprocessor', cfg.get('data_preprocessor'))
+    settings.setdefault('data_preprocessor',
+                        deepcopy(cfg.get('data_preprocessor')))
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         model = MODELS.build(settings)
     parts = list(pretrained_parts(model))

@@ -4,25 +4,59 @@ import pytest
 from csd_mmpretrain.benchmark.accuracy_runs import (
     Job,
     describe_options,
-    keep_options,
+    prepare_folder,
+    read_result,
+    run_jobs,
 )
 from csd_mmpretrain.benchmark.suite import Cell
 
 
-def test_results_of_other_options_are_not_mixed(tmp_path):
-    job = Job(Cell('a', 1), tmp_path, None, 1, 1, '')
-    for options in ('', '--amp'):  # nothing has started yet
-        keep_options(job, options)
-    (tmp_path / 'out.log').touch()
-    keep_options(job, '--amp')
+@pytest.fixture
+def job(tmp_path):
+    return Job(Cell('a', 1), tmp_path / 'a', tmp_path / 'a.py', 'lr = 1', 1, 1,
+               'accuracy/top1')
+
+
+def test_results_of_other_configs_and_options_are_not_mixed(job):
+    prepare_folder(job._replace(text='lr = 2'), '')  # nothing has started yet
+    prepare_folder(job, '--amp')
+    (job.folder / 'out.log').touch()
+    prepare_folder(job, '--amp')
     with pytest.raises(ValueError, match='with --amp, and now it is none'):
-        keep_options(job, '')
+        prepare_folder(job, '')
+    with pytest.raises(ValueError, match='a.py is another config'):
+        prepare_folder(job._replace(text='lr = 2'), '--amp')
+    assert job.config.read_text() == 'lr = 1'
 
 
-def test_folders_of_earlier_versions_are_taken_as_they_are(tmp_path):
-    (tmp_path / 'out.log').touch()
-    keep_options(Job(Cell('a', 1), tmp_path, None, 1, 1, ''), '--amp')
-    assert not (tmp_path / 'options.txt').exists()
+def test_folders_of_earlier_versions_are_taken_as_they_are(job):
+    prepare_folder(job, '')
+    (job.folder / 'options.txt').unlink()
+    (job.folder / 'out.log').touch()
+    prepare_folder(job, '--amp')
+    assert not (job.folder / 'options.txt').exists()
+
+
+def test_a_metric_that_no_validation_has_stops_the_rest(job, tmp_path):
+    train = tmp_path / 'train.py'
+    train.write_text("""
+import json, pathlib, sys
+log = pathlib.Path(sys.argv[3], '20260101_000000', 'vis_data')
+log.mkdir(parents=True)
+log.joinpath('scalars.json').write_text(
+    json.dumps({'loss': 1., 'epoch': 1, 'iter': 3, 'step': 3}) + '\\n' +
+    json.dumps({'accuracy/top1': 50., 'time': 1., 'step': 1}))
+""")
+    jobs = [job._replace(cell=Cell('a', seed), folder=tmp_path / str(seed),
+                         metric='accuracy/top5') for seed in (1, 2)]
+    with pytest.raises(ValueError, match="'accuracy/top5'; there are "
+                       'accuracy/top1. Name one'):
+        run_jobs(jobs, [None], [str(train)])
+    assert not (jobs[1].folder / 'out.log').exists()
+    found = [job._replace(metric='accuracy/top1') for job in jobs[:1]]
+    (tmp_path / 'train.py').write_text('')  # as a resume of a finished one
+    assert run_jobs(found, [None], [str(train)]) == {}
+    assert read_result(found[0].folder).last == 50
 
 
 def test_weights_are_known_by_what_they_hold(tmp_path):
@@ -34,3 +68,8 @@ def test_weights_are_known_by_what_they_hold(tmp_path):
     assert describe_options(str(second), amp=True) == options
     second.write_bytes(b'2')
     assert describe_options(str(second), amp=True) != options
+
+
+def test_processes_are_an_option():
+    assert describe_options(None, 4, amp=True) == '--amp --num-processes 4'
+    assert describe_options(None, 1) == ''

@@ -74,7 +74,7 @@ def test_earlier_results_are_joined_and_checked(tmp_path):
     files = [tmp_path / 'one.csv', tmp_path / 'two.csv']
     write_csv(results(a=[70., 72.5], b=[60.]), files[0])
     write_csv(results(b=[65.]), files[1])
-    jobs = [Job(Cell(name, 1), None, None, 10, 640, '') for name in 'ab']
+    jobs = [Job(Cell(name, 1), None, None, '', 10, 640, '') for name in 'ab']
     known = read_earlier(files, jobs)
     assert known[Cell('a', 2)].last == 72.5 and known[Cell('b', 1)].last == 65.
     assert read_earlier([], jobs) == {}

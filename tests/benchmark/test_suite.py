@@ -84,9 +84,10 @@ def test_config_of_a_cell(write_suite):
     assert images == 2 * 24 * 5  # two views of 24 images in five epochs
 
 
+@pytest.mark.parametrize('kind', ['MultiView', 'mmpretrain.MultiView'])
 @pytest.mark.parametrize('num_views, views', [(3, 3), ([2, 4], 6)])
-def test_crops_are_counted(write_suite, tmp_path, num_views, views):
-    text = CONFIG.replace('pipeline=[])', 'pipeline=[dict(type="MultiView", '
+def test_crops_are_counted(write_suite, tmp_path, num_views, views, kind):
+    text = CONFIG.replace('pipeline=[])', f'pipeline=[dict(type="{kind}", '
                           f'num_views={num_views}, transforms=[])])')
     config = tmp_path / 'crops.py'
     config.write_text(
@@ -99,6 +100,32 @@ def test_crops_are_counted(write_suite, tmp_path, num_views, views):
     cfg.val_dataloader = None
     with pytest.raises(ValueError, match='splits: .* no val_dataloader'):
         cell_config(cfg, 24 * [0], cell, dict(num=2))
+
+
+def test_epochs_are_what_is_compared(write_suite):
+    suite = load_suite(write_suite())
+    cfg, labels = load_method(suite.methods[0])
+    cfg.train_cfg = dict(by_epoch=False, max_iters=100)
+    with pytest.raises(ValueError, match='one: .* no train_cfg.max_epochs'):
+        cell_config(cfg, labels, suite_cells(suite)[0], None)
+
+
+def test_parts_may_be_augmented_differently_but_not_seen_more_often(
+        write_suite):
+    suite = load_suite(write_suite())
+    cfg, labels = load_method(suite.methods[0])
+    part = cfg.train_dataloader.dataset
+    flip, crops = dict(type='RandomFlip', prob=0.5), dict(
+        type='MultiView', num_views=2, transforms=[])
+
+    def images(step):
+        cfg.train_dataloader.dataset = dict(
+            type='ConcatDataset', datasets=[part, dict(part, pipeline=[step])])
+        return cell_config(cfg, labels, suite_cells(suite)[0], None)[1]
+
+    assert images(flip) == 2 * 24 * 5
+    with pytest.raises(ValueError, match='different numbers of views'):
+        images(crops)
 
 
 def test_split_trains_and_scores_on_parts_of_the_training_images(write_suite):
@@ -139,7 +166,8 @@ def test_shots_are_drawn_anew_and_alike_each_time():
     assert splits[0] != split_images(labels, 0, 4, shots=3, seed=1)
 
 
-@pytest.mark.parametrize('options', [dict(num=2, shots=2), dict(num=3)])
+@pytest.mark.parametrize('options', [
+    dict(num=2, shots=2), dict(num=2, shots=0), dict(num=3), dict(num=1)])
 def test_too_few_images_for_a_split(options):
     with pytest.raises(ValueError, match='smallest class has 2 images'):
         split_images([0, 0, 0, 1, 1], 0, **options)

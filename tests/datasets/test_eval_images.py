@@ -44,6 +44,10 @@ def part(tmp_path):
     (lambda part: dict(type='LabelFraction', fraction=0.1, dataset=part), 3),
     (lambda part: twice(dict(
         type='KFoldDataset', num_splits=3, fold=0, dataset=part)), 2),
+    (lambda part: twice(concat(
+        dict(type='LabelFraction', fraction=0.1, dataset=part), part)), 6),
+    (lambda part: concat(twice(dict(
+        type='KFoldDataset', num_splits=3, fold=0, dataset=part)), part), 5),
 ])
 def test_wrapped_datasets(wrap, images, part):
     cfg = Config(

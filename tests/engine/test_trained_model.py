@@ -24,6 +24,14 @@ def save(cfg, path, prefix='', leave_out='nothing'):
     return state
 
 
+def test_the_config_is_left_as_it_is(cfg):
+    cfg.model.train_cfg = dict(augments=dict(type='Mixup', alpha=0.8))
+    cfg.data_preprocessor = dict(mean=[0.] * 3, std=[1.] * 3)
+    before = cfg.pretty_text
+    build_bare_model(cfg)
+    assert cfg.pretty_text == before
+
+
 def test_names_of_a_wrapper_are_understood(cfg, tmp_path):
     state = save(cfg, tmp_path / 'a.pth', prefix='module.')
     loaded = load_model(cfg, str(tmp_path / 'a.pth'))

@@ -1,6 +1,7 @@
 import pytest
 import torch
 from mmengine.config import Config, ConfigDict
+from mmpretrain.registry import MODELS
 
 import csd_mmpretrain  # noqa: F401
 from csd_mmpretrain.benchmark.step_benchmark import (
@@ -53,7 +54,11 @@ def test_what_a_step_does(cfg, monkeypatch, variant, passes, updates):
     assert len(stepped) == updates
 
 
-def test_the_plain_model(cfg):
+@pytest.mark.parametrize('name', [
+    str, 'mmpretrain.{}'.format, MODELS.get], ids=['name', 'scope', 'class'])
+def test_the_plain_model(cfg, name):
+    for part in ('neck', 'head'):
+        cfg.model[part].type = name(cfg.model[part].type)
     plain = plain_model_cfg(cfg.model)
     assert plain.head == cfg.model.head.cls_head
     assert plain.backbone == cfg.model.backbone

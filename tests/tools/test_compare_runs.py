@@ -8,7 +8,11 @@ from csd_mmpretrain.benchmark.run_comparison import (
     summarise_groups,
     summary_table,
 )
-from csd_mmpretrain.benchmark.run_logs import read_run, read_scores
+from csd_mmpretrain.benchmark.run_logs import (
+    read_run,
+    read_scores,
+    score_names,
+)
 
 METRIC = 'accuracy/top1'
 CONFIG = """
@@ -30,7 +34,7 @@ def write_run(tmp_path):
             log.mkdir(parents=True)
             steps = scores if isinstance(scores, dict) else dict(
                 enumerate(scores, 1))
-            lines = [{'loss': 1., 'step': 7}]
+            lines = [dict(loss=1., epoch=min(steps), iter=7, step=7)]
             lines += [{METRIC: s, 'step': step} for step, s in steps.items()]
             log.joinpath('scalars.json').write_text(
                 '\n'.join(map(json.dumps, lines)))
@@ -49,6 +53,26 @@ def test_attempts_are_joined_and_the_newer_counts(write_run):
     run = read_run(folder, METRIC)
     assert (run.group, run.seed, run.finished) == ('plain', 1, True)
     assert not read_run(write_run('b', [1., 2.], epochs=3), METRIC).finished
+
+
+def test_an_attempt_from_the_start_replaces_an_earlier_training(write_run):
+    folder = write_run('a', {5: 50., 10: 90.}, {5: 40.}, epochs=10)
+    assert read_scores(folder, METRIC) == {5: 40}
+    assert not read_run(folder, METRIC).finished
+
+
+def test_names_of_scores(write_run):
+    assert score_names(write_run('a', [1., 2.])) == [METRIC]
+
+
+def test_folds_of_wrapped_datasets_are_other_images(write_run):
+    fold = "num_splits=2, fold={}, dataset=dict(type='CustomDataset')".format
+    runs = [
+        read_run(write_run(f'{name}{i}', [score + i], config=f'{name}.py',
+                           kind='KFoldDataset', extra=fold(i)), METRIC)
+        for name, score in (('plain', 50.), ('csdnet', 53.)) for i in (0, 1)
+    ]
+    assert summarise_groups(group_runs(runs), 'plain')[1].differences == [3, 3]
 
 
 @pytest.mark.parametrize('cut', [

@@ -13,6 +13,7 @@ def test_stopped_fold_goes_on_in_two_processes(run_python, repo_root,
     # As if it had been stopped after the first epoch.
     shutil.copy(trained.work_dir / 'epoch_1.pth', fold)
     (fold / 'last_checkpoint').write_text(str(fold / 'epoch_1.pth'))
+    (fold / 'options.txt').write_text('--num-processes 2')
     run_python(repo_root / 'tools/kfold-cross-valid.py', tiny_config,
                '--num-splits', 2, '--fold', 0, '--work-dir', tmp_path,
                '--launcher', 'pytorch', '--num-processes', 2, '--resume')
@@ -20,6 +21,20 @@ def test_stopped_fold_goes_on_in_two_processes(run_python, repo_root,
     assert 'resumed epoch: 1' in log and 'GPU number: 2' in log
     result = json.loads((fold / 'result.json').read_text())
     assert result['epochs'] == 2 and 0 <= result['last'] <= 100
+
+    # Its mean needs neither the data nor the options of the training.
+    run_python(repo_root / 'tools/kfold-cross-valid.py', tiny_config,
+               '--num-splits', 2, '--work-dir', tmp_path, '--summary',
+               '--cfg-options', 'train_dataloader.dataset.data_root=gone')
+    summary = json.loads((tmp_path / 'summary.json').read_text())
+    assert summary['missing'] == [1]
+    assert summary['last_mean'] == result['last']
+
+    # Two processes made steps of twice the batch.
+    log = run_python(repo_root / 'tools/kfold-cross-valid.py', tiny_config,
+                     '--num-splits', 2, '--work-dir', tmp_path, '--resume',
+                     fails=True).stdout
+    assert '--num-processes 2, and now it is none' in log
 
 
 @pytest.mark.parametrize('options, message', [

@@ -7,7 +7,9 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from csd_mmpretrain.engine import run_options
+from csd_mmpretrain.datasets import SyntheticLeaves
+from csd_mmpretrain.engine import BFloat16OptimWrapper, run_options
+from csd_mmpretrain.engine.data_root import check_dataset_folders
 
 
 @pytest.fixture(autouse=True)
@@ -114,6 +116,13 @@ def test_missing_data_folder(tiny_config, tmp_path, wrap):
         assert text in str(error.value)
 
 
+def test_drawn_data_needs_no_folder_as_a_class_either(tiny_config):
+    cfg = Config.fromfile(tiny_config)
+    cfg.train_dataloader.dataset = dict(
+        type=SyntheticLeaves, data_root='nowhere')
+    check_dataset_folders(cfg)
+
+
 def test_drawn_data_needs_no_folder(tiny_config, tmp_path):
     path = tmp_path / 'config.py'
     path.write_text(f'_base_ = {str(tiny_config)!r}\n'
@@ -129,6 +138,23 @@ def test_drawn_data_needs_no_folder(tiny_config, tmp_path):
 def test_missing_checkpoint(tiny_config, option, message):
     with pytest.raises(FileNotFoundError, match=message):
         config_of(tiny_config, *option)
+
+
+def test_a_checkpoint_in_the_home_folder(tiny_config, tmp_path, monkeypatch):
+    monkeypatch.setenv('HOME', str(tmp_path))
+    torch.save(dict(state_dict={}), tmp_path / 'start.pth')
+    config_of(tiny_config, '--cfg-options', 'load_from=~/start.pth')
+    with pytest.raises(FileNotFoundError, match='gone.pth'):
+        config_of(tiny_config, '--cfg-options', 'load_from=~/gone.pth')
+
+
+@pytest.mark.parametrize('name', [
+    'BFloat16OptimWrapper', 'mmpretrain.BFloat16OptimWrapper',
+    BFloat16OptimWrapper])
+def test_bfloat16_stays_on_a_gpu(name):
+    cfg = Config(dict(optim_wrapper=dict(type=name)))
+    run_options.set_amp(cfg, gpu=True)
+    assert cfg.optim_wrapper.type == name
 
 
 def test_load_from_counts_until_there_is_something_to_resume(tiny_config,

@@ -6,8 +6,10 @@ from typing import Tuple
 import mmengine
 
 from csd_mmpretrain.benchmark.run_logs import read_run, read_run_config
+from csd_mmpretrain.datasets.dataset_settings import source_settings
 from csd_mmpretrain.evaluation.soyageing import five_stage_mean
 from csd_mmpretrain.evaluation.tables import markdown_table
+from csd_mmpretrain.type_name import type_name
 
 
 def parse_args() -> argparse.Namespace:
@@ -61,16 +63,18 @@ def read_stage(result: str, args: argparse.Namespace) -> Tuple[str, float]:
                              f'{", ".join(metrics)}.')
         return stage, float(metrics[args.metric])
     dataset = read_run_config(result).train_dataloader.dataset
-    if dataset.type != 'SoyAgeing':
-        raise ValueError(f'{result} is a training on {dataset.type}, not on '
-                         'SoyAgeing.')
+    sources = list(source_settings(dataset))
+    names = [type_name(source['type']) for source in sources]
+    if names != ['SoyAgeing']:
+        raise ValueError(f'{result} is a training on {", ".join(names)}, not '
+                         'on SoyAgeing.')
     run = read_run(result, args.metric)
     if not run.finished:
         raise ValueError(f'{result} has not finished: its last validation is '
                          f'at {max(run.scores)} of {run.planned}. Go on with '
                          '`tools/train.py CONFIG --resume`.')
     scores = list(run.scores.values())
-    return (dataset.get('stage', 'R1'),
+    return (sources[0].get('stage', 'R1'),
             scores[-1] if args.score == 'last' else max(scores))
 
 
