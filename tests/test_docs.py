@@ -107,17 +107,22 @@ def test_your_own_folders(tmp_path, monkeypatch):
 
 def test_your_own_lists(tmp_path, monkeypatch):
     first, second = blocks('docs/your-own-data.md', 'python')
-    cfg = config_of(first + second, tmp_path)
+    base, *lines = first.splitlines(True)
+    kept = [line for line in lines
+            if not line.startswith(('leaves =', 'train =', 'test ='))]
+    cfg = config_of(''.join([base, second, *kept]), tmp_path)
     images = tmp_path / 'data/my_leaves/images'
     images.mkdir(parents=True)
     for label in ('maple', 'oak'):
         Image.new('RGB', (300, 260)).save(images / f'{label}_001.jpg')
-    (images.parent / 'train.txt').write_text(
-        'maple_001.jpg 0\noak_001.jpg 1\n')
+    for split in ('train', 'test'):
+        (images.parent / f'{split}.txt').write_text(
+            'maple_001.jpg 0\noak_001.jpg 1\n')
     monkeypatch.chdir(tmp_path)
-    dataset = DATASETS.build(cfg.train_dataloader.dataset)
-    assert [dataset.get_data_info(i)['gt_label'] for i in (0, 1)] == [0, 1]
-    assert dataset[0]['inputs'].shape == (3, 224, 224)
+    for loader in ('train', 'val', 'test'):
+        dataset = DATASETS.build(cfg[f'{loader}_dataloader'].dataset)
+        assert [dataset.get_data_info(i)['gt_label'] for i in (0, 1)] == [0, 1]
+        assert dataset[0]['inputs'].shape == (3, 224, 224)
 
 
 @pytest.mark.parametrize('page', ['docs/your-own-backbone.md', 'README.md'])
