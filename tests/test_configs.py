@@ -344,6 +344,34 @@ def test_grocery81_has_its_images(monkeypatch):
         assert set(dataset.get_gt_labels()) == set(range(81))
 
 
+@pytest.mark.parametrize('name', ['cotton80', 'grocery81'])
+@pytest.mark.parametrize('model_name, part', [
+    ('efficientnet_b0', 'timm_model.conv_head.'),
+    ('convnext_atto', 'timm_model.head.norm.')])
+def test_only_the_new_head_takes_larger_steps(name, model_name, part):
+    """timm's models have layers with 'head.' in their names."""
+    settings = dict(load(name).optim_wrapper, clip_grad=None)
+    model = torch.nn.ModuleDict(dict(
+        backbone=MODELS.build(
+            dict(type='TIMMBackbone', model_name=model_name)),
+        head=torch.nn.Linear(2, 2)))
+    names = {id(p): n for n, p in model.named_parameters()}
+    groups = {
+        names[id(param)]: group
+        for group in build_optim_wrapper(
+            model, settings).optimizer.param_groups
+        for param in group['params']
+    }
+    rate = settings['optimizer']['lr']
+    assert groups['head.weight']['lr'] == 5 * rate
+    assert any(part in name for name in groups)
+    for key, group in groups.items():
+        if key.startswith('backbone'):
+            assert group['lr'] == rate, key
+            if 'norm.' in key:
+                assert group['weight_decay'] == 0, key
+
+
 @pytest.mark.parametrize('form', ['timm', 'checkpoint'])
 def test_timm_backbone_takes_weights_from_a_file(form, tmp_path):
     config = deepcopy(load('cotton80_timm-dinov2'))

@@ -1,4 +1,4 @@
-"""CMD on Cotton80: every leaf of the set, labels unused."""
+"""CMD on Cotton80: the training leaves, labels unused."""
 _base_ = [
     '../_base_/models/cmd_swin-tiny_224.py',
     '../_base_/datasets/multi-crop_bs64_224.py',

@@ -1,4 +1,4 @@
-"""CMD on SoyAgeing: the leaves of all five stages of growth together."""
+"""CMD on SoyAgeing: the training leaves of all five stages together."""
 _base_ = './cmd_swin-tiny_cotton80.py'
 
 train_dataloader = dict(

@@ -43,7 +43,7 @@ def check_recomputation(model: nn.Module,
     if (len(names) > len(outside) and is_model_wrapper(model)
             and (not static or model.broadcast_buffers)):
         raise ValueError(
-            f'{found}, and SSDPHook sends two views through the backbone. '
+            f'{found}, and the backbone runs more than once a step. '
             'In several processes this needs\n'
             "    model_wrapper_cfg = dict(type='MMDistributedDataParallel', "
             'static_graph=True, broadcast_buffers=False)\n'

@@ -295,6 +295,8 @@ def _set_loader(cfg: Config, name: str, args: argparse.Namespace,
     loader.setdefault('pin_memory', torch.cuda.is_available())
     if args.no_pin_memory:
         loader.pin_memory = False
+    if loader.get('batch_sampler') and 'drop_last' in loader:
+        loader.batch_sampler.drop_last = loader.pop('drop_last')
     for key, value in defaults.items():
         loader.setdefault(key, value)
     if not loader.get('num_workers'):

@@ -110,8 +110,8 @@ def input_size(pipeline: Any) -> Optional[str]:
     """
     for step in reversed(getattr(pipeline, 'transforms', [])):
         size = getattr(step, 'crop_size', None)
-        if size is None and getattr(step, 'scale', None) is not None:
-            scale = step.scale
+        scale = getattr(step, 'scale', None)
+        if size is None and isinstance(scale, (int, tuple)):
             # Resize and RandomResizedCrop keep (width, height).
             size = scale[::-1] if isinstance(scale, tuple) else scale
         if size is not None:

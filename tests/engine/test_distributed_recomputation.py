@@ -8,6 +8,7 @@ from mmpretrain.registry import MODELS
 from torch import nn
 
 from csd_mmpretrain.engine.hooks import SetupCheckHook, SSDPHook
+from csd_mmpretrain.models.selfsup import CMD
 
 RESNET = dict(
     type='ResNet',
@@ -69,6 +70,19 @@ def test_ranks_need_the_settings(wrapper, options, modules, named):
     check(make_model(**options), modules, STATIC)
     check(make_model(**options), modules)
     check(make_model(**options), modules, wrapper, enabled=False)
+
+
+def test_cmd_runs_its_backbone_several_times_too():
+    model = CMD.__new__(CMD)
+    nn.Module.__init__(model)
+    model.backbone = make_model(with_cp=True)['backbone']
+    runner = SimpleNamespace(
+        model=PretendedDDP(model), train_dataloader=range(3), val_loop=None,
+        hooks=[], cfg=Config(dict()))
+    with pytest.raises(ValueError, match='runs more than once a step'):
+        SetupCheckHook().before_train(runner)
+    runner.model = PretendedDDP(model, **STATIC)
+    SetupCheckHook().before_train(runner)
 
 
 def test_timm_is_seen():

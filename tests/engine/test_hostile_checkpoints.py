@@ -35,11 +35,12 @@ class Images(list):
         self.metainfo = dict(classes=classes)
 
 
-def model_of(num_classes=3, queue_len=8, width=0.25, head='CSDHead'):
+def model_of(num_classes=3, queue_len=8, width=0.25, head='CSDHead', ddl=True):
     cls_head = dict(type='LinearClsHead', num_classes=num_classes,
                     in_channels=1280)
-    csd_head = dict(type='CSDHead', cls_head=cls_head, ddl=dict(
-        type='DDLQueueLoss', feat_dim=1280, queue_len=queue_len))
+    loss = dict(type='DDLQueueLoss', feat_dim=1280, queue_len=queue_len)
+    csd_head = dict(type='CSDHead', cls_head=cls_head,
+                    ddl=loss if ddl else None)
     return dict(
         type='ImageClassifier',
         backbone=dict(type='MobileNetV2', widen_factor=width),
@@ -196,12 +197,27 @@ def test_hostile_stock_head(try_out, stage):
 
     def change(content):
         drop('.ddl.')(content)
-        content['state_dict'] = {
-            name.replace('cls_head.', ''): value
-            for name, value in content['state_dict'].items()
-        }
+        for weights in ('state_dict', 'ema_state_dict'):
+            if weights in content:
+                content[weights] = {
+                    name.replace('cls_head.', ''): value
+                    for name, value in content[weights].items()
+                }
 
     assert try_out(stage, change) == ('fine', '')
+
+
+def test_averages_of_a_part_that_is_left_out(trained, tmp_path):
+    """A test without DDL still has both the averages and the weights."""
+    runner = make_runner(tmp_path, 'test', trained.path, ema=trained.ema,
+                         ddl=False)
+    runner.test()
+    saved = torch.load(trained.path, weights_only=True)
+    name = 'head.cls_head.fc.weight'
+    expected = (saved['ema_state_dict'][f'module.{name}'] if trained.ema else
+                saved['state_dict'][name])
+    # After the test, EMAHook has swapped the weights back.
+    assert torch.equal(runner.model.state_dict()[name], expected)
 
 
 def test_fine_tuning_starts_with_an_empty_queue(tmp_path, trained):

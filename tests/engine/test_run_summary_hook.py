@@ -67,6 +67,8 @@ def test_images_without_one_label(tmp_path):
 @pytest.mark.parametrize('steps, size', [
     ([dict(type='RandomResizedCrop', scale=448),
       dict(type='RandomFlip', prob=.5)], '448'),
+    ([dict(type='RandomResizedCrop', scale=448),
+      dict(type='Rotate', angle=15., prob=1.)], '448'),
     ([dict(type='Resize', scale=(64, 32))], '32 x 64'),
     ([dict(type='CenterCrop', crop_size=(32, 64))], '32 x 64'),
     ([dict(type='Resize', scale_factor=2.)], None),

@@ -6,19 +6,24 @@ from unittest.mock import patch
 
 import pytest
 import torch
-from mmengine.config import ConfigDict
+from mmengine.config import Config, ConfigDict
 from mmengine.dataset import DefaultSampler
 from mmengine.model import BaseModule
 from mmengine.optim import OptimWrapper
+from mmpretrain.engine import PreciseBNHook
 from mmpretrain.evaluation import (
     Accuracy,
     MultiLabelMetric,
     RetrievalRecall,
 )
 from torch import nn
-from torch.utils.data import DataLoader
+from torch.utils.data import BatchSampler, DataLoader
 
-from csd_mmpretrain.engine.hooks import SetupCheckHook, setup_check_hook
+from csd_mmpretrain.engine.hooks import (
+    SetupCheckHook,
+    SSDPHook,
+    setup_check_hook,
+)
 from csd_mmpretrain.engine.pretrained import local_path, pretrained_cfg
 
 
@@ -157,12 +162,35 @@ def test_distributed_processes_need_equal_steps(monkeypatch, round_up, steps):
     monkeypatch.setattr(setup_check_hook, 'all_gather_object',
                         lambda length: [len(each) for each in loaders])
     runner = SimpleNamespace(
-        train_dataloader=loaders[0], hooks=[], val_loop=None)
+        model=Toy(), train_dataloader=loaders[0], hooks=[], val_loop=None)
     if round_up:
         SetupCheckHook().before_train(runner)
     else:
         with pytest.raises(ValueError, match=r'\[3, 2\] steps.*round_up=True'):
             SetupCheckHook().before_train(runner)
+
+
+def runner_of(**parts):
+    return SimpleNamespace(**{
+        **dict(model=Toy(), train_dataloader=DataLoader(range(5)), hooks=[],
+               val_loop=None, cfg=Config(dict())), **parts})
+
+
+def test_precise_batch_norm_needs_a_batch_size():
+    hooks = [PreciseBNHook()]
+    batches = BatchSampler(range(5), 2, False)
+    SetupCheckHook().before_train(runner_of(hooks=hooks))
+    with pytest.raises(ValueError, match='PreciseBNHook.*batch_sampler=None'):
+        SetupCheckHook().before_train(runner_of(
+            hooks=hooks,
+            train_dataloader=DataLoader(range(5), batch_sampler=batches)))
+
+
+def test_the_batch_norm_of_mmcv_is_refused():
+    cfg = Config(dict(sync_bn='mmcv'))
+    SetupCheckHook().before_train(runner_of(cfg=cfg))
+    with pytest.raises(ValueError, match="sync_bn='torch'"):
+        SetupCheckHook().before_train(runner_of(cfg=cfg, hooks=[SSDPHook()]))
 
 
 @pytest.mark.parametrize('init_cfg, found', [

@@ -75,6 +75,18 @@ def test_features_are_raw_then_augmented():
     assert set(losses) == {'loss_cls', 'loss_cls_aug'}
 
 
+def test_a_backbone_may_return_the_map_itself():
+    model = classifier()
+    forward = model.backbone.forward
+    model.backbone.forward = lambda images: forward(images)[-1]
+    images, samples = batch()
+    view = RecordingView()
+    hook, _ = attach(model, view=view, norm='shared')
+    losses = model(images, samples, mode='loss')
+    assert set(losses) == {'loss_cls', 'loss_cls_aug'}
+    assert model.head.view_norm == 'shared'
+
+
 def test_both_passes_have_gradient_and_the_mask_has_none():
     model = classifier()
     images, samples = batch()

@@ -61,6 +61,23 @@ def test_fitting_heads_train_and_predict(cls_head):
     assert head.predict((feats, ))[0].pred_score.shape == (CLASSES, )
 
 
+@pytest.mark.parametrize('norm', ['batch', 'frozen', 'shared'])
+def test_batch_norm_of_the_inner_head(norm):
+    """Its statistics are of the raw view alone, unless they are shared."""
+    cls_head = dict(LINEAR, type='LeViTClsHead', distillation=False)
+    head, raw = build(cls_head), build(cls_head)
+    raw.load_state_dict(head.state_dict())
+    head.view_norm = norm
+    feats = torch.randn(2 * BATCH, CHANNELS)
+    head.loss((feats, ), samples())
+    raw.loss((feats[:BATCH], ), samples())
+    same = all(
+        torch.equal(value, raw.state_dict()[name])
+        for name, value in head.state_dict().items() if 'running' in name)
+    assert same == (norm != 'shared')
+    assert all(m.training for m in head.modules())
+
+
 @pytest.mark.parametrize('cls_head, name', REFUSED, ids=lambda c: str(c)[:40])
 def test_other_heads_are_refused_by_name(cls_head, name):
     with pytest.raises(TypeError, match=f'{name}.*Use LinearClsHead'):

@@ -1,4 +1,6 @@
 """CMD on two ranks against one process with the whole batch."""
+from itertools import product
+
 import torch
 from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import build_optim_wrapper
@@ -17,7 +19,7 @@ NECK = dict(
     bottleneck_channels=6)
 
 
-def build():
+def build(**backbone):
     torch.manual_seed(0)
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         model = MODELS.build(
@@ -30,7 +32,8 @@ def build():
                     window_size=4,
                     pad_small_map=True,
                     drop_path_rate=0.,
-                    out_indices=(1, )),
+                    out_indices=(1, ),
+                    **backbone),
                 neck=NECK,
                 region_neck=NECK,
                 aggregator=dict(type='GatedAttentionBag', in_channels=16),
@@ -52,12 +55,12 @@ def batches(rank=None):
         yield crops if rank is None else [part[rank] for part in parts]
 
 
-def train(rank=None):
+def train(rank=None, with_cp=False):
     torch.set_default_dtype(torch.float64)
     torch.Tensor.float = torch.Tensor.double
-    model = build()
+    model = build(with_cp=with_cp)
     wrapped = model if rank is None else MMDistributedDataParallel(
-        module=model, broadcast_buffers=False)
+        module=model, broadcast_buffers=False, static_graph=with_cp)
     wrapper = build_optim_wrapper(
         wrapped, dict(optimizer=dict(type='SGD', lr=.5)))
     for crops in batches(rank):
@@ -78,17 +81,19 @@ def work(rank, folder):
     torch.distributed.init_process_group(
         'gloo', f'file://{folder}/rendezvous', rank=rank,
         world_size=len(SIZES))
-    torch.save(train(rank), f'{folder}/{rank}.pth')
+    for with_cp in (False, True):
+        torch.save(train(rank, with_cp), f'{folder}/{rank}_{with_cp}.pth')
     torch.distributed.destroy_process_group()
 
 
 def test_two_ranks_equal_one_process(tmp_path, record_property):
+    """With gradient checkpointing too."""
     torch.multiprocessing.spawn(
         work, (str(tmp_path), ), nprocs=len(SIZES) + 1)
     one = torch.load(tmp_path / 'one.pth')
     largest = 0.
-    for rank in range(len(SIZES)):
-        state = torch.load(tmp_path / f'{rank}.pth')
+    for rank, with_cp in product(range(len(SIZES)), (False, True)):
+        state = torch.load(tmp_path / f'{rank}_{with_cp}.pth')
         assert set(state) == set(one)
         for name, value in one.items():
             difference = (state[name].double() - value.double()).abs().max()

@@ -80,6 +80,13 @@ def test_options_reach_the_config(tiny_config, tmp_path):
     assert not cfg.train_dataloader.persistent_workers
 
 
+def test_drop_last_reaches_the_batch_sampler(tiny_config):
+    cfg = config_of(tiny_config, '--cfg-options',
+                    'train_dataloader.drop_last=True')
+    assert cfg.train_dataloader.batch_sampler.drop_last
+    assert 'drop_last' not in cfg.train_dataloader
+
+
 def test_defaults(tiny_config):
     cfg = config_of(tiny_config, '--cfg-options',
                     'test_dataloader.num_workers=1')

@@ -13,6 +13,10 @@ optim_wrapper = dict(
         bias_decay_mult=0.0,
         custom_keys={
             'head.': dict(lr_mult=5.0),
+            # Pretrained layers of timm's models with 'head.' in their names.
+            'timm_model.head.': dict(decay_mult=0.0),
+            'conv_head.': dict(),
+            'norm_head.': dict(decay_mult=0.0),
             'relative_position_bias_table': dict(decay_mult=0.0),
         }),
     clip_grad=dict(max_norm=5.0))

@@ -7,7 +7,13 @@ optim_wrapper = dict(
     paramwise_cfg=dict(
         norm_decay_mult=0.0,
         bias_decay_mult=0.0,
-        custom_keys={'head.': dict(lr_mult=5.0)}),
+        custom_keys={
+            'head.': dict(lr_mult=5.0),
+            # Pretrained layers of timm's models with 'head.' in their names.
+            'timm_model.head.': dict(decay_mult=0.0),
+            'conv_head.': dict(),
+            'norm_head.': dict(decay_mult=0.0),
+        }),
     clip_grad=dict(max_norm=5.0))
 auto_scale_lr = dict(base_batch_size=16)
 

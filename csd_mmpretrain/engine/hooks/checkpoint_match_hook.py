@@ -110,6 +110,7 @@ class CheckpointMatchHook(Hook):
         # EMAHook takes all or nothing, and mmengine would print the rest.
         checkpoint['state_dict'] = (
             state_dict if stage == 'resume' else model.state_dict())
+        _fit_averages(checkpoint, stage)
         found = describe_match(match, num_classes_of(model))
         unfit = bool(match.missing or match.wrong or match.refused)
         absent = [key for key in PROGRESS if key not in checkpoint]
@@ -133,6 +134,22 @@ class CheckpointMatchHook(Hook):
         runner.logger.warning(
             f'The checkpoint {source} fits this {stage}, but for:\n{found}\n'
             f'{len(match.fitting)} tensors are taken over.')
+
+
+def _fit_averages(checkpoint: dict, stage: str) -> None:
+    """Leave EMAHook what it can swap, by name, with the model's weights.
+
+    In ``state_dict`` are the averages, so a fine-tuning starts from them.
+    """
+    if stage == 'resume' or 'ema_state_dict' not in checkpoint:
+        return
+    names = {f'module.{name}' for name in checkpoint['state_dict']}
+    known = {
+        name: value for name, value in checkpoint.pop('ema_state_dict').items()
+        if name in names or not name.startswith('module.')
+    }
+    if stage == 'test' and names <= set(known):
+        checkpoint['ema_state_dict'] = known
 
 
 def _drop_queue(checkpoint: dict) -> None:

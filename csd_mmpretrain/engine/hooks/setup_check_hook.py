@@ -7,8 +7,11 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import Runner
+from mmpretrain.engine import PreciseBNHook
 from mmpretrain.evaluation import Accuracy
 from mmpretrain.registry import HOOKS
+
+from csd_mmpretrain.models.selfsup import CMD
 
 from ..checkpoint_match import num_classes_of
 from ..pretrained import check_match, fetch, local_path, pretrained_parts
@@ -35,7 +38,8 @@ class SetupCheckHook(Hook):
             gradient checkpointing would crash
             or give wrong gradients (see
             :func:`~csd_mmpretrain.engine.recomputation.check_recomputation`),
-            or ``topk`` of the validation's ``Accuracy`` is too large.
+            or ``topk`` of the validation's ``Accuracy`` is too large, or
+            ``sync_bn`` or ``PreciseBNHook`` do not go with the rest.
 
     Source: choice.
 
@@ -81,12 +85,25 @@ class SetupCheckHook(Hook):
         if runner.val_loop is not None:
             _check_topk(runner.val_loop.evaluator.metrics,
                         num_classes_of(runner.model))
-        for hook in runner.hooks:
-            if isinstance(hook, SSDPHook) and hook.enabled:
-                check_recomputation(
-                    runner.model,
-                    runner.cfg.get('activation_checkpointing') or (),
-                    hook.norm)
+        norms = [hook.norm for hook in runner.hooks
+                 if isinstance(hook, SSDPHook) and hook.enabled]
+        if isinstance(unwrap(runner.model), CMD):
+            norms.append('shared')
+        if norms and runner.cfg.get('sync_bn') == 'mmcv':
+            raise ValueError(
+                "sync_bn='mmcv': mmcv's batch norm knows neither SSDPHook's "
+                "`norm` nor the teacher of CMD. Set sync_bn='torch'.")
+        for norm in norms:
+            check_recomputation(
+                runner.model,
+                runner.cfg.get('activation_checkpointing') or (), norm)
+        if (any(isinstance(hook, PreciseBNHook) for hook in runner.hooks)
+                and runner.train_dataloader.batch_size is None):
+            raise ValueError(
+                'PreciseBNHook reads the batch size of the train_dataloader, '
+                'which has a batch sampler in its place. Set '
+                'train_dataloader.batch_sampler=None; a run is then resumed '
+                'from the ends of epochs alone.')
 
 
 def _check_topk(metrics: Sequence[BaseMetric],

@@ -129,6 +129,7 @@ class SSDPHook(Hook):
         model = unwrap(runner.model)
         self._check(model)
         self._neck = model.neck
+        model.head.view_norm = self.norm
         if self.second_pass == 'kept_tokens':
             self._trunk = TokenTrunk(model.backbone)
         self._handles = [
@@ -231,4 +232,6 @@ class SSDPHook(Hook):
 
 def _stack(feats: Sequence[torch.Tensor],
            second: Sequence[torch.Tensor]) -> Tuple[torch.Tensor, ...]:
+    if isinstance(feats, torch.Tensor):
+        return (torch.cat([feats, second]), )
     return tuple(torch.cat(pair) for pair in zip(feats, second))

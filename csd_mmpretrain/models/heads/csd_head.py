@@ -14,6 +14,7 @@ from mmpretrain.structures import DataSample
 from torch import nn
 
 from ..utils.gather import batch_share
+from ..utils.view_norm import view_norm
 
 FITTING = ('LinearClsHead, StackedLinearClsHead, ArcFaceClsHead, '
            'VisionTransformerClsHead, EfficientFormerClsHead or LeViTClsHead '
@@ -85,6 +86,10 @@ class CSDHead(BaseModule):
             classification loss; 0 leaves it out. Defaults to 1.0.
         init_cfg (dict, optional): Initialisation config. Defaults to None.
 
+    Attributes:
+        view_norm (str): How batch norms of ``cls_head`` treat the augmented
+            view; ``SSDPHook`` sets it to its ``norm``.
+
     Raises:
         TypeError: If ``cls_head`` does not fit.
 
@@ -112,6 +117,7 @@ class CSDHead(BaseModule):
         self.ddl = _build(ddl)
         self.ssdt = _build(ssdt)
         self.aug_loss_weight = aug_loss_weight
+        self.view_norm = 'batch'
         check_cls_head(self.cls_head)
         self._register_load_state_dict_pre_hook(self._adopt_stock_head)
 
@@ -188,7 +194,8 @@ class CSDHead(BaseModule):
         logits = []
         for i, view in enumerate(views):
             suffix, weight = ('_aug', self.aug_loss_weight) if i else ('', 1)
-            view_losses, view_logits = self._classify(view, data_samples)
+            with view_norm(self.cls_head, self.view_norm if i else 'shared'):
+                view_losses, view_logits = self._classify(view, data_samples)
             logits.append(view_logits)
             loss = view_losses.pop('loss')
             if weight:
