@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from csd_mmpretrain.datasets.grocery81 import spread
+from csd_mmpretrain.datasets.grocery81_selection import spread
 
 META = Path(__file__).parents[3] / 'shared' / 'data' / 'grocery81' / 'meta'
 HEADER = ('Class Name (str),Class ID (int),Coarse Class Name (str),'

@@ -3,7 +3,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from csd_mmpretrain.datasets.grocery81 import RELEASE_PAGE, make_grocery81
+from csd_mmpretrain.datasets.grocery81_selection import (
+    RELEASE_PAGE,
+    make_grocery81,
+)
 
 
 def parse_args() -> argparse.Namespace:
