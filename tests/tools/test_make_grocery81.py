@@ -1,13 +1,11 @@
 """Grocery81 from a clone of the Grocery Store dataset."""
 import re
 from collections import defaultdict
-from pathlib import Path
 
 import pytest
 
 from csd_mmpretrain.datasets.grocery81_selection import spread
 
-META = Path(__file__).parents[3] / 'shared' / 'data' / 'grocery81' / 'meta'
 HEADER = ('Class Name (str),Class ID (int),Coarse Class Name (str),'
           'Coarse Class ID (int)')
 
@@ -27,6 +25,11 @@ def write_clone(folder, counts):
     folder.joinpath('dataset/classes.csv').write_text('\n'.join(
         [HEADER, *(f'{name},{label},x,0' for name, label in names.items())]))
     return folder
+
+
+@pytest.fixture
+def grocery_meta(grocery_root):
+    return grocery_root / 'meta'
 
 
 @pytest.fixture
@@ -68,7 +71,6 @@ def test_errors_name_the_clone_and_the_class(make, tmp_path):
     assert not (tmp_path / 'out').exists()
 
 
-@pytest.mark.skipif(not META.is_dir(), reason='needs Grocery81')
 @pytest.mark.parametrize('split, count, name, photos', [
     ('train', 8, 'Valio-Vanilla-Yoghurt', 32),
     ('train', 8, 'Arla-Natural-Mild-Low-Fat-Yoghurt', 26),
@@ -77,20 +79,20 @@ def test_errors_name_the_clone_and_the_class(make, tmp_path):
     ('test', 10, 'Arla-Natural-Mild-Low-Fat-Yoghurt', 23),
     ('test', 10, 'Yoggi-Vanilla-Yoghurt', 18),
 ])
-def test_the_rule_is_that_of_the_lists(split, count, name, photos):
+def test_the_rule_is_that_of_the_lists(grocery_meta, split, count, name,
+                                       photos):
     """The numbers of photos are those of the release."""
-    text = (META / f'{split}.txt').read_text()
+    text = (grocery_meta / f'{split}.txt').read_text()
     found = [int(i) for i in re.findall(rf'/{name}_(\d+)\.jpg', text)]
     assert found == spread(range(1, photos + 1), count)
 
 
-@pytest.mark.skipif(not META.is_dir(), reason='needs Grocery81')
-def test_the_lists_are_made_again(make, tmp_path):
+def test_the_lists_are_made_again(grocery_meta, make, tmp_path):
     """From as many photos of each class as agree with the rule."""
     counts = defaultdict(dict)
     for split, count in dict(train=8, test=10).items():
         numbers = defaultdict(list)
-        for line in (META / f'{split}.txt').read_text().splitlines():
+        for line in (grocery_meta / f'{split}.txt').read_text().splitlines():
             path, number = re.match(r'\w+/(.*)/.*_(\d+)\.jpg', line).groups()
             numbers[path].append(int(number))
         for path, found in numbers.items():
@@ -100,4 +102,4 @@ def test_the_lists_are_made_again(make, tmp_path):
     make(write_clone(tmp_path / 'clone', counts))
     for name in ('classes', 'train', 'test'):
         assert (tmp_path / f'out/meta/{name}.txt').read_text() == (
-            META / f'{name}.txt').read_text()
+            grocery_meta / f'{name}.txt').read_text()
