@@ -7,6 +7,7 @@ from mmpretrain.models import BaseSelfSupervisor
 from mmpretrain.structures import DataSample
 
 from ..engine.undisturbed import same_modes
+from ..models.utils.prefix_tokens import backbone_prefix_tokens
 
 STAGES = ('backbone', 'neck', 'pre_logits')
 
@@ -124,7 +125,9 @@ def _pool(model: BaseModel,
     if feats.dim() == 3:
         if _has_class_token(model):
             return feats[:, 0]
-        return feats[:, _num_registers(model):].mean(1)
+        # Registers of timm's models without a class token.
+        registers = backbone_prefix_tokens(getattr(model, 'backbone', None))
+        return feats[:, registers or 0:].mean(1)
     if feats.dim() == 4:
         neck = getattr(model, 'neck', None)
         layout = getattr(model, 'layout', getattr(neck, 'layout', 'nchw'))
@@ -141,12 +144,6 @@ def _has_class_token(model: BaseModel) -> bool:
         return any(getattr(part, 'cls_token', None) is not None for part in (
             timm_model, getattr(timm_model, 'embeds', None)))
     return getattr(backbone, 'num_extra_tokens', 0) > 0
-
-
-def _num_registers(model: BaseModel) -> int:
-    """Leading tokens of timm's models without a class token."""
-    timm_model = getattr(getattr(model, 'backbone', None), 'timm_model', None)
-    return getattr(timm_model, 'num_prefix_tokens', 0)
 
 
 def _check_labels(samples: Sequence[DataSample]) -> None:

@@ -9,6 +9,7 @@ from mmengine.utils.dl_utils import is_norm
 from torch import nn
 
 from csd_mmpretrain.models.utils.feature_map import to_feature_map
+from csd_mmpretrain.models.utils.prefix_tokens import backbone_prefix_tokens
 
 
 class Layout(NamedTuple):
@@ -89,10 +90,7 @@ def known_prefix_tokens(model: BaseModel) -> Optional[int]:
     neck = getattr(model, 'neck', None)
     if getattr(neck, 'layout', None) == 'tokens':
         return neck.num_prefix_tokens
-    backbone = model.backbone
-    known = getattr(backbone, 'num_extra_tokens', None)
-    timm_model = getattr(backbone, 'timm_model', None)
-    return getattr(timm_model, 'num_prefix_tokens', known)
+    return backbone_prefix_tokens(model.backbone)
 
 
 class MapReader:

@@ -62,15 +62,15 @@ def test_features_are_raw_then_augmented():
     images, samples = batch()
     view = RecordingView()
     hook, _ = attach(model, view=view)
-    seen = []
-    model.neck.register_forward_pre_hook(lambda m, args: seen.append(args[0]))
+    pooled = []
+    model.neck.register_forward_hook(lambda m, args, out: pooled.append(*out))
     with torch.no_grad():
-        expected = [model.backbone(x)[-1] for x in (images, images / 2)]
+        feats = [model.backbone(x) for x in (images, images / 2)]
+        expected = torch.cat([model.neck(x)[0] for x in feats])
         model.training = True
         losses = model(images, samples, mode='loss')
-    torch.testing.assert_close(seen[0][-1], torch.cat(expected))
-    torch.testing.assert_close(view.pattern,
-                               model.neck.pattern_map((expected[0], )))
+    torch.testing.assert_close(pooled[-1], expected)
+    torch.testing.assert_close(view.pattern, model.neck.pattern_map(feats[0]))
     assert view.labels.tolist() == [0, 1, 2]
     assert set(losses) == {'loss_cls', 'loss_cls_aug'}
 
@@ -126,7 +126,7 @@ def test_is_off_after_a_failed_step():
     model = classifier()
     hook, _ = attach(model)
     images, samples = batch()
-    with pytest.raises(AttributeError):
+    with pytest.raises(TypeError):
         model(images, [1, 2, 3], mode='loss')
     assert len(model.backbone(images)[-1]) == 3
 
@@ -277,7 +277,7 @@ def test_kept_tokens_equal_the_blocks_by_hand(
     pooled = []
     model.neck.register_forward_hook(lambda m, args, out: pooled.append(*out))
     losses = model(images, samples, mode='loss')
-    raw, augmented = pooled[0].chunk(2)
+    raw, augmented = pooled[-1].chunk(2)
 
     feats = model.backbone(images)
     pattern = model.neck.pattern_map(feats)
@@ -322,10 +322,11 @@ def test_kept_tokens_of_oblong_images():
     seen = []
     model.neck.register_forward_pre_hook(lambda m, args: seen.append(*args))
     model(images, samples, mode='loss')
-    assert isinstance(seen[0], MaskedFeatures)
-    (x, ), valid = seen[0]
-    assert x.shape == (4, 24, 3, 5) and valid.shape == (4, 3, 5)
-    assert valid[:2].all() and (valid[2:].sum(dim=(1, 2)) == 8).all()
+    raw, second = seen
+    assert isinstance(second, MaskedFeatures)
+    assert raw[0].shape == second.feats[0].shape == (2, 24, 3, 5)
+    assert second.valid.shape == (2, 3, 5)
+    assert (second.valid.sum(dim=(1, 2)) == 8).all()
 
 
 @pytest.mark.parametrize('mode', ['tensor', 'predict'])
@@ -410,6 +411,68 @@ def test_kept_tokens_need_a_neck_that_knows_of_them():
     model.neck = Mine()
     with pytest.raises(TypeError, match='Mine.*SSDPNeck'):
         attach_kept(model, view=half())
+
+
+@pytest.mark.parametrize('scale', [0.5, 0.7])
+def test_a_smaller_second_view_by_hand(scale):
+    model = classifier()
+    images, samples = batch(size=96)
+    images.requires_grad_()
+    view = RecordingView()
+    attach(model, view=view, scale=scale)
+    pooled, sizes = [], []
+    model.neck.register_forward_hook(lambda m, args, out: pooled.append(*out))
+    model.backbone.register_forward_pre_hook(
+        lambda m, args: sizes.append(tuple(args[0].shape[2:])))
+    losses = model(images, samples, mode='loss')
+    side = round(scale * 96)
+    assert sizes == [(96, 96), (side, side)]
+    smaller = torch.nn.functional.interpolate(
+        images / 2, (side, side), mode='bilinear', antialias=True)
+    expected = model.neck(model.backbone(smaller))[0]
+    second, both, _ = pooled
+    torch.testing.assert_close(second, expected)
+    torch.testing.assert_close(both[3:], expected)
+    assert len(both) == 6
+    grad, = torch.autograd.grad(losses['loss_cls_aug'], images)
+    assert grad.abs().sum() > 0
+
+
+def test_a_smaller_second_view_keeps_the_memory_format():
+    model = classifier().to(memory_format=torch.channels_last)
+    images, samples = batch(size=96)
+    images = images.to(memory_format=torch.channels_last)
+    attach(model, scale=0.5)
+    formats = []
+    model.backbone.register_forward_pre_hook(
+        lambda m, args: formats.append(args[0].is_contiguous(
+            memory_format=torch.channels_last)))
+    model(images, samples, mode='loss')
+    assert formats == [True, True]
+
+
+@pytest.mark.parametrize('options', [
+    dict(scale=0), dict(scale=1.5),
+    dict(scale=0.5, second_pass='kept_tokens', view=half())])
+def test_impossible_scales(options):
+    with pytest.raises(ValueError, match='scale=.*more than 0 and at most 1'):
+        SSDPHook(**options)
+
+
+def test_soft_labels_alone_get_a_second_view():
+    model = classifier()
+    attach(model)
+    images, _ = batch()
+    samples = [DataSample().set_gt_score(torch.full((CLASSES, ), 1 / CLASSES))
+               for _ in images]
+    losses = model(images, samples, mode='loss')
+    assert set(losses) == {'loss_cls', 'loss_cls_aug'}
+
+
+def test_class_tokens_are_not_taken_for_patches():
+    model = vit(neck=TOKENS, out_type='raw')
+    with pytest.raises(ValueError, match='num_prefix_tokens=5.*puts 1 tokens'):
+        attach(model)
 
 
 def test_unknown_second_pass():

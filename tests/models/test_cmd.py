@@ -326,6 +326,8 @@ def test_no_waiting():
      'inter_weight=0. Set it, or aggregator=None'),
     (dict(neck=dict(NECK, num_prototypes=5)), 'the same number'),
     (dict(layout='chw'), 'unknown layout'),
+    (dict(layout='nhwc', num_prefix_tokens=1), "CMD: .*fit layout='nhwc'"),
+    (dict(backbone=VIT, layout='tokens'), 'num_prefix_tokens=0.*puts 1 tok'),
     (dict(num_global_crops=0), 'at least 1'),
     (dict(head=dict(HEAD, student_temp=0)), 'must be positive'),
     (dict(head=dict(HEAD, region_weight=-1)), 'must not be negative'),

@@ -2,7 +2,7 @@
 import pytest
 import torch
 
-from csd_mmpretrain.models.utils import to_feature_map
+from csd_mmpretrain.models.utils import to_feature_map, to_tokens
 
 
 @pytest.mark.parametrize('h, w', [(1, 1), (3, 5), (7, 7)])
@@ -42,6 +42,19 @@ def test_wrong_prefix_names_the_number_that_fits():
         to_feature_map(torch.rand(2, 201, 8), 'tokens', 1)
     with pytest.raises(ValueError, match='num_prefix_tokens'):
         to_feature_map(torch.rand(2, 4, 8), 'tokens', 5)
+
+
+def test_an_oblong_image_is_not_told_to_count_its_class_token_as_a_patch():
+    tokens = torch.rand(2, 1 + 14 * 16, 8)
+    with pytest.raises(ValueError, match="not square.*'featmap'") as error:
+        to_feature_map(tokens, 'tokens', 1)
+    assert 'would fit' not in str(error.value)
+
+
+def test_tokens_of_an_oblong_image():
+    x = torch.rand(2, 1 + 3 * 5, 8)
+    image, tokens = to_tokens(x, 'tokens', 1)
+    assert torch.equal(image, x[:, 0]) and torch.equal(tokens, x[:, 1:])
 
 
 @pytest.mark.parametrize('layout, shape', [('nchw', (2, 49, 8)),

@@ -52,3 +52,7 @@ def test_errors():
         LastBlocksNeck()(feats)
     with pytest.raises(ValueError, match='without patch tokens'):
         LastBlocksNeck(1, patch_mean=True)(feats)
+    with pytest.raises(ValueError, match='num_blocks=0 must be at least 1'):
+        LastBlocksNeck(0)
+    with pytest.raises(ValueError, match="4, 4.*no class token.*'cls_token'"):
+        LastBlocksNeck(1)([torch.zeros(2, 8, 4, 4)])

@@ -2,6 +2,7 @@
 from typing import Any, Optional, Sequence, Tuple
 
 import torch
+import torch.nn.functional as F
 from mmengine.hooks import Hook
 from mmengine.hooks.hook import DATA_BATCH
 from mmengine.runner import Runner
@@ -10,6 +11,7 @@ from torch import nn
 
 from csd_mmpretrain.models.heads import CSDHead
 from csd_mmpretrain.models.utils.masked_features import MaskedFeatures
+from csd_mmpretrain.models.utils.prefix_tokens import check_prefix_tokens
 from csd_mmpretrain.models.utils.token_trunk import TokenTrunk
 from csd_mmpretrain.models.utils.view_norm import NORMS, view_norm
 
@@ -22,19 +24,20 @@ SECOND_PASSES = ('full', 'kept_tokens')
 class SSDPHook(Hook):
     """Give a stock ``ImageClassifier`` the second view of CSDNet in training.
 
-    From ``before_train`` to ``after_train`` it follows the backbone: inside
-    ``model(..., mode='loss')`` in training mode, it lets the view make I'
-    from the images, the neck's pattern map (without gradient) and the labels,
-    sends I' through the backbone too, and returns both feature maps stacked
-    along the batch, the raw half first. Everywhere else (validation, test,
-    ``tensor`` mode, precise BN) it does nothing. Logs ``ssdp_area``, the mean
-    share of the images that the view keeps.
+    From ``before_train`` to ``after_train`` it follows the backbone and the
+    neck: inside ``model(..., mode='loss')`` in training mode, it lets the
+    view make I' from the images, the neck's pattern map (without gradient)
+    and the labels, sends I' through backbone and neck too, and lets the neck
+    return the features of both, the raw half first. Everywhere else
+    (validation, test, ``tensor`` mode, precise BN) it does nothing. Logs
+    ``ssdp_area``, the mean share of the images that the view keeps.
 
     Args:
         view (dict | Callable): Config of the view, such as
             ``DiscrepancyMaskView`` or ``EraseShuffleView``, or an object
-            called as ``view(images, pattern_map, labels)`` that returns the
-            second view and the kept share of each image, and that says in
+            called as ``view(images, pattern_map, labels)`` (labels are None
+            where an image has soft ones alone) that returns the second view
+            and the kept share of each image, and that says in
             ``needs_pattern_map`` whether it looks at the pattern map.
             ``'kept_tokens'`` asks it for ``kept_cells`` instead. Defaults to
             None, a ``DiscrepancyMaskView``.
@@ -54,9 +57,9 @@ class SSDPHook(Hook):
             compares the two, must then be None. Defaults to True.
 
     Raises:
-        ValueError: For an unknown norm or second_pass, or if the view does
-            not keep equally many cells of every image, as ``'kept_tokens'``
-            needs.
+        ValueError: For an unknown norm or second_pass, a scale outside (0,
+            1] or beside ``'kept_tokens'``, or if the view does not keep
+            equally many cells of every image, as ``'kept_tokens'`` needs.
         TypeError, ValueError: Before the first step, if the model has no
             ``CSDHead``, or no neck with a pattern map where the view needs
             one, or for ``'kept_tokens'`` a backbone or neck that it does not
@@ -64,7 +67,8 @@ class SSDPHook(Hook):
             :class:`~csd_mmpretrain.models.utils.token_trunk.TokenTrunk`.
 
     Source: SSDP of the paper: the augmented image passes the same backbone
-    again, in training only; ``norm`` and ``second_pass`` are choices.
+    again, in training only; ``norm``, ``second_pass`` and ``scale`` are
+    choices.
 
     Example:
         ::
@@ -80,6 +84,10 @@ class SSDPHook(Hook):
                 second_pass='kept_tokens',
                 view=dict(
                     type='DiscrepancyMaskView', threshold=('quantile', 0.5))))
+
+        A second view of half the height and width, for any backbone::
+
+            default_hooks = dict(ssdp=dict(type='SSDPHook', scale=0.5))
     """
 
     # Before RuntimeInfoHook, which hands the step's outputs to the logger.
@@ -90,6 +98,7 @@ class SSDPHook(Hook):
         view: Any = None,
         norm: str = 'batch',
         second_pass: str = 'full',
+        scale: float = 1.0,
         enabled: bool = True
     ) -> None:
         for name, value, known in (('norm', norm, NORMS),
@@ -98,6 +107,11 @@ class SSDPHook(Hook):
             if value not in known:
                 raise ValueError(f'SSDPHook: unknown {name}={value!r}; '
                                  f'choose one of {", ".join(known)}.')
+        if not 0 < scale <= 1 or (scale < 1 and second_pass != 'full'):
+            raise ValueError(
+                f'SSDPHook: scale={scale} is the size of the second view over '
+                'that of the image: more than 0 and at most 1, and 1 with '
+                f"second_pass='kept_tokens' (here {second_pass!r}).")
         view = view or dict(type='DiscrepancyMaskView')
         self.view = MODELS.build(view) if isinstance(view, dict) else view
         if second_pass == 'kept_tokens' and not getattr(
@@ -113,9 +127,11 @@ class SSDPHook(Hook):
                 "threshold, or second_pass='full'.")
         self.norm = norm
         self.second_pass = second_pass
+        self.scale = scale
         self.enabled = enabled
         self._handles = []
         self._samples = None
+        self._second = None
         self._kept = None
 
     def before_train(self, runner: Runner) -> None:
@@ -128,7 +144,7 @@ class SSDPHook(Hook):
             return
         model = unwrap(runner.model)
         self._check(model)
-        self._neck = model.neck
+        self._neck = getattr(model, 'neck', None)
         model.head.view_norm = self.norm
         if self.second_pass == 'kept_tokens':
             self._trunk = TokenTrunk(model.backbone)
@@ -138,6 +154,9 @@ class SSDPHook(Hook):
             model.register_forward_hook(self._leave_model, always_call=True),
             model.backbone.register_forward_hook(self._add_view)
         ]
+        if self._neck is not None:
+            self._handles.append(
+                self._neck.register_forward_hook(self._join_views))
 
     def after_train_iter(self,
                          runner: Runner,
@@ -180,6 +199,9 @@ class SSDPHook(Hook):
                 f"model's neck is {type(neck).__name__}. Use "
                 "neck=dict(type='SSDPNeck', in_channels=...), or a view "
                 'without one, such as EraseShuffleView.')
+        if getattr(neck, 'layout', None) == 'tokens':
+            check_prefix_tokens(
+                type(neck).__name__, neck.num_prefix_tokens, model.backbone)
         if self.second_pass == 'kept_tokens' and not getattr(
                 neck, 'takes_masked_features', False):
             raise TypeError(
@@ -195,7 +217,7 @@ class SSDPHook(Hook):
             self._samples = call['data_samples']
 
     def _leave_model(self, *_) -> None:
-        self._samples = None
+        self._samples = self._second = None
 
     def _add_view(self, backbone: nn.Module, args: Tuple[torch.Tensor],
                   feats: Sequence[torch.Tensor]) -> Optional[tuple]:
@@ -204,34 +226,55 @@ class SSDPHook(Hook):
         # The backbone runs again below and must not come back here.
         samples, self._samples = self._samples, None
         images = args[0]
-        labels = torch.cat([sample.gt_label for sample in samples])
+        labels = (torch.cat([sample.gt_label for sample in samples])
+                  if 'gt_label' in samples[0] else None)
         pattern = None
         if self.view.needs_pattern_map:
             with torch.no_grad():
                 pattern = self._neck.pattern_map(feats)
         if self.second_pass == 'kept_tokens':
-            return self._pass_kept(backbone, images, feats, pattern)
-        second, self._kept = self.view(images, pattern, labels)
-        with view_norm(backbone, self.norm):
-            second_feats = backbone(second)
-        return _stack(feats, second_feats)
+            second = self._pass_kept(backbone, images, pattern)
+        else:
+            second, self._kept = self.view(images, pattern, labels)
+            second = self._pass(backbone, _resize(second, self.scale))
+        if self._neck is None:
+            return _stack(feats, second)
+        self._second = second
+        return None
+
+    def _pass(self, module: nn.Module, inputs: Any) -> Any:
+        with view_norm(module, self.norm):
+            return module(inputs)
 
     def _pass_kept(self, backbone: nn.Module, images: torch.Tensor,
-                   feats: Sequence[torch.Tensor],
                    pattern: torch.Tensor) -> MaskedFeatures:
         index = self.view.kept_cells(pattern)
-        with view_norm(backbone, self.norm), self._trunk.keep(index):
-            second_feats = backbone(images)
+        with self._trunk.keep(index):
+            feats = self._pass(backbone, images)
         kept = torch.zeros(
             pattern.shape, dtype=torch.bool, device=pattern.device)
         kept.view(len(kept), -1).scatter_(1, index, True)
         self._kept = kept.float().mean(dim=(1, 2))
-        valid = torch.cat([torch.ones_like(kept), kept])
-        return MaskedFeatures(_stack(feats, second_feats), valid)
+        return MaskedFeatures(feats, kept)
+
+    def _join_views(self, neck: nn.Module, args: tuple,
+                    pooled: Sequence[torch.Tensor]) -> Optional[tuple]:
+        if self._second is None:
+            return None
+        # The neck runs again below and must not come back here.
+        second, self._second = self._second, None
+        return _stack(pooled, self._pass(neck, second))
 
 
-def _stack(feats: Sequence[torch.Tensor],
+def _resize(images: torch.Tensor, scale: float) -> torch.Tensor:
+    if scale == 1:
+        return images
+    size = [max(1, round(scale * side)) for side in images.shape[-2:]]
+    return F.interpolate(images, size, mode='bilinear', antialias=True)
+
+
+def _stack(raw: Sequence[torch.Tensor],
            second: Sequence[torch.Tensor]) -> Tuple[torch.Tensor, ...]:
-    if isinstance(feats, torch.Tensor):
-        return (torch.cat([feats, second]), )
-    return tuple(torch.cat(pair) for pair in zip(feats, second))
+    if isinstance(raw, torch.Tensor):
+        return (torch.cat([raw, second]), )
+    return tuple(torch.cat(pair) for pair in zip(raw, second))

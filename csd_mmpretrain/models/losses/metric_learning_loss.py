@@ -8,9 +8,12 @@ from mmengine.model import BaseModule
 from mmpretrain.registry import MODELS
 from torch import nn
 
-# Base classes, and losses that take no labels.
+from csd_mmpretrain.wording import first_names
+
+# Base classes, losses that take no labels, and one that wants equally many
+# images of each class.
 UNFIT = ('BaseMetricLossFunction', 'GenericPairLoss', 'ManifoldLoss',
-         'VICRegLoss')
+         'VICRegLoss', 'SmoothAPLoss')
 
 
 def _import_losses() -> ModuleType:
@@ -37,6 +40,14 @@ def _build(loss: dict) -> nn.Module:
         raise ValueError(
             f'MetricLearningLoss: unknown loss type={name!r}; choose one of '
             f'{", ".join(known)}.')
+    parts = [key for key, value in arguments.items()
+             if isinstance(value, dict)]
+    if parts:
+        raise ValueError(
+            f'MetricLearningLoss: {name} got {first_names(parts, 3)} as a '
+            'dict, but it takes an object there, which a config cannot give. '
+            'Leave it out, or register a loss of your own for the `ddl` '
+            'slot.')
     try:
         return known[name](**arguments)
     except Exception as error:
@@ -60,8 +71,9 @@ class MetricLearningLoss(BaseModule):
     Args:
         loss (dict): ``type``, the name of a loss function in
             ``pytorch_metric_learning.losses``, and its arguments. Those that
-            wrap another loss (``CrossBatchMemory``, ``MultipleLosses``) or
-            take no labels (``VICRegLoss``, ``ManifoldLoss``) do not fit.
+            wrap another loss (``CrossBatchMemory``, ``MultipleLosses``),
+            take no labels (``VICRegLoss``, ``ManifoldLoss``) or want equally
+            many images of each class (``SmoothAPLoss``) do not fit.
         loss_weight (float): Defaults to 1.0.
 
     Attributes:

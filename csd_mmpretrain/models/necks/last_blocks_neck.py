@@ -24,7 +24,8 @@ class LastBlocksNeck(BaseModule):
             to 1.
 
     Raises:
-        ValueError: In the forward, if there are fewer outputs, or no patch
+        ValueError: If ``num_blocks`` is less than 1; in the forward, if there
+            are fewer outputs, feature maps in the place of tokens, or no patch
             tokens where their mean is asked for.
 
     Source: the linear evaluation of DINO (Caron et al. 2021): four blocks of
@@ -45,6 +46,9 @@ class LastBlocksNeck(BaseModule):
                  patch_mean: bool = False,
                  num_prefix_tokens: int = 1) -> None:
         super().__init__()
+        if num_blocks < 1:
+            raise ValueError(f'LastBlocksNeck: num_blocks={num_blocks} must '
+                             'be at least 1.')
         self.num_blocks = num_blocks
         self.patch_mean = patch_mean
         self.num_prefix_tokens = num_prefix_tokens
@@ -66,6 +70,11 @@ class LastBlocksNeck(BaseModule):
                 f'backbone gives {len(feats)} outputs. Name the blocks in its '
                 '`out_indices`, such as [8, 9, 10, 11] of 12.')
         last = feats[-1]
+        if last.dim() not in (2, 3):
+            raise ValueError(
+                f'LastBlocksNeck: the backbone gives the shape '
+                f'{tuple(last.shape)}, which has no class token. Set its '
+                "`out_type='cls_token'`, or 'raw' for patch_mean=True.")
         parts = [
             x[:, 0] if x.dim() == 3 else x for x in feats[-self.num_blocks:]
         ]

@@ -7,7 +7,7 @@ from mmengine.model import BaseModule
 from mmpretrain.registry import MODELS
 from torch import nn
 
-from ..utils.feature_map import LAYOUTS, to_feature_map
+from ..utils.feature_map import check_layout, to_feature_map
 from ..utils.is_autocast import is_autocast
 from ..utils.masked_features import MaskedFeatures
 
@@ -154,8 +154,7 @@ class SSDPNeck(BaseModule):
                  init_cfg: Optional[dict] = None) -> None:
         super().__init__(init_cfg=init_cfg)
         for name, value, known in (('kernel', kernel, KERNELS),
-                                   ('gating', gating, GATINGS),
-                                   ('layout', layout, LAYOUTS)):
+                                   ('gating', gating, GATINGS)):
             if value not in known:
                 raise ValueError(f'SSDPNeck: unknown {name}={value!r}; '
                                  f'choose one of {", ".join(known)}.')
@@ -164,11 +163,7 @@ class SSDPNeck(BaseModule):
                 "SSDPNeck: gating='none' leaves the learned kernel of "
                 "kernel='conv' without a gradient. Use another gating, or "
                 "kernel='gap' or 'cosine'.")
-        if num_prefix_tokens < 0 or (num_prefix_tokens and layout != 'tokens'):
-            raise ValueError(
-                f'SSDPNeck: num_prefix_tokens={num_prefix_tokens} does not '
-                f"fit layout='{layout}'; it counts the leading tokens of "
-                "layout='tokens' and is 0 otherwise.")
+        check_layout('SSDPNeck', layout, num_prefix_tokens)
         self.in_channels = in_channels
         self.kernel = kernel
         self.gating = gating

@@ -13,7 +13,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from ..heads.cmd_head import CropOutputs
-from ..utils.feature_map import LAYOUTS, to_tokens
+from ..utils.feature_map import check_layout, to_tokens
+from ..utils.prefix_tokens import check_prefix_tokens
 
 PARTS = ('backbone', 'neck', 'region_neck', 'aggregator')
 
@@ -83,9 +84,7 @@ class CMD(BaseSelfSupervisor):
             head=head,
             data_preprocessor=data_preprocessor,
             init_cfg=init_cfg)
-        if layout not in LAYOUTS:
-            raise ValueError(f'CMD: unknown layout={layout!r}; choose one of '
-                             f'{", ".join(LAYOUTS)}.')
+        check_layout('CMD', layout, num_prefix_tokens)
         if num_global_crops < 1:
             raise ValueError(f'CMD: num_global_crops={num_global_crops} must '
                              'be at least 1: the crops of the teacher.')
@@ -109,6 +108,8 @@ class CMD(BaseSelfSupervisor):
         return {name: part for name, part in parts.items() if part is not None}
 
     def _check(self) -> None:
+        if self.layout == 'tokens':
+            check_prefix_tokens('CMD', self.num_prefix_tokens, self.backbone)
         if self.head.needs_regions and self.region_neck is None:
             raise ValueError(
                 'CMD: the head has terms of regions (region_weight='

@@ -7,6 +7,27 @@ import torch
 LAYOUTS = ('nchw', 'nhwc', 'tokens')
 
 
+def check_layout(owner: str, layout: str, num_prefix_tokens: int) -> None:
+    """Refuse a layout that is unknown, or leading tokens that it has not.
+
+    Args:
+        owner (str): The class to name in the message.
+        layout (str): ``'nchw'``, ``'nhwc'`` or ``'tokens'``.
+        num_prefix_tokens (int): 0 but for ``'tokens'``.
+
+    Raises:
+        ValueError: If they do not fit.
+    """
+    if layout not in LAYOUTS:
+        raise ValueError(f'{owner}: unknown layout={layout!r}; choose one of '
+                         f'{", ".join(LAYOUTS)}.')
+    if num_prefix_tokens < 0 or (num_prefix_tokens and layout != 'tokens'):
+        raise ValueError(
+            f'{owner}: num_prefix_tokens={num_prefix_tokens} does not fit '
+            f"layout='{layout}'; it counts the leading tokens of "
+            "layout='tokens' and is 0 otherwise.")
+
+
 def to_feature_map(x: torch.Tensor,
                    layout: str = 'nchw',
                    num_prefix_tokens: int = 0) -> torch.Tensor:
@@ -45,9 +66,10 @@ def to_feature_map(x: torch.Tensor,
             f'The backbone returns a pooled feature of shape {shape}, but a '
             'feature map is needed. Set the option of the backbone that '
             "keeps it: `out_type='featmap'` (VisionTransformer, DeiT3, "
-            'BEiT, EVA02 and other ViTs), `gap_before_final_norm=False` '
-            "(ConvNeXt), `out_type='raw'` with `layout='tokens'` where "
-            "there is no 'featmap'.")
+            'EVA02 and other ViTs; with `final_norm=True` for BEiT, which '
+            'has it off), `gap_before_final_norm=False` (ConvNeXt), '
+            "`out_type='raw'` with `layout='tokens'` where there is no "
+            "'featmap'.")
     if layout == 'tokens':
         if x.dim() != 3:
             raise ValueError(
@@ -58,12 +80,15 @@ def to_feature_map(x: torch.Tensor,
         side = math.isqrt(max(grid, 0))
         if side == 0 or side * side != grid:
             nearest = x.size(1) - math.isqrt(x.size(1))**2
+            hint = (f' ({nearest} would fit a square image)'
+                    if nearest > num_prefix_tokens else '')
             raise ValueError(
                 f'{x.size(1)} tokens less num_prefix_tokens='
                 f'{num_prefix_tokens} leaves {grid}, which is not a square '
-                "grid. Set the neck's `num_prefix_tokens` to the number of "
-                'class, distillation and register tokens of the backbone '
-                f'({nearest} would fit this shape).')
+                'grid. Set `num_prefix_tokens` to the number of class, '
+                f'distillation and register tokens of the backbone{hint}. '
+                'Images that are not square need a backbone that returns a '
+                "map (`out_type='featmap'`, without layout='tokens').")
         return x[:, num_prefix_tokens:].unflatten(
             1, (side, side)).permute(0, 3, 1, 2)
     if x.dim() != 4:
@@ -82,7 +107,8 @@ def to_tokens(x: torch.Tensor,
     """Split a backbone's last feature into the image's and its positions'.
 
     Args:
-        x (Tensor): As in :func:`to_feature_map`.
+        x (Tensor): As in :func:`to_feature_map`, but tokens need no square
+            grid.
         layout (str): As there. Defaults to ``'nchw'``.
         num_prefix_tokens (int): As there. Defaults to 0.
 
@@ -100,7 +126,10 @@ def to_tokens(x: torch.Tensor,
         >>> image.shape, tokens.shape
         (torch.Size([2, 8]), torch.Size([2, 49, 8]))
     """
-    positions = to_feature_map(x, layout, num_prefix_tokens)
-    tokens = positions.flatten(2).transpose(1, 2)
+    if layout == 'tokens' and x.dim() == 3:
+        tokens = x[:, num_prefix_tokens:]
+    else:
+        positions = to_feature_map(x, layout, num_prefix_tokens)
+        tokens = positions.flatten(2).transpose(1, 2)
     image = x[:, 0] if num_prefix_tokens else tokens.mean(1)
     return image, tokens

@@ -161,8 +161,8 @@ class DiscrepancyMaskView:
         threshold (str | float | tuple): See :func:`discrepancy_mask`.
             Defaults to ``'mean'``.
         area (tuple[float, float]): Bounds of the share of the image that M
-            keeps; ``'soft'`` has no mask and ignores it. Defaults to
-            (0.1, 0.9).
+            keeps. Defaults to (0.1, 0.9). ``'soft'`` has no mask, and makes
+            no use of ``threshold`` and ``area``.
 
     Raises:
         ValueError: For an unknown mode or threshold, or unusable bounds.
