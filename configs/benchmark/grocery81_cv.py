@@ -2,7 +2,8 @@
 
 Training photos of Grocery81 alone: three of the eight of each class to train
 on, the other five held out, drawn anew for each split; 128 px. All rows send
-as many images through the backbone: one view for 24 epochs, two for 12.
+as many pixels through the backbone, to within 3 %, or say in their title how
+many: one view for 24 epochs, two for 12, smaller second views for more.
 """
 baseline = 'csdnet'
 seeds = [1]
@@ -19,17 +20,23 @@ options = {
     'param_scheduler.1.end': 12,
     'default_hooks.checkpoint.interval': 4,
 }
-_one_view = {
-    'train_cfg.max_epochs': 24,
-    'train_cfg.val_interval': 24,
-    'param_scheduler.1.end': 24,
-}
+_one_view, _three_quarters, _half = (
+    {
+        'train_cfg.max_epochs': epochs,
+        'train_cfg.val_interval': epochs,
+        'param_scheduler.1.end': epochs,
+    } for epochs in (24, 15, 19))
 
 _view = 'default_hooks.ssdp.view'
 _neck = 'model.neck'
 _ddl = 'model.head.ddl'
 _ssdt = 'model.head.ssdt'
 _queue = {f'{_ddl}.queue_len': 243}
+_scale = 'default_hooks.ssdp.scale'
+_three_quarters[_scale] = 0.75
+_half[_scale] = 0.5
+# The logits of ArcFace are 16 cosines; SSDT gets the cosines.
+_scaled = {f'{_ssdt}.temperature': 3 / 16, f'{_ssdt}.loss_weight': 16.**2}
 
 _peers = {
     'plain': '../csdnet/grocery81_baseline.py',
@@ -74,6 +81,17 @@ _changes = {
     'warm-up of alpha and beta: 3 epochs': {
         'default_hooks.loss_warmup': dict(type='LossWarmupHook', epochs=3)
     },
+    'second view x 0.75': _three_quarters,
+    'second view x 0.5': _half,
+    'second view x 0.5, 63 % of the compute': {_scale: 0.5},
+}
+_arcface_changes = {
+    '': {},
+    ': SSDP alone': {_ddl: None, _ssdt: None},
+    ': scaled SSDT': _scaled,
+    ': scaled SSDT, without DDL': {**_scaled, _ddl: None},
+    ': scaled SSDT, second view x 0.75': {**_scaled, **_three_quarters},
+    ': scaled SSDT, second view x 0.5': {**_scaled, **_half},
 }
 _rows = [
     *((title, config, _one_view) for title, config in _peers.items()),
@@ -85,7 +103,8 @@ _rows = [
     *((title, config, {}) for title, config in _two_view_peers.items()),
     ('two views, DDL and SSDT', '../peers/grocery81_two-views-distilled.py',
      _queue),
-    ('CSDNet, ArcFace', '../csdnet/grocery81_arcface-head.py', _queue),
+    *((f'CSDNet, ArcFace{title}', '../csdnet/grocery81_arcface-head.py',
+       {**_queue, **change}) for title, change in _arcface_changes.items()),
     ('bfloat16, fused AdamW', '../csdnet/grocery81_fast.py', _queue),
     *((title, '../csdnet/grocery81.py', {**_queue, **change})
       for title, change in _changes.items()),

@@ -198,8 +198,9 @@ def cell_config(cfg: Config, labels: Sequence[int], cell: Cell,
 
     Returns:
         tuple[Config, int]: The config, and the number of images that its
-        training sends through the backbone: second views and the crops of
-        ``MultiView`` are counted, what a teacher sees is not.
+        training sends through the backbone: second views (smaller ones by
+        their share of pixels) and the crops of ``MultiView`` are counted,
+        what a teacher sees is not.
 
     Raises:
         ValueError: If the config does not count epochs, images cannot be
@@ -233,13 +234,15 @@ def cell_config(cfg: Config, labels: Sequence[int], cell: Cell,
             pipeline=shared_pipeline(cfg.val_dataloader.dataset),
             indices=held_out)
         train.indices = kept
-    return cfg, _views(cfg) * images * cfg.train_cfg.max_epochs
+    return cfg, round(_views(cfg) * images * cfg.train_cfg.max_epochs)
 
 
-def _views(cfg: Config) -> int:
+def _views(cfg: Config) -> float:
     """Count the views of an image that a training sends on."""
     ssdp = hook_settings(cfg, 'SSDPHook')
-    views = 2 if ssdp and ssdp.get('enabled', True) else 1
+    views = 1
+    if ssdp and ssdp.get('enabled', True):
+        views += ssdp.get('scale', 1)**2
     crops = {
         _crops(source.get('pipeline') or [])
         for source in source_settings(cfg.train_dataloader.dataset)

@@ -43,8 +43,11 @@ BACKBONES = {
 }
 
 
-@pytest.mark.parametrize('name', BACKBONES)
-def test_trains_a_step_and_predicts(name):
+# Those that take images of one size alone.
+RIGID = ('beit-b16', 'timm-swin', 'timm-vit-registers')
+
+
+def csdnet(name, **kwargs):
     backbone, channels, layout = BACKBONES[name]
     if backbone['type'] == 'TIMMBackbone':
         pytest.importorskip('timm')
@@ -52,6 +55,7 @@ def test_trains_a_step_and_predicts(name):
     if backbone['type'] in ('VisionTransformer', 'DeiT3', 'BEiTViT',
                             'ViTEVA02'):
         backbone = dict(backbone, img_size=size)
+    backbone = dict(backbone, **kwargs)
     model = MODELS.build(
         dict(
             type='ImageClassifier',
@@ -65,11 +69,19 @@ def test_trains_a_step_and_predicts(name):
                 ddl=dict(
                     type='DDLQueueLoss', feat_dim=channels, queue_len=4),
                 ssdt=dict(type='SSDTLoss'))))
-    model.train()
-    SSDPHook().before_train(SimpleNamespace(model=model))
-    images = torch.randn(2, 3, size, size)
+    return model.train(), torch.randn(2, 3, size, size)
+
+
+def train_step(model, images, scale):
+    SSDPHook(scale=scale).before_train(SimpleNamespace(model=model))
     samples = [DataSample().set_gt_label(label) for label in (0, 1)]
-    losses = model(images, samples, mode='loss')
+    return model(images, samples, mode='loss')
+
+
+@pytest.mark.parametrize('name', BACKBONES)
+def test_trains_a_step_and_predicts(name):
+    model, images = csdnet(name)
+    losses = train_step(model, images, 1 if name in RIGID else 0.5)
     assert set(losses) == {
         'loss_cls', 'loss_cls_aug', 'loss_qc', 'ddl_positives', 'loss_ssdt'
     }
@@ -82,6 +94,17 @@ def test_trains_a_step_and_predicts(name):
     with torch.no_grad():
         assert model(images, mode='tensor').shape == (2, 3)
         assert len(model.extract_feat(images)[-1]) == 2
+
+
+@pytest.mark.parametrize('name', RIGID)
+def test_backbones_of_one_size_refuse_smaller_views(name):
+    with pytest.raises(ValueError, match='scale=0.5 .* does not take .*Set d'):
+        train_step(*csdnet(name), 0.5)
+
+
+def test_a_vit_of_timm_for_several_sizes_takes_smaller_views():
+    model, images = csdnet('timm-vit-registers', dynamic_img_size=True)
+    assert 'loss_cls_aug' in train_step(model, images, 0.5)
 
 
 @pytest.mark.parametrize('backbone, message', [

@@ -53,6 +53,11 @@ class SSDPHook(Hook):
             the dropped patches are then absent instead of of the mean colour,
             and whole patches are kept or dropped, so a training differs from
             one with ``'full'``. Defaults to ``'full'``.
+        scale (float): Height and width of I' over those of I, in (0, 1]. 0.5
+            sends a quarter of the pixels through the backbone the second
+            time, so that a step costs about 1.25 plain ones in the place of
+            2, with any backbone that takes images of both sizes: most do,
+            Swin among them; BEiT and timm's Swin do not. Defaults to 1.0.
         enabled (bool): False makes no second view; ``head.ssdt``, which
             compares the two, must then be None. Defaults to True.
 
@@ -60,6 +65,8 @@ class SSDPHook(Hook):
         ValueError: For an unknown norm or second_pass, a scale outside (0,
             1] or beside ``'kept_tokens'``, or if the view does not keep
             equally many cells of every image, as ``'kept_tokens'`` needs.
+        ValueError: In the first step, if the backbone does not take images
+            of the smaller size.
         TypeError, ValueError: Before the first step, if the model has no
             ``CSDHead``, or no neck with a pattern map where the view needs
             one, or for ``'kept_tokens'`` a backbone or neck that it does not
@@ -236,7 +243,7 @@ class SSDPHook(Hook):
             second = self._pass_kept(backbone, images, pattern)
         else:
             second, self._kept = self.view(images, pattern, labels)
-            second = self._pass(backbone, _resize(second, self.scale))
+            second = self._pass_scaled(backbone, second)
         if self._neck is None:
             return _stack(feats, second)
         self._second = second
@@ -245,6 +252,23 @@ class SSDPHook(Hook):
     def _pass(self, module: nn.Module, inputs: Any) -> Any:
         with view_norm(module, self.norm):
             return module(inputs)
+
+    def _pass_scaled(self, backbone: nn.Module, images: torch.Tensor) -> Any:
+        if self.scale == 1:
+            return self._pass(backbone, images)
+        size = [max(1, round(self.scale * n)) for n in images.shape[-2:]]
+        images = F.interpolate(images, size, mode='bilinear', antialias=True)
+        try:
+            return self._pass(backbone, images)
+        except (AssertionError, RuntimeError) as error:
+            if isinstance(error, torch.cuda.OutOfMemoryError):
+                raise
+            raise ValueError(
+                f'SSDPHook: scale={self.scale} makes second views of '
+                f'{size[0]} x {size[1]}, which the backbone, '
+                f'{type(backbone).__name__}, does not take ({error}). Set '
+                'dynamic_img_size=True for a ViT of timm, pad_small_map=True '
+                'for a Swin of mmpretrain, or a larger scale.') from error
 
     def _pass_kept(self, backbone: nn.Module, images: torch.Tensor,
                    pattern: torch.Tensor) -> MaskedFeatures:
@@ -264,13 +288,6 @@ class SSDPHook(Hook):
         # The neck runs again below and must not come back here.
         second, self._second = self._second, None
         return _stack(pooled, self._pass(neck, second))
-
-
-def _resize(images: torch.Tensor, scale: float) -> torch.Tensor:
-    if scale == 1:
-        return images
-    size = [max(1, round(scale * side)) for side in images.shape[-2:]]
-    return F.interpolate(images, size, mode='bilinear', antialias=True)
 
 
 def _stack(raw: Sequence[torch.Tensor],
