@@ -83,7 +83,7 @@ _changes = {
     },
     'second view x 0.75': _three_quarters,
     'second view x 0.5': _half,
-    'second view x 0.5, 63 % of the compute': {_scale: 0.5},
+    'second view x 0.5, 63% of the compute': {_scale: 0.5},
 }
 _arcface_changes = {
     '': {},
@@ -111,7 +111,7 @@ _rows = [
 ]
 
 runs = {
-    title.lower().replace(':', '').replace(',', '').replace(' ', '-'):
+    title.lower().translate(str.maketrans(' ', '-', ':,%')):
     dict(title=title, config=config, options=options)
     for title, config, options in _rows
 }

@@ -215,7 +215,7 @@ def test_shipped_suites_compare_at_equal_compute(path):
     assert half == (['plain'] if path.stem in HALF else [])
     seen.update((name, 2 * seen[name]) for name in half)
     for method in suite.methods:
-        share = re.search(r'(\d+) % of the compute', method.title)
+        share = re.search(r'(\d+)% of the compute', method.title)
         if share:
             seen[method.name] *= 100 / int(share[1])
     assert max(seen.values()) <= 1.03 * seen[suite.baseline], seen
