@@ -4,6 +4,7 @@ from collections import OrderedDict
 from typing import List, Sequence
 
 from mmengine.hooks import Hook
+from mmengine.model import BaseTTAModel
 from mmengine.runner import BaseLoop, Runner
 from mmpretrain.registry import HOOKS
 
@@ -110,7 +111,9 @@ class CheckpointMatchHook(Hook):
         # EMAHook takes all or nothing, and mmengine would print the rest.
         checkpoint['state_dict'] = (
             state_dict if stage == 'resume' else model.state_dict())
-        _fit_averages(checkpoint, stage)
+        tta = any(isinstance(part, BaseTTAModel)
+                  for part in runner.model.modules())
+        _fit_averages(checkpoint, stage, tta)
         found = describe_match(match, num_classes_of(model))
         unfit = bool(match.missing or match.wrong or match.refused)
         absent = [key for key in PROGRESS if key not in checkpoint]
@@ -136,10 +139,11 @@ class CheckpointMatchHook(Hook):
             f'{len(match.fitting)} tensors are taken over.')
 
 
-def _fit_averages(checkpoint: dict, stage: str) -> None:
+def _fit_averages(checkpoint: dict, stage: str, tta: bool) -> None:
     """Leave EMAHook what it can swap, by name, with the model's weights.
 
-    In ``state_dict`` are the averages, so a fine-tuning starts from them.
+    In ``state_dict`` are the averages, so a fine-tuning starts from them. The
+    model that EMAHook knows is that of the test-time augmentation, if any.
     """
     if stage == 'resume' or 'ema_state_dict' not in checkpoint:
         return
@@ -148,8 +152,14 @@ def _fit_averages(checkpoint: dict, stage: str) -> None:
         name: value for name, value in checkpoint.pop('ema_state_dict').items()
         if name in names or not name.startswith('module.')
     }
-    if stage == 'test' and names <= set(known):
-        checkpoint['ema_state_dict'] = known
+    if stage != 'test' or not names <= set(known):
+        return
+    checkpoint['ema_state_dict'] = known
+    if tta:
+        weights = checkpoint['state_dict']
+        for name in list(weights):
+            weights[f'module.{name}'] = weights.pop(name)
+            known[f'module.module.{name}'] = known.pop(f'module.{name}')
 
 
 def _drop_queue(checkpoint: dict) -> None:
