@@ -95,7 +95,8 @@ def try_out(trained, tmp_path):
             content = change(content) or content
         path = tmp_path / 'changed.pth'
         torch.save(content, path)
-        runner = make_runner(tmp_path, stage, path, ema=trained.ema, **options)
+        options.setdefault('ema', trained.ema)
+        runner = make_runner(tmp_path, stage, path, **options)
         try:
             getattr(runner, 'test' if stage == 'test' else 'train')()
         except ValueError as error:
@@ -275,6 +276,16 @@ def test_hostile_resume_from_weights_alone(try_out):
         state_dict=content['state_dict'], meta=content['meta']))
     assert kind == 'error'
     assert 'no message_hub, optimizer' in text and 'load_from' in text
+
+
+@pytest.mark.parametrize('stage', STAGES)
+def test_averages_without_their_hook(try_out, trained, stage):
+    kind, text = try_out(stage, ema=False)
+    refused = trained.ema and stage == 'resume'
+    assert kind == ('error' if refused else 'fine')
+    if refused:
+        assert "EMAHook's averages, and the run has no EMAHook: add" in text
+        assert 'load_from without resume' in text
 
 
 def test_hostile_checkpoint_and_tta(tmp_path, trained):

@@ -3,7 +3,7 @@ import os
 from collections import OrderedDict
 from typing import List, Sequence
 
-from mmengine.hooks import Hook
+from mmengine.hooks import EMAHook, Hook
 from mmengine.model import BaseTTAModel
 from mmengine.runner import BaseLoop, Runner
 from mmpretrain.registry import HOOKS
@@ -51,6 +51,8 @@ class CheckpointMatchHook(Hook):
     - a test or a resume stops if tensors are missing or of another shape, or
       the number of classes is not that of the data. What only training uses
       (the queue of ``DDLQueueLoss``) is left out of a test;
+    - a resume stops if it would go on from averaged weights, as ``EMAHook``
+      saved them and is not there to swap them back;
     - fine-tuning (``load_from``) starts with an empty queue, as the other
       training may have had other classes, warns of all else that is not
       taken over, and stops if nothing is;
@@ -116,10 +118,10 @@ class CheckpointMatchHook(Hook):
         _fit_averages(checkpoint, stage, tta)
         found = describe_match(match, num_classes_of(model))
         unfit = bool(match.missing or match.wrong or match.refused)
-        absent = [key for key in PROGRESS if key not in checkpoint]
-        if stage == 'resume' and absent:
-            found.append(f'it holds no {", ".join(absent)}')
-            unfit = True
+        if stage == 'resume':
+            hindrances = _hindrances(runner, checkpoint)
+            found += hindrances
+            unfit = unfit or bool(hindrances)
         classes, expected = _classes(runner, checkpoint)
         if classes and expected and not match.wrong:
             names = describe_classes(classes, expected)
@@ -160,6 +162,17 @@ def _fit_averages(checkpoint: dict, stage: str, tta: bool) -> None:
         for name in list(weights):
             weights[f'module.{name}'] = weights.pop(name)
             known[f'module.module.{name}'] = known.pop(f'module.{name}')
+
+
+def _hindrances(runner: Runner, checkpoint: dict) -> List[str]:
+    """Why a resume cannot go on from a checkpoint, whatever its weights."""
+    absent = [key for key in PROGRESS if key not in checkpoint]
+    found = [f'it holds no {", ".join(absent)}'] if absent else []
+    if 'ema_state_dict' in checkpoint and not any(
+            isinstance(hook, EMAHook) for hook in runner.hooks):
+        found.append("its weights are EMAHook's averages, and the run has no "
+                     "EMAHook: add dict(type='EMAHook') to custom_hooks")
+    return found
 
 
 def _drop_queue(checkpoint: dict) -> None:
