@@ -1,6 +1,7 @@
 """An interrupted and resumed run of CSDNet against an unbroken one."""
 import itertools
 import random
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import numpy as np
@@ -290,6 +291,23 @@ def test_resume_makes_up_for_a_validation(repo_root, images, tmp_path):
     assert not list(tmp_path.glob('best_*'))
     runner.train()
     assert len(runner.message_hub.get_scalar('val/accuracy/top1').data[0]) == 3
+
+
+def test_iterations_make_up_for_a_validation(repo_root, images, tmp_path):
+    """Of a step that was saved; what was validated is left alone."""
+    stops = [dict(step=2, point='before_val'), after_step(4), None]
+    for stop in stops:
+        cfg = config(repo_root, images, tmp_path, stop, resume=True,
+                     **SAVING['steps'][0])
+        cfg.train_cfg = dict(by_epoch=False, max_iters=4, val_interval=2)
+        cfg.param_scheduler = []
+        runner = Runner.from_cfg(cfg)
+        with pytest.raises(KeyboardInterrupt) if stop else nullcontext():
+            runner.train()
+    validations = runner.message_hub.get_scalar('val/accuracy/top1').data[0]
+    assert len(validations) == 2
+    hook = next(h for h in runner.hooks if isinstance(h, ExactResumeHook))
+    assert not hook._misses_validation(runner)
 
 
 def test_steps_draw_the_same_whatever_happens_between():
