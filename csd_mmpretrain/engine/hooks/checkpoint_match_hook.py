@@ -20,7 +20,9 @@ from ..checkpoint_match import (
     num_classes_of,
 )
 from ..pretrained import local_path, plain_name, read_names
+from ..resume_changes import describe_changes
 from ..unwrap import unwrap
+from .exact_resume_hook import STATE
 
 # What mmengine goes on from, beside the weights.
 PROGRESS = ('meta', 'message_hub', 'optimizer')
@@ -52,7 +54,8 @@ class CheckpointMatchHook(Hook):
       the number of classes is not that of the data. What only training uses
       (the queue of ``DDLQueueLoss``) is left out of a test;
     - a resume stops if it would go on from averaged weights, as ``EMAHook``
-      saved them and is not there to swap them back;
+      saved them and is not there to swap them back, and warns of settings
+      of the optimizer and the schedule that are new and have no effect;
     - fine-tuning (``load_from``) starts with an empty queue, as the other
       training may have had other classes, warns of all else that is not
       taken over, and stops if nothing is;
@@ -120,7 +123,7 @@ class CheckpointMatchHook(Hook):
         unfit = bool(match.missing or match.wrong or match.refused)
         if stage == 'resume':
             hindrances = _hindrances(runner, checkpoint)
-            found += hindrances
+            found += hindrances + _changes(runner, checkpoint)
             unfit = unfit or bool(hindrances)
         classes, expected = _classes(runner, checkpoint)
         if classes and expected and not match.wrong:
@@ -173,6 +176,15 @@ def _hindrances(runner: Runner, checkpoint: dict) -> List[str]:
         found.append("its weights are EMAHook's averages, and the run has no "
                      "EMAHook: add dict(type='EMAHook') to custom_hooks")
     return found
+
+
+def _changes(runner: Runner, checkpoint: dict) -> List[str]:
+    """Tell what is new in the run and comes too late for a resume."""
+    hub = checkpoint.get('message_hub') or {}
+    steps = hub.get('runtime_info', {}).get(STATE, {}).get('steps')
+    text = describe_changes(checkpoint, runner.cfg, steps and
+                            (steps, len(runner.train_dataloader)))
+    return [text] if text else []
 
 
 def _drop_queue(checkpoint: dict) -> None:
