@@ -1,6 +1,7 @@
 """An interrupted and resumed run of CSDNet against an unbroken one."""
 import itertools
 import random
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,6 +16,7 @@ from PIL import Image
 
 from csd_mmpretrain.engine.hooks import ExactResumeHook
 from csd_mmpretrain.engine.hooks.exact_resume_hook import _begin_of_epoch
+from csd_mmpretrain.engine.resume_changes import describe_changes
 
 CLASSES, IMAGES, BATCH, EPOCHS = 5, 22, 5, 3
 STEPS = -(-IMAGES // BATCH)
@@ -292,6 +294,23 @@ def test_resume_makes_up_for_a_validation(repo_root, images, tmp_path):
     assert len(runner.message_hub.get_scalar('val/accuracy/top1').data[0]) == 3
 
 
+def test_iterations_make_up_for_a_validation(repo_root, images, tmp_path):
+    """Of a step that was saved; what was validated is left alone."""
+    stops = [dict(step=2, point='before_val'), after_step(4), None]
+    for stop in stops:
+        cfg = config(repo_root, images, tmp_path, stop, resume=True,
+                     **SAVING['steps'][0])
+        cfg.train_cfg = dict(by_epoch=False, max_iters=4, val_interval=2)
+        cfg.param_scheduler = []
+        runner = Runner.from_cfg(cfg)
+        with pytest.raises(KeyboardInterrupt) if stop else nullcontext():
+            runner.train()
+    validations = runner.message_hub.get_scalar('val/accuracy/top1').data[0]
+    assert len(validations) == 2
+    hook = next(h for h in runner.hooks if isinstance(h, ExactResumeHook))
+    assert not hook._misses_validation(runner)
+
+
 def test_steps_draw_the_same_whatever_happens_between():
     hook = ExactResumeHook()
     drawn = {}
@@ -303,6 +322,57 @@ def test_steps_draw_the_same_whatever_happens_between():
             assert drawn.setdefault((rank, step), numbers) == numbers
             torch.rand(between)
     assert len({n for numbers in drawn.values() for n in numbers}) == 18
+
+
+@pytest.mark.parametrize('changes, names', [
+    ({}, None),
+    ({'train_dataloader.num_workers': 1, 'default_hooks.logger.interval': 2,
+      'optim_wrapper.clip_grad.max_norm': 4}, None),
+    ({'optim_wrapper.optimizer.lr': .1, 'train_cfg.max_epochs': 5,
+      'param_scheduler': [dict(type='ExponentialLR', gamma=.9)]},
+     'optim_wrapper.optimizer.lr, param_scheduler, train_cfg.max_epochs'),
+    ({'train_dataloader.batch_size': 8}, 'steps per epoch (3, not 5)'),
+])
+def test_resume_tells_what_has_no_effect(changes, names, repo_root, images,
+                                         tmp_path, monkeypatch):
+    """In one line; a warm-up of six steps is not over after the first five."""
+    schedule = [dict(type='LinearLR', by_epoch=False, end=6)]
+    changes = {'param_scheduler': schedule, **changes}
+    with pytest.raises(KeyboardInterrupt):
+        Runner.from_cfg(
+            config(repo_root, images, tmp_path, after_step(STEPS + 1),
+                   param_scheduler=schedule)).train()
+    said = []
+    monkeypatch.setattr(MMLogger, 'warning',
+                        lambda self, text, *_: said.append(text))
+    runner = Runner.from_cfg(
+        config(repo_root, images, tmp_path, dict(step=0), resume=True,
+               **changes))
+    with pytest.raises(KeyboardInterrupt):
+        runner.train()
+    found = [line for text in said for line in text.splitlines()
+             if 'a resume keeps' in line]
+    assert len(found) == bool(names)
+    if names:
+        assert f'this run has other {names}: to train with' in found[0]
+        assert 'load_from without --resume' in found[0]
+        assert runner.optim_wrapper.get_lr()['lr'][0] < 2e-3
+
+
+def test_schedules_that_are_over_or_not_there():
+    """Another length changes nothing of them, and no stored text is run."""
+    cfg = Config(dict(train_cfg=dict(max_epochs=9)))
+    over = dict(by_epoch=False, last_step=4, end=4)
+    meta = dict(cfg='train_cfg = dict(max_epochs=3)\nraise SystemExit')
+    checkpoint = dict(meta=meta, param_schedulers=[over])
+    assert describe_changes(dict(meta=meta), cfg, (5, 6)) is None
+    assert 'other train_cfg.max_epochs:' in describe_changes(
+        checkpoint, cfg, (5, 6))
+    several = dict(a=[over], b=[dict(over, last_step=3)])
+    assert 'max_epochs, steps per epoch (6, not 5):' in describe_changes(
+        dict(meta=meta, param_schedulers=several), cfg, (5, 6))
+    for text in ('', None, 'not a = config', 'a = "\0"'):
+        assert describe_changes(dict(meta=dict(cfg=text)), cfg, None) is None
 
 
 def test_warns_of_half_accumulated_gradients(repo_root, images, tmp_path,

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from mmengine.hooks import EMAHook
 from mmengine.model import MMDistributedDataParallel
 from mmengine.runner import Runner
 from mmpretrain.registry import MODELS
@@ -94,7 +95,8 @@ def try_out(trained, tmp_path):
             content = change(content) or content
         path = tmp_path / 'changed.pth'
         torch.save(content, path)
-        runner = make_runner(tmp_path, stage, path, ema=trained.ema, **options)
+        options.setdefault('ema', trained.ema)
+        runner = make_runner(tmp_path, stage, path, **options)
         try:
             getattr(runner, 'test' if stage == 'test' else 'train')()
         except ValueError as error:
@@ -276,6 +278,16 @@ def test_hostile_resume_from_weights_alone(try_out):
     assert 'no message_hub, optimizer' in text and 'load_from' in text
 
 
+@pytest.mark.parametrize('stage', STAGES)
+def test_averages_without_their_hook(try_out, trained, stage):
+    kind, text = try_out(stage, ema=False)
+    refused = trained.ema and stage == 'resume'
+    assert kind == ('error' if refused else 'fine')
+    if refused:
+        assert "EMAHook's averages, and the run has no EMAHook: add" in text
+        assert 'load_from without resume' in text
+
+
 def test_hostile_checkpoint_and_tta(tmp_path, trained):
     runner = make_runner(tmp_path, 'test', tta=True)
     runner.load_checkpoint(str(trained.path))
@@ -283,6 +295,24 @@ def test_hostile_checkpoint_and_tta(tmp_path, trained):
     with pytest.raises(ValueError, match='missing: backbone.conv1'):
         CheckpointMatchHook().after_load_checkpoint(
             runner, dict(state_dict={'head.ddl.queue.pointer': 1}))
+
+
+@pytest.mark.parametrize('averages', [True, False])
+def test_averages_and_tta(tmp_path, trained, averages):
+    """EMAHook averages the model of the augmentation, by longer names."""
+    runner = make_runner(tmp_path, 'test', tta=True, ema=True)
+    hook = next(hook for hook in runner.hooks if isinstance(hook, EMAHook))
+    hook.evaluate_on_ema = averages
+    runner.call_hook('before_run')
+    runner.load_checkpoint(str(trained.path))
+    runner.call_hook('before_test_epoch')
+    assert runner.warnings == []
+    saved = torch.load(trained.path, weights_only=True)
+    raw = trained.ema and not averages
+    for name, value in runner.model.module.named_parameters():
+        expected = (saved['ema_state_dict'][f'module.{name}'] if raw else
+                    saved['state_dict'][name])
+        assert torch.equal(value, expected), name
 
 
 def test_hostile_checkpoint_and_ddp(tmp_path, trained):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.hooks import EMAHook
 from mmengine.runner import Runner
 from PIL import Image
 
@@ -83,7 +84,7 @@ def knn_hook(data, **options):
     return dict(type='KNNHook', **{**defaults, **options})
 
 
-def train(data, work_dir, model=CSDNET, hook=None, **train_cfg):
+def train(data, work_dir, model=CSDNET, hook=None, ema=None, **train_cfg):
     pipeline = [*PIPELINE[:2], dict(type='RandomFlip', prob=0.5), PIPELINE[2]]
     hooks = dict(
         logger=dict(type='LoggerHook', interval=1),
@@ -100,6 +101,8 @@ def train(data, work_dir, model=CSDNET, hook=None, **train_cfg):
         ]
     if hook is not None:
         hooks['knn'] = hook
+    if ema is not None:
+        hooks['ema'] = ema
     train_loader = loader(
         data, pipeline, collate_fn=dict(type='default_collate'))
     train_loader['sampler']['shuffle'] = True
@@ -163,6 +166,29 @@ def test_the_first_numbers_are_of_the_start(data, tmp_path):
                     for name in ('three', 'still'))
     assert still == 4 * three[:1]
     assert len(set(three)) > 1
+
+
+def test_averages_are_judged(data, tmp_path, monkeypatch):
+    """As a validation does; the start has none yet."""
+    seen = []
+
+    def watch(model, *_):
+        seen.append([p.clone() for p in model.parameters()])
+        return {}
+
+    monkeypatch.setattr(
+        'csd_mmpretrain.engine.hooks.knn_hook.evaluate_features', watch)
+    for ema in (None, dict(type='EMAHook', momentum=0.1)):
+        runner = train(data, tmp_path / str(bool(ema)), CSDNET, knn_hook(data),
+                       ema, by_epoch=False, max_iters=2)
+    plain_start, _, plain_end, start, _, end = seen
+    averages = next(
+        hook.ema_model.module.parameters() for hook in runner.hooks
+        if isinstance(hook, EMAHook))
+    assert all(map(torch.equal, start, plain_start))
+    assert all(map(torch.equal, end, averages))
+    assert not all(map(torch.equal, end, plain_end))
+    assert all(map(torch.equal, runner.model.parameters(), plain_end))
 
 
 def test_queries_alone(data, tmp_path):

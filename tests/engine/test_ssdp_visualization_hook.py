@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.hooks import EMAHook
 from mmengine.runner import Runner
 from PIL import Image
 
@@ -140,6 +141,30 @@ def test_modes_iterations_and_frozen_parts(data, tmp_path):
     assert sorted(found) == ['ssdp_0.png', 'ssdp_2.png']
     width, height = Image.open(found['ssdp_0.png']).size
     assert width > 4 * height  # eight columns
+
+
+def test_averages_are_drawn(data, tmp_path, monkeypatch):
+    """As a validation judges them."""
+    seen = []
+
+    def watch(model, *_):
+        seen.append([p.clone() for p in model.parameters()])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(
+        'csd_mmpretrain.engine.hooks.ssdp_visualization_hook.ssdp_rows', watch)
+    runner = make_runner(data, tmp_path, {}, by_epoch=False, max_iters=2)
+    hook = EMAHook(momentum=0.1)
+    runner.register_hook(hook)
+    hook.before_run(runner)
+    hook.ema_model.steps += 1
+    for average in hook.ema_model.module.parameters():
+        average.fill_(0.5)
+    before = [p.clone() for p in runner.model.parameters()]
+    with pytest.raises(KeyboardInterrupt):
+        SSDPVisualizationHook().before_train(runner)
+    assert all((p == 0.5).all() for p in seen[0])
+    assert all(map(torch.equal, runner.model.parameters(), before))
 
 
 def test_other_ranks_draw_nothing(data, tmp_path):

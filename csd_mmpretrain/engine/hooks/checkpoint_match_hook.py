@@ -3,7 +3,8 @@ import os
 from collections import OrderedDict
 from typing import List, Sequence
 
-from mmengine.hooks import Hook
+from mmengine.hooks import EMAHook, Hook
+from mmengine.model import BaseTTAModel
 from mmengine.runner import BaseLoop, Runner
 from mmpretrain.registry import HOOKS
 
@@ -19,7 +20,9 @@ from ..checkpoint_match import (
     num_classes_of,
 )
 from ..pretrained import local_path, plain_name, read_names
+from ..resume_changes import describe_changes
 from ..unwrap import unwrap
+from .exact_resume_hook import STATE
 
 # What mmengine goes on from, beside the weights.
 PROGRESS = ('meta', 'message_hub', 'optimizer')
@@ -50,6 +53,9 @@ class CheckpointMatchHook(Hook):
     - a test or a resume stops if tensors are missing or of another shape, or
       the number of classes is not that of the data. What only training uses
       (the queue of ``DDLQueueLoss``) is left out of a test;
+    - a resume stops if it would go on from averaged weights, as ``EMAHook``
+      saved them and is not there to swap them back, and warns of settings
+      of the optimizer and the schedule that are new and have no effect;
     - fine-tuning (``load_from``) starts with an empty queue, as the other
       training may have had other classes, warns of all else that is not
       taken over, and stops if nothing is;
@@ -110,13 +116,15 @@ class CheckpointMatchHook(Hook):
         # EMAHook takes all or nothing, and mmengine would print the rest.
         checkpoint['state_dict'] = (
             state_dict if stage == 'resume' else model.state_dict())
-        _fit_averages(checkpoint, stage)
+        tta = any(isinstance(part, BaseTTAModel)
+                  for part in runner.model.modules())
+        _fit_averages(checkpoint, stage, tta)
         found = describe_match(match, num_classes_of(model))
         unfit = bool(match.missing or match.wrong or match.refused)
-        absent = [key for key in PROGRESS if key not in checkpoint]
-        if stage == 'resume' and absent:
-            found.append(f'it holds no {", ".join(absent)}')
-            unfit = True
+        if stage == 'resume':
+            hindrances = _hindrances(runner, checkpoint)
+            found += hindrances + _changes(runner, checkpoint)
+            unfit = unfit or bool(hindrances)
         classes, expected = _classes(runner, checkpoint)
         if classes and expected and not match.wrong:
             names = describe_classes(classes, expected)
@@ -136,10 +144,11 @@ class CheckpointMatchHook(Hook):
             f'{len(match.fitting)} tensors are taken over.')
 
 
-def _fit_averages(checkpoint: dict, stage: str) -> None:
+def _fit_averages(checkpoint: dict, stage: str, tta: bool) -> None:
     """Leave EMAHook what it can swap, by name, with the model's weights.
 
-    In ``state_dict`` are the averages, so a fine-tuning starts from them.
+    In ``state_dict`` are the averages, so a fine-tuning starts from them. The
+    model that EMAHook knows is that of the test-time augmentation, if any.
     """
     if stage == 'resume' or 'ema_state_dict' not in checkpoint:
         return
@@ -148,8 +157,34 @@ def _fit_averages(checkpoint: dict, stage: str) -> None:
         name: value for name, value in checkpoint.pop('ema_state_dict').items()
         if name in names or not name.startswith('module.')
     }
-    if stage == 'test' and names <= set(known):
-        checkpoint['ema_state_dict'] = known
+    if stage != 'test' or not names <= set(known):
+        return
+    checkpoint['ema_state_dict'] = known
+    if tta:
+        weights = checkpoint['state_dict']
+        for name in list(weights):
+            weights[f'module.{name}'] = weights.pop(name)
+            known[f'module.module.{name}'] = known.pop(f'module.{name}')
+
+
+def _hindrances(runner: Runner, checkpoint: dict) -> List[str]:
+    """Why a resume cannot go on from a checkpoint, whatever its weights."""
+    absent = [key for key in PROGRESS if key not in checkpoint]
+    found = [f'it holds no {", ".join(absent)}'] if absent else []
+    if 'ema_state_dict' in checkpoint and not any(
+            isinstance(hook, EMAHook) for hook in runner.hooks):
+        found.append("its weights are EMAHook's averages, and the run has no "
+                     "EMAHook: add dict(type='EMAHook') to custom_hooks")
+    return found
+
+
+def _changes(runner: Runner, checkpoint: dict) -> List[str]:
+    """Tell what is new in the run and comes too late for a resume."""
+    hub = checkpoint.get('message_hub') or {}
+    steps = hub.get('runtime_info', {}).get(STATE, {}).get('steps')
+    text = describe_changes(checkpoint, runner.cfg, steps and
+                            (steps, len(runner.train_dataloader)))
+    return [text] if text else []
 
 
 def _drop_queue(checkpoint: dict) -> None:

@@ -6,7 +6,7 @@ import torch
 from mmengine.hooks import Hook
 from mmengine.hooks.hook import DATA_BATCH
 from mmengine.optim import OptimWrapperDict
-from mmengine.runner import EpochBasedTrainLoop, Runner
+from mmengine.runner import IterBasedTrainLoop, Runner
 from mmpretrain.registry import HOOKS
 
 from csd_mmpretrain.datasets.seeded_batch_sampler import (
@@ -58,45 +58,21 @@ class ExactResumeHook(Hook):
         Args:
             runner (Runner): The runner of the training.
         """
-        if not isinstance(runner.train_loop, EpochBasedTrainLoop):
-            seed = runner.cfg.get('randomness', {}).get('seed')
-            if runner._resume and runner.iter and seed is None:
-                runner.logger.warning(
-                    'The run has no `randomness.seed` and counts iterations, '
-                    'so after this resume images come in another order and '
-                    'with other augmentations than they would have.')
-            return
-        steps = len(runner.train_dataloader)
-        state = runner.message_hub.get_info(STATE, dict(steps=steps))
-        self._start = runner.iter - _begin_of_epoch(runner, state)
-        batches = runner.train_dataloader.batch_sampler
-        if self._start and state['steps'] != steps:
-            raise ValueError(
-                f'The checkpoint was saved after {self._start} of '
-                f'{state["steps"]} steps of an epoch, but an epoch has '
-                f'{steps} steps now. Resume with the batch size, the number '
-                'of processes and the data that it was made with, or from a '
-                "checkpoint of an epoch's end.")
-        if isinstance(batches, SeededBatchSampler):
-            # A run without a seed in its config draws one.
-            batches.sampler.seed = state.get('seed', batches.sampler.seed)
-            state['seed'] = batches.sampler.seed
-        elif self._start:
-            raise ValueError(
-                f'The checkpoint was saved after {self._start} of {steps} '
-                'steps of an epoch, which would be seen again. Add '
-                "train_dataloader.batch_sampler=dict(type='"
-                "SeededBatchSampler'), or resume from a checkpoint of an "
-                "epoch's end.")
-        state['steps'] = steps
-        runner.message_hub.update_info(STATE, state)
+        if _unit(runner) == 'epoch':
+            self._find_batch(runner)
+        else:
+            _warn_of_other_images(runner)
+            runner.message_hub.update_info(
+                STATE, runner.message_hub.get_info(STATE, {}))
         if self._misses_validation(runner):
-            runner.logger.info(f'Epoch {runner.epoch} was not validated, or '
-                               'stopped before that was saved: it is now.')
+            unit = _unit(runner)
+            runner.logger.info(
+                f'{unit.capitalize()} {getattr(runner, unit)} was not '
+                'validated, or stopped before that was saved: it is now.')
             runner.val_loop.run()
 
     def before_val(self, runner: Runner) -> None:
-        """Remember, in what a resume restores, which epoch is validated.
+        """Remember, in what a resume restores, what is validated.
 
         Args:
             runner (Runner): The runner.
@@ -104,7 +80,7 @@ class ExactResumeHook(Hook):
         state = runner.message_hub.get_info(STATE)
         if state is not None:
             runner.message_hub.update_info(
-                STATE, dict(state, validated=runner.epoch))
+                STATE, dict(state, validated=getattr(runner, _unit(runner))))
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Leave out what was seen, and seed the generators for a sampler.
@@ -154,12 +130,54 @@ class ExactResumeHook(Hook):
                 'resume from it is not exact. Save at multiples of '
                 '`optim_wrapper.accumulative_counts` steps.')
 
+    def _find_batch(self, runner: Runner) -> None:
+        steps = len(runner.train_dataloader)
+        state = {'steps': steps, **runner.message_hub.get_info(STATE, {})}
+        self._start = runner.iter - _begin_of_epoch(runner, state)
+        batches = runner.train_dataloader.batch_sampler
+        if self._start and state['steps'] != steps:
+            raise ValueError(
+                f'The checkpoint was saved after {self._start} of '
+                f'{state["steps"]} steps of an epoch, but an epoch has '
+                f'{steps} steps now. Resume with the batch size, the number '
+                'of processes and the data that it was made with, or from a '
+                "checkpoint of an epoch's end.")
+        if isinstance(batches, SeededBatchSampler):
+            # A run without a seed in its config draws one.
+            batches.sampler.seed = state.get('seed', batches.sampler.seed)
+            state['seed'] = batches.sampler.seed
+        elif self._start:
+            raise ValueError(
+                f'The checkpoint was saved after {self._start} of {steps} '
+                'steps of an epoch, which would be seen again. Add '
+                "train_dataloader.batch_sampler=dict(type='"
+                "SeededBatchSampler'), or resume from a checkpoint of an "
+                "epoch's end.")
+        state['steps'] = steps
+        runner.message_hub.update_info(STATE, state)
+
     def _misses_validation(self, runner: Runner) -> bool:
-        loop, epoch = runner.train_loop, runner.epoch
+        loop, unit = runner.train_loop, _unit(runner)
+        done, last = getattr(loop, unit), getattr(loop, f'max_{unit}s')
         validated = runner.message_hub.get_info(STATE).get('validated', 0)
-        due = epoch % loop.val_interval == 0 or epoch == loop.max_epochs
+        due = done % loop.val_interval == 0 or done == last
         return (runner.val_loop is not None and not self._start and due
-                and epoch > validated and epoch >= loop.val_begin)
+                and done > validated and done >= loop.val_begin)
+
+
+def _unit(runner: Runner) -> str:
+    """What the training counts, by its name in mmengine."""
+    counts_iters = isinstance(runner._train_loop, IterBasedTrainLoop)
+    return 'iter' if counts_iters else 'epoch'
+
+
+def _warn_of_other_images(runner: Runner) -> None:
+    seed = runner.cfg.get('randomness', {}).get('seed')
+    if runner._resume and runner.iter and seed is None:
+        runner.logger.warning(
+            'The run has no `randomness.seed` and counts iterations, so after '
+            'this resume images come in another order and with other '
+            'augmentations than they would have.')
 
 
 def _begin_of_epoch(runner: Runner, state: dict) -> int:

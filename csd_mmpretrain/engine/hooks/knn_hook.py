@@ -16,7 +16,7 @@ from csd_mmpretrain.evaluation.feature_evaluation import evaluate_features
 from csd_mmpretrain.evaluation.feature_metric import FeatureMetric
 from csd_mmpretrain.evaluation.features import STAGES
 
-from ..undisturbed import same_random_states
+from ..undisturbed import same_random_states, validated_weights
 from ..unwrap import unwrap
 
 
@@ -31,7 +31,8 @@ class KNNHook(Hook):
     and the visualizer's back ends, under names such as ``knn/top1_k20`` and
     ``retrieval/train-gallery/rank1``. It fits any classifier and any
     self-supervised model: what ``extract_feat`` gives is judged (of a model
-    with a teacher, what its ``extract_feat`` chooses). The training goes on as
+    with a teacher, what its ``extract_feat`` chooses; of a run with
+    ``EMAHook`` the averages, as in its validation). The training goes on as
     if nothing had been measured: modes, random generators, batch norm's
     statistics and buffers stay as they are. With several processes each
     computes its part of the features.
@@ -166,7 +167,7 @@ class KNNHook(Hook):
             self._evaluate(runner, runner.iter + 1)
 
     def _evaluate(self, runner: Runner, step: int) -> None:
-        with same_random_states():
+        with same_random_states(), validated_weights(runner.hooks):
             found = evaluate_features(
                 unwrap(runner.model), self._gallery, self._query,
                 self.evaluator, self.stage)

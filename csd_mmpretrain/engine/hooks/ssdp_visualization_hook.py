@@ -19,7 +19,7 @@ from csd_mmpretrain.visualization.ssdp_rows import (
 )
 from csd_mmpretrain.visualization.ssdp_views import choose_views
 
-from ..undisturbed import same_modes, same_random_states
+from ..undisturbed import same_modes, same_random_states, validated_weights
 from ..unwrap import unwrap
 from .ssdp_hook import SSDPHook
 
@@ -33,9 +33,10 @@ class SSDPVisualizationHook(Hook):
     tools/visualization/vis_ssdp.py for the same images: image, pattern map,
     gate, mask, second views, and the best predictions. The images are loaded
     with the pipeline of the test, so without random augmentation, and go to
-    all of the visualizer's back ends. The training goes on as if nothing had
-    been drawn: the model's modes, the random generators, batch norm's
-    statistics and DDL's queue stay as they are.
+    all of the visualizer's back ends. With ``EMAHook`` the averages see them,
+    as in the validation. The training goes on as if nothing had been drawn:
+    the model's modes, the random generators, batch norm's statistics and
+    DDL's queue stay as they are.
 
     Args:
         num_images (int): Training images, evenly spread. Defaults to 4.
@@ -158,7 +159,8 @@ class SSDPVisualizationHook(Hook):
         if runner.rank != 0:
             return
         model = unwrap(runner.model)
-        with same_random_states(), same_modes(model):
+        with same_random_states(), same_modes(model), \
+                validated_weights(runner.hooks):
             torch.manual_seed(0)  # the same draws of a view, every time
             rows = ssdp_rows(model, self._items, self._views)
         figure = draw_ssdp_figure(rows, self._classes)
