@@ -273,8 +273,19 @@ def test_head_learns_five_times_as_fast():
         name = names[id(group['params'][0])]
         factor = 5 if name.startswith('head.') else 1
         assert group['lr'] == pytest.approx(factor * lr), name
-        if 'relative_position_bias' in name or '.norm' in name:
+        if 'relative_position_bias' in name or group['params'][0].dim() == 1:
             assert group['weight_decay'] == 0, name
+
+
+def test_scales_of_layers_do_not_decay():
+    model = torch.nn.ModuleDict(dict(
+        backbone=MODELS.build(dict(type='ConvNeXt', arch='atto'))))
+    settings = load('cotton80_convnext-b').optim_wrapper
+    groups = build_optim_wrapper(model, settings).optimizer.param_groups
+    flat = [g for g in groups if g['params'][0].dim() == 1]
+    assert any(p is g['params'][0] for g in flat
+               for name, p in model.named_parameters() if 'gamma' in name)
+    assert not any(group['weight_decay'] for group in flat)
 
 
 @pytest.mark.parametrize('name', ['cotton80', 'cub'])

@@ -64,10 +64,12 @@ def contenders() -> Dict[str, Callable]:
 
 def _products(loss: DDLQueueLoss, views: torch.Tensor,
               labels: torch.Tensor) -> None:
-    """Do the two matrix products that any such loss needs."""
+    """Do the two matrix products that any such loss needs, for all keys."""
     with torch.no_grad():
-        similarity = views.flatten(0, 1) @ loss.queue.features.t()
-        similarity @ loss.queue.features
+        anchors = views.flatten(0, 1)
+        for keys in (loss.queue.features, anchors):
+            similarity = anchors @ keys.t()
+            similarity @ keys
 
 
 def _ddl(loss: DDLQueueLoss, views: torch.Tensor,

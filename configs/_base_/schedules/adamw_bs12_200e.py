@@ -11,8 +11,11 @@ optim_wrapper = dict(
     paramwise_cfg=dict(
         norm_decay_mult=0.0,
         bias_decay_mult=0.0,
+        flat_decay_mult=0.0,
+        # A key takes the place of the rules above.
         custom_keys={
             'head.': dict(lr_mult=5.0),
+            'head.fc.bias': dict(lr_mult=5.0, decay_mult=0.0),
             # Pretrained layers of timm's models with 'head.' in their names.
             'timm_model.head.': dict(decay_mult=0.0),
             'conv_head.': dict(),

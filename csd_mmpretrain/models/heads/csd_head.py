@@ -78,7 +78,8 @@ class CSDHead(BaseModule):
             takes one (N, C) feature and returns (N, K) logits: LinearClsHead,
             StackedLinearClsHead, ArcFaceClsHead, VisionTransformerClsHead,
             EfficientFormerClsHead and LeViTClsHead with
-            ``distillation=False``.
+            ``distillation=False``. What ArcFace scales is brought to unit
+            scale for ``ssdt``, which then weighs little (docs/choices.md).
         ddl (dict | nn.Module, optional): ``DDLQueueLoss``, or another loss of
             the features such as ``PairMarginLoss``. Defaults to None.
         ssdt (dict | nn.Module, optional): ``SSDTLoss``. Defaults to None.
