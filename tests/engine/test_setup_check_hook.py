@@ -9,7 +9,13 @@ import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.dataset import DefaultSampler
 from mmengine.model import BaseModule
-from mmengine.optim import OptimWrapper
+from mmengine.optim import (
+    ConstantLR,
+    CosineAnnealingLR,
+    LinearLR,
+    OptimWrapper,
+    PolyLR,
+)
 from mmpretrain.engine import PreciseBNHook
 from mmpretrain.evaluation import (
     Accuracy,
@@ -44,6 +50,13 @@ def check(model, training=True):
             torch.optim.SGD(model.parameters(), lr=1.))
     SetupCheckHook().before_run(
         SimpleNamespace(model=model, optim_wrapper=optim_wrapper, rank=0))
+
+
+def runner_of(**parts):
+    return SimpleNamespace(**{
+        **dict(model=Toy(), train_dataloader=DataLoader(range(5)), hooks=[],
+               val_loop=None, param_schedulers=None, cfg=Config(dict())),
+        **parts})
 
 
 @pytest.fixture
@@ -138,8 +151,7 @@ def test_no_more_top_k_than_classes(topk, fits):
     head.num_classes = 3
     metrics = [RetrievalRecall((1, 10)), MultiLabelMetric(topk=4),
                Accuracy(topk)]
-    runner = SimpleNamespace(
-        train_dataloader=range(3), hooks=[],
+    runner = runner_of(
         model=SimpleNamespace(head=head),
         val_loop=SimpleNamespace(evaluator=SimpleNamespace(metrics=metrics)))
     if fits:
@@ -161,8 +173,7 @@ def test_distributed_processes_need_equal_steps(monkeypatch, round_up, steps):
     assert [len(each) for each in loaders] == steps
     monkeypatch.setattr(setup_check_hook, 'all_gather_object',
                         lambda length: [len(each) for each in loaders])
-    runner = SimpleNamespace(
-        model=Toy(), train_dataloader=loaders[0], hooks=[], val_loop=None)
+    runner = runner_of(train_dataloader=loaders[0])
     if round_up:
         SetupCheckHook().before_train(runner)
     else:
@@ -170,10 +181,47 @@ def test_distributed_processes_need_equal_steps(monkeypatch, round_up, steps):
             SetupCheckHook().before_train(runner)
 
 
-def runner_of(**parts):
-    return SimpleNamespace(**{
-        **dict(model=Toy(), train_dataloader=DataLoader(range(5)), hooks=[],
-               val_loop=None, cfg=Config(dict())), **parts})
+def rates(scheduler, steps=12):
+    """Build a scheduler; tell the learning rates of a training."""
+    optimizer = torch.optim.SGD(Toy().parameters(), lr=1.)
+    scheduler = scheduler(optimizer)
+    found = []
+    for _ in range(steps):
+        found.append(optimizer.param_groups[0]['lr'])
+        optimizer.step()
+        scheduler.step()
+    return scheduler, found
+
+
+@pytest.mark.parametrize('epoch_length, ends', [(1, False), (2, True)])
+@pytest.mark.parametrize('several', [False, True])
+def test_a_warm_up_that_never_ends(epoch_length, ends, several):
+    scheduler, found = rates(partial(
+        LinearLR.build_iter_from_epoch, start_factor=0.01, end=1,
+        epoch_length=epoch_length))
+    assert found[-1] == pytest.approx(1 if ends else 0.01)
+    schedulers = [scheduler]
+    runner = runner_of(
+        param_schedulers=dict(a=schedulers) if several else schedulers)
+    if ends:
+        SetupCheckHook().before_train(runner)
+    else:
+        with pytest.raises(ValueError, match='LinearLR has one step .*0.01 '
+                           'times.*train_dataloader.batch_size'):
+            SetupCheckHook().before_train(runner)
+
+
+@pytest.mark.parametrize('scheduler', [
+    partial(ConstantLR, factor=0.1, end=1),
+    partial(LinearLR, start_factor=1., end_factor=0.1, end=1),
+    partial(LinearLR, start_factor=0.1, begin=3, end=5),
+    partial(LinearLR, start_factor=0.1),
+    partial(PolyLR, end=1),
+    partial(CosineAnnealingLR, T_max=3),
+])
+def test_other_schedules_are_let_through(scheduler):
+    SetupCheckHook().before_train(
+        runner_of(param_schedulers=[rates(scheduler)[0]]))
 
 
 def test_precise_batch_norm_needs_a_batch_size():

@@ -16,6 +16,7 @@ from csd_mmpretrain.models.selfsup import CMD
 from ..checkpoint_match import num_classes_of
 from ..pretrained import check_match, fetch, local_path, pretrained_parts
 from ..recomputation import check_recomputation
+from ..settings_check import check_warmups
 from ..unwrap import unwrap
 from .ssdp_hook import SSDPHook
 
@@ -26,9 +27,9 @@ class SetupCheckHook(Hook):
 
     It downloads the pretrained weights and checks that they are for this
     model, that several processes share one model and have equally many steps,
-    that gradient checkpointing survives the second view, and that the
-    validation's top k are not more than there are classes. It works with any
-    tool, as it belongs to the config.
+    that gradient checkpointing survives the second view, that the
+    validation's top k are not more than there are classes, and that a warm-up
+    ends. It works with any tool, as it belongs to the config.
 
     Raises:
         FileNotFoundError: If weights are missing or do not download.
@@ -38,7 +39,9 @@ class SetupCheckHook(Hook):
             gradient checkpointing would crash
             or give wrong gradients (see
             :func:`~csd_mmpretrain.engine.recomputation.check_recomputation`),
-            or ``topk`` of the validation's ``Accuracy`` is too large, or
+            or ``topk`` of the validation's ``Accuracy`` is too large, or a
+            warm-up never ends (see
+            :func:`~csd_mmpretrain.engine.settings_check.check_warmups`), or
             ``sync_bn`` or ``PreciseBNHook`` do not go with the rest.
 
     Source: choice.
@@ -71,7 +74,7 @@ class SetupCheckHook(Hook):
                 check_match(name, module, cfg)
 
     def before_train(self, runner: Runner) -> None:
-        """Check the steps of an epoch, gradient checkpointing and top k.
+        """Check steps, schedules, top k and gradient checkpointing.
 
         Args:
             runner (Runner): The runner of the training.
@@ -82,6 +85,7 @@ class SetupCheckHook(Hook):
                 f'The processes have {steps} steps in an epoch, so some would '
                 'wait for ever for the others. Set '
                 'train_dataloader.sampler.round_up=True.')
+        check_warmups(runner.param_schedulers, steps[0])
         if runner.val_loop is not None:
             _check_topk(runner.val_loop.evaluator.metrics,
                         num_classes_of(runner.model))
