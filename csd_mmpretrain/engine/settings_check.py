@@ -1,9 +1,14 @@
 """Checks of settings that mmengine takes, and that spoil a training."""
-from typing import Any, Dict, List, Union
+from typing import Any, Dict, List, Sequence, Union
 
+from mmengine.evaluator import BaseMetric
+from mmengine.hooks import CheckpointHook, Hook
 from mmengine.optim import LinearParamScheduler
 
 Schedulers = List[Any]
+BEST_REMEDY = (
+    "Set save_best to one of these scores with its `rule`, to 'auto' for "
+    'the first one, or to None for no best checkpoint.')
 
 
 def check_warmups(schedulers: Union[Schedulers, Dict[str, Schedulers], None],
@@ -37,3 +42,36 @@ def check_warmups(schedulers: Union[Schedulers, Dict[str, Schedulers], None],
             'times its value for the whole training. Lower '
             'train_dataloader.batch_size, so that an epoch has more steps, '
             'give the scheduler a later `end`, or leave it out.')
+
+
+def check_best_scores(hooks: Sequence[Hook],
+                      metrics: Sequence[BaseMetric]) -> None:
+    """Refuse to choose the best checkpoint by a score that nothing reports.
+
+    Args:
+        hooks (Sequence[Hook]): Those of the run.
+        metrics (Sequence[BaseMetric]): Of the validation. With one that has
+            no prefix, any name may be reported, and nothing is checked.
+
+    Raises:
+        ValueError: If ``save_best`` of a ``CheckpointHook`` begins with none
+            of the metrics' prefixes.
+    """
+    given = {
+        getattr(metric, 'prefix', None): type(metric).__name__
+        for metric in metrics
+    }
+    if None in given:
+        return
+    for hook in hooks:
+        if not isinstance(hook, CheckpointHook):
+            continue
+        for name in hook.save_best or ():
+            if name == 'auto' or any(
+                    name.startswith(f'{prefix}/') for prefix in given):
+                continue
+            names = ', '.join(
+                f'{prefix}/... ({kind})' for prefix, kind in given.items())
+            raise ValueError(
+                f'default_hooks.checkpoint.save_best={name!r}, but '
+                f'val_evaluator reports {names}. {BEST_REMEDY}')

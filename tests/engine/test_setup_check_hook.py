@@ -8,6 +8,8 @@ import pytest
 import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.dataset import DefaultSampler
+from mmengine.evaluator import DumpResults
+from mmengine.hooks import CheckpointHook
 from mmengine.model import BaseModule
 from mmengine.optim import (
     ConstantLR,
@@ -19,6 +21,7 @@ from mmengine.optim import (
 from mmpretrain.engine import PreciseBNHook
 from mmpretrain.evaluation import (
     Accuracy,
+    AveragePrecision,
     MultiLabelMetric,
     RetrievalRecall,
 )
@@ -179,6 +182,34 @@ def test_distributed_processes_need_equal_steps(monkeypatch, round_up, steps):
     else:
         with pytest.raises(ValueError, match=r'\[3, 2\] steps.*round_up=True'):
             SetupCheckHook().before_train(runner)
+
+
+@pytest.mark.parametrize('save_best, metrics, fits', [
+    ('accuracy/top1', [Accuracy()], True),
+    ('accuracy/top1', [RetrievalRecall(1), Accuracy()], True),
+    ('accuracy/top1', [MultiLabelMetric()], False),
+    (['multi-label/f1-score', 'accuracy/top1'], [MultiLabelMetric()], False),
+    ('multi-label/f1-score', [MultiLabelMetric()], True),
+    ('mine/mAP', [AveragePrecision(prefix='mine')], True),
+    ('multi-label/mAP', [AveragePrecision(prefix='mine')], False),
+    ('a/b/mAP', [AveragePrecision(prefix='a/b')], True),
+    ('auto', [MultiLabelMetric()], True),
+    (None, [MultiLabelMetric()], True),
+    ('any', [MultiLabelMetric(), DumpResults('out.pkl')], True),
+])
+def test_the_best_score_is_one_of_the_validation(save_best, metrics, fits):
+    hook = CheckpointHook(save_best=save_best, rule='greater')
+    runner = runner_of(
+        hooks=[hook],
+        val_loop=SimpleNamespace(evaluator=SimpleNamespace(metrics=metrics)))
+    if fits:
+        SetupCheckHook().before_train(runner)
+    else:
+        with pytest.raises(ValueError) as error:
+            SetupCheckHook().before_train(runner)
+        for part in ('default_hooks.checkpoint.save_best=', 'val_evaluator',
+                     f'{metrics[0].prefix}/...', "'auto'"):
+            assert part in str(error.value)
 
 
 def rates(scheduler, steps=12):

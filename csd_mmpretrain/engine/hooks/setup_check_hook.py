@@ -16,7 +16,7 @@ from csd_mmpretrain.models.selfsup import CMD
 from ..checkpoint_match import num_classes_of
 from ..pretrained import check_match, fetch, local_path, pretrained_parts
 from ..recomputation import check_recomputation
-from ..settings_check import check_warmups
+from ..settings_check import check_best_scores, check_warmups
 from ..unwrap import unwrap
 from .ssdp_hook import SSDPHook
 
@@ -28,21 +28,20 @@ class SetupCheckHook(Hook):
     It downloads the pretrained weights and checks that they are for this
     model, that several processes share one model and have equally many steps,
     that gradient checkpointing survives the second view, that the
-    validation's top k are not more than there are classes, and that a warm-up
-    ends. It works with any tool, as it belongs to the config.
+    validation's top k are not more than there are classes, that the best
+    checkpoint is chosen by a score of the validation, and that a warm-up ends.
+    It works with any tool, as it belongs to the config.
 
     Raises:
         FileNotFoundError: If weights are missing or do not download.
         ValueError: If not one tensor of the weights fits the model, or if the
             model of several processes has no wrapper, so that each process
             would train one of its own, or they differ in their steps, or
-            gradient checkpointing would crash
-            or give wrong gradients (see
-            :func:`~csd_mmpretrain.engine.recomputation.check_recomputation`),
-            or ``topk`` of the validation's ``Accuracy`` is too large, or a
-            warm-up never ends (see
-            :func:`~csd_mmpretrain.engine.settings_check.check_warmups`), or
-            ``sync_bn`` or ``PreciseBNHook`` do not go with the rest.
+            ``topk`` of the validation's ``Accuracy`` is too large, or
+            ``sync_bn`` or ``PreciseBNHook`` do not go with the rest. See also
+            :func:`~csd_mmpretrain.engine.recomputation.check_recomputation`,
+            :func:`~csd_mmpretrain.engine.settings_check.check_warmups` and
+            :func:`~csd_mmpretrain.engine.settings_check.check_best_scores`.
 
     Source: choice.
 
@@ -87,8 +86,9 @@ class SetupCheckHook(Hook):
                 'train_dataloader.sampler.round_up=True.')
         check_warmups(runner.param_schedulers, steps[0])
         if runner.val_loop is not None:
-            _check_topk(runner.val_loop.evaluator.metrics,
-                        num_classes_of(runner.model))
+            metrics = runner.val_loop.evaluator.metrics
+            _check_topk(metrics, num_classes_of(runner.model))
+            check_best_scores(runner.hooks, metrics)
         norms = [hook.norm for hook in runner.hooks
                  if isinstance(hook, SSDPHook) and hook.enabled]
         if isinstance(unwrap(runner.model), CMD):
