@@ -2,8 +2,9 @@
 from typing import Any, Dict, List, Sequence, Union
 
 from mmengine.evaluator import BaseMetric
-from mmengine.hooks import CheckpointHook, Hook
+from mmengine.hooks import CheckpointHook, Hook, LoggerHook
 from mmengine.optim import LinearParamScheduler
+from mmengine.runner import IterBasedTrainLoop, Runner
 
 Schedulers = List[Any]
 BEST_REMEDY = (
@@ -75,3 +76,29 @@ def check_best_scores(hooks: Sequence[Hook],
             raise ValueError(
                 f'default_hooks.checkpoint.save_best={name!r}, but '
                 f'val_evaluator reports {names}. {BEST_REMEDY}')
+
+
+def check_logged_steps(runner: Runner) -> None:
+    """Refuse to log all validations of a training by iterations at step 0.
+
+    By default mmengine logs a validation at the epoch, of which a training by
+    iterations counts none, so that of all its scores the logs' readers find
+    one.
+
+    Args:
+        runner (Runner): The runner of a training with validation.
+
+    Raises:
+        ValueError: If the log processor or a ``LoggerHook`` counts epochs of
+            a training by iterations.
+    """
+    if isinstance(runner.train_loop, IterBasedTrainLoop) and (
+            runner.log_processor.by_epoch
+            or any(hook.log_metric_by_epoch for hook in runner.hooks
+                   if isinstance(hook, LoggerHook))):
+        raise ValueError(
+            'The training goes by iterations (train_cfg), but the log counts '
+            'epochs, so all validations would be logged at step 0. Set\n'
+            '    log_processor = dict(by_epoch=False)\n'
+            '    default_hooks = dict(logger=dict(log_metric_by_epoch=False))'
+            '\nin the config.')

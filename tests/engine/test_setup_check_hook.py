@@ -8,8 +8,8 @@ import pytest
 import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.dataset import DefaultSampler
-from mmengine.evaluator import DumpResults
-from mmengine.hooks import CheckpointHook
+from mmengine.evaluator import DumpResults, Evaluator
+from mmengine.hooks import CheckpointHook, LoggerHook
 from mmengine.model import BaseModule
 from mmengine.optim import (
     ConstantLR,
@@ -17,6 +17,11 @@ from mmengine.optim import (
     LinearLR,
     OptimWrapper,
     PolyLR,
+)
+from mmengine.runner import (
+    EpochBasedTrainLoop,
+    IterBasedTrainLoop,
+    LogProcessor,
 )
 from mmpretrain.engine import PreciseBNHook
 from mmpretrain.evaluation import (
@@ -58,7 +63,8 @@ def check(model, training=True):
 def runner_of(**parts):
     return SimpleNamespace(**{
         **dict(model=Toy(), train_dataloader=DataLoader(range(5)), hooks=[],
-               val_loop=None, param_schedulers=None, cfg=Config(dict())),
+               train_loop=None, val_loop=None, param_schedulers=None,
+               cfg=Config(dict())),
         **parts})
 
 
@@ -156,7 +162,7 @@ def test_no_more_top_k_than_classes(topk, fits):
                Accuracy(topk)]
     runner = runner_of(
         model=SimpleNamespace(head=head),
-        val_loop=SimpleNamespace(evaluator=SimpleNamespace(metrics=metrics)))
+        val_loop=SimpleNamespace(evaluator=Evaluator(metrics)))
     if fits:
         SetupCheckHook().before_train(runner)
     else:
@@ -201,7 +207,7 @@ def test_the_best_score_is_one_of_the_validation(save_best, metrics, fits):
     hook = CheckpointHook(save_best=save_best, rule='greater')
     runner = runner_of(
         hooks=[hook],
-        val_loop=SimpleNamespace(evaluator=SimpleNamespace(metrics=metrics)))
+        val_loop=SimpleNamespace(evaluator=Evaluator(metrics)))
     if fits:
         SetupCheckHook().before_train(runner)
     else:
@@ -210,6 +216,24 @@ def test_the_best_score_is_one_of_the_validation(save_best, metrics, fits):
         for part in ('default_hooks.checkpoint.save_best=', 'val_evaluator',
                      f'{metrics[0].prefix}/...', "'auto'"):
             assert part in str(error.value)
+
+
+@pytest.mark.parametrize('loop', [EpochBasedTrainLoop, IterBasedTrainLoop])
+@pytest.mark.parametrize('processor', [True, False])
+@pytest.mark.parametrize('logger', [True, False])
+def test_validations_are_logged_at_their_steps(loop, processor, logger):
+    runner = runner_of(
+        train_loop=loop.__new__(loop),
+        hooks=[LoggerHook(log_metric_by_epoch=logger)],
+        log_processor=LogProcessor(by_epoch=processor))
+    SetupCheckHook().before_train(runner)  # without a validation
+    runner.val_loop = SimpleNamespace(evaluator=Evaluator(Accuracy()))
+    if loop is EpochBasedTrainLoop or not (processor or logger):
+        SetupCheckHook().before_train(runner)
+    else:
+        with pytest.raises(ValueError, match='logged at step 0(.|\n)*'
+                           'log_metric_by_epoch=False'):
+            SetupCheckHook().before_train(runner)
 
 
 def rates(scheduler, steps=12):

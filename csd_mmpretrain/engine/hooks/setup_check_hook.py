@@ -16,7 +16,11 @@ from csd_mmpretrain.models.selfsup import CMD
 from ..checkpoint_match import num_classes_of
 from ..pretrained import check_match, fetch, local_path, pretrained_parts
 from ..recomputation import check_recomputation
-from ..settings_check import check_best_scores, check_warmups
+from ..settings_check import (
+    check_best_scores,
+    check_logged_steps,
+    check_warmups,
+)
 from ..unwrap import unwrap
 from .ssdp_hook import SSDPHook
 
@@ -29,8 +33,9 @@ class SetupCheckHook(Hook):
     model, that several processes share one model and have equally many steps,
     that gradient checkpointing survives the second view, that the
     validation's top k are not more than there are classes, that the best
-    checkpoint is chosen by a score of the validation, and that a warm-up ends.
-    It works with any tool, as it belongs to the config.
+    checkpoint is chosen by a score of the validation, that validations are
+    logged at their steps, and that a warm-up ends. It works with any tool, as
+    it belongs to the config.
 
     Raises:
         FileNotFoundError: If weights are missing or do not download.
@@ -40,8 +45,9 @@ class SetupCheckHook(Hook):
             ``topk`` of the validation's ``Accuracy`` is too large, or
             ``sync_bn`` or ``PreciseBNHook`` do not go with the rest. See also
             :func:`~csd_mmpretrain.engine.recomputation.check_recomputation`,
-            :func:`~csd_mmpretrain.engine.settings_check.check_warmups` and
-            :func:`~csd_mmpretrain.engine.settings_check.check_best_scores`.
+            :func:`~csd_mmpretrain.engine.settings_check.check_warmups`,
+            :func:`~csd_mmpretrain.engine.settings_check.check_best_scores` and
+            :func:`~csd_mmpretrain.engine.settings_check.check_logged_steps`.
 
     Source: choice.
 
@@ -89,6 +95,7 @@ class SetupCheckHook(Hook):
             metrics = runner.val_loop.evaluator.metrics
             _check_topk(metrics, num_classes_of(runner.model))
             check_best_scores(runner.hooks, metrics)
+            check_logged_steps(runner)
         norms = [hook.norm for hook in runner.hooks
                  if isinstance(hook, SSDPHook) and hook.enabled]
         if isinstance(unwrap(runner.model), CMD):
