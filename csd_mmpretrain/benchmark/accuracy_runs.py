@@ -11,6 +11,7 @@ from threading import Event
 from typing import Callable, Dict, List, NamedTuple, Optional, Sequence
 
 from ..cores import usable_cores
+from ..engine.checkpoint_files import write_whole
 from ..engine.pretrained import file_hash
 from .run_logs import read_scores, score_names
 from .suite import Cell, Suite, cell_config, load_method, suite_cells
@@ -285,7 +286,7 @@ def _train(job: Job, device: Optional[str], parallel: int,
     seconds = time.time() - start
     if earlier.is_file():
         seconds += float(earlier.read_text())
-    earlier.write_text(str(seconds))
+    write_whole(str(earlier), str(seconds).encode())
     if code:
         return log.read_text(encoding='utf-8')[-2000:]
     scores = list(read_scores(job.folder, job.metric).values())
@@ -296,6 +297,6 @@ def _train(job: Job, device: Optional[str], parallel: int,
             f'{", ".join(score_names(job.folder)) or "none"}. Name one as '
             '`metric` of the suite or with --metric; the training is kept.')
     result = Result(scores[-1], max(scores), job.epochs, job.images, seconds)
-    path = job.folder / 'result.json'
-    path.write_text(json.dumps(result._asdict()), encoding='utf-8')
+    write_whole(str(job.folder / 'result.json'),
+                json.dumps(result._asdict()).encode())
     return None

@@ -1,4 +1,6 @@
 """Trainings of a suite and the options that they were started with."""
+import os
+
 import pytest
 
 from csd_mmpretrain.benchmark.accuracy_runs import (
@@ -9,6 +11,15 @@ from csd_mmpretrain.benchmark.accuracy_runs import (
     run_jobs,
 )
 from csd_mmpretrain.benchmark.suite import Cell
+
+TRAIN = """
+import json, pathlib, sys
+log = pathlib.Path(sys.argv[3], '20260101_000000', 'vis_data')
+log.mkdir(parents=True, exist_ok=True)
+log.joinpath('scalars.json').write_text(
+    json.dumps({'loss': 1., 'epoch': 1, 'iter': 3, 'step': 3}) + '\\n' +
+    json.dumps({'accuracy/top1': 50., 'time': 1., 'step': 1}))
+"""
 
 
 @pytest.fixture
@@ -39,14 +50,7 @@ def test_folders_of_earlier_versions_are_taken_as_they_are(job):
 
 def test_a_metric_that_no_validation_has_stops_the_rest(job, tmp_path):
     train = tmp_path / 'train.py'
-    train.write_text("""
-import json, pathlib, sys
-log = pathlib.Path(sys.argv[3], '20260101_000000', 'vis_data')
-log.mkdir(parents=True)
-log.joinpath('scalars.json').write_text(
-    json.dumps({'loss': 1., 'epoch': 1, 'iter': 3, 'step': 3}) + '\\n' +
-    json.dumps({'accuracy/top1': 50., 'time': 1., 'step': 1}))
-""")
+    train.write_text(TRAIN)
     jobs = [job._replace(cell=Cell('a', seed), folder=tmp_path / str(seed),
                          metric='accuracy/top5') for seed in (1, 2)]
     with pytest.raises(ValueError, match="'accuracy/top5'; there are "
@@ -57,6 +61,27 @@ log.joinpath('scalars.json').write_text(
     (tmp_path / 'train.py').write_text('')  # as a resume of a finished one
     assert run_jobs(found, [None], [str(train)]) == {}
     assert read_result(found[0].folder).last == 50
+
+
+@pytest.mark.parametrize('name', ['seconds', 'result.json'])
+def test_a_kill_while_a_result_is_written(job, tmp_path, monkeypatch, name):
+    """The files are there whole or not at all, so the suite goes on."""
+    train = tmp_path / 'train.py'
+    train.write_text(TRAIN)
+    replace = os.replace
+
+    def killed(source, target):
+        if os.path.basename(target) == name:
+            raise KeyboardInterrupt
+        replace(source, target)
+
+    monkeypatch.setattr(os, 'replace', killed)
+    with pytest.raises(KeyboardInterrupt):
+        run_jobs([job], [None], [str(train)])
+    monkeypatch.undo()
+    assert not (job.folder / name).exists()
+    assert run_jobs([job], [None], [str(train)]) == {}
+    assert read_result(job.folder).last == 50
 
 
 def test_weights_are_known_by_what_they_hold(tmp_path):
