@@ -1,5 +1,6 @@
 """Train a suite and write its table: benchmark_accuracy.py SUITE."""
 import argparse
+import signal
 import sys
 from pathlib import Path
 
@@ -81,6 +82,8 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Train what is missing and write the table."""
     args = parse_args()
+    # As after Ctrl-C, the trainings end with this program.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     init_default_scope('mmpretrain')
     # mmengine has a line for each config that reads an environment variable.
     MMLogger.get_instance('benchmark_accuracy', log_level='WARNING')

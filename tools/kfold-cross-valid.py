@@ -2,6 +2,7 @@
 import argparse
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -148,6 +149,8 @@ def train_arguments(args: argparse.Namespace) -> list:
 def main() -> None:
     """Train the folds and write their summary."""
     args = parse_args()
+    # As after Ctrl-C, the trainings end with this program.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     init_default_scope('mmpretrain')
     fold = '*' if args.fold is None else args.fold
     started = any(args.work_dir.glob(f'fold{fold}/*'))

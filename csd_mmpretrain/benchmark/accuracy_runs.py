@@ -8,13 +8,18 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from queue import Queue
 from threading import Event
-from typing import Callable, Dict, List, NamedTuple, Optional, Sequence
+from typing import IO, Callable, Dict, List, NamedTuple, Optional, Sequence
 
 from ..cores import usable_cores
 from ..engine.checkpoint_files import write_whole
 from ..engine.pretrained import file_hash
 from .run_logs import read_scores, score_names
 from .suite import Cell, Suite, cell_config, load_method, suite_cells
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 
 class Result(NamedTuple):
@@ -190,6 +195,7 @@ def run_jobs(jobs: Sequence[Job],
     Raises:
         ValueError: If a folder holds a training with another config or other
             options, or a finished training has no score of the metric.
+        RuntimeError: If a training is running in a folder already.
     """
     for job in jobs:
         prepare_folder(job, options)
@@ -271,6 +277,7 @@ def _train(job: Job, device: Optional[str], parallel: int,
     start = time.time()
     log = job.folder / 'out.log'
     with open(log, 'a', encoding='utf-8') as out:
+        _lock(out)
         process = subprocess.Popen([
             *train,
             str(job.config), '--work-dir',
@@ -300,3 +307,21 @@ def _train(job: Job, device: Optional[str], parallel: int,
     write_whole(str(job.folder / 'result.json'),
                 json.dumps(result._asdict()).encode())
     return None
+
+
+def _lock(out: IO[str]) -> None:
+    """Let one training at a time write a log.
+
+    The lock belongs to the open file, which the training inherits, so that it
+    lasts as long as the training, even if this program is killed.
+    """
+    try:
+        if fcntl is not None:
+            fcntl.flock(out, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise RuntimeError(
+            f'{out.name}: a training is running in this folder already, '
+            'perhaps of an earlier start that was killed. Wait until it ends, '
+            f'or end it: `fuser {out.name}` tells its processes.') from None
+    except OSError:
+        return  # a file system without locks

@@ -1,8 +1,15 @@
 """Trainings of a suite and the options that they were started with."""
+import errno
 import os
+import signal
+import subprocess
+import sys
+import time
+from types import SimpleNamespace
 
 import pytest
 
+from csd_mmpretrain.benchmark import accuracy_runs
 from csd_mmpretrain.benchmark.accuracy_runs import (
     Job,
     describe_options,
@@ -82,6 +89,52 @@ def test_a_kill_while_a_result_is_written(job, tmp_path, monkeypatch, name):
     assert not (job.folder / name).exists()
     assert run_jobs([job], [None], [str(train)]) == {}
     assert read_result(job.folder).last == 50
+
+
+START = """
+import sys
+from pathlib import Path
+
+from csd_mmpretrain.benchmark.accuracy_runs import Job, run_jobs
+from csd_mmpretrain.benchmark.suite import Cell
+
+folder = Path(sys.argv[1])
+run_jobs([Job(Cell('a', 1), folder / 'a', folder / 'a.py', 'lr = 1', 1, 1,
+              'accuracy/top1')], [None], [sys.argv[2]])
+"""
+
+
+@pytest.mark.skipif(os.name == 'nt', reason='no locks')
+def test_a_training_outlives_a_kill_and_is_not_started_twice(job, tmp_path):
+    train = tmp_path / 'train.py'
+    train.write_text('import os, time\n'
+                     'print(os.getpid(), flush=True)\ntime.sleep(100)')
+    killed = subprocess.Popen([sys.executable, '-c', START, tmp_path, train])
+    log = job.folder / 'out.log'
+    while not log.is_file() or not log.read_text().endswith('\n'):
+        assert killed.poll() is None
+        time.sleep(0.1)
+    killed.kill()
+    killed.wait()
+    try:
+        with pytest.raises(RuntimeError, match='out.log: a training is runn'):
+            run_jobs([job], [None], [str(train)])
+    finally:
+        os.kill(int(log.read_text()), signal.SIGKILL)
+
+
+def no_lock(*args):
+    raise OSError(errno.ENOSYS, 'Function not implemented')
+
+
+@pytest.mark.parametrize('fcntl', [
+    None, SimpleNamespace(flock=no_lock, LOCK_EX=2, LOCK_NB=4)])
+def test_without_locks(job, tmp_path, monkeypatch, fcntl):
+    """As on Windows, and on some file systems of clusters."""
+    monkeypatch.setattr(accuracy_runs, 'fcntl', fcntl)
+    train = tmp_path / 'train.py'
+    train.write_text(TRAIN)
+    assert run_jobs([job], [None], [str(train)]) == {}
 
 
 def test_weights_are_known_by_what_they_hold(tmp_path):
