@@ -12,7 +12,7 @@ from csd_mmpretrain.benchmark.accuracy_plot import plot_rows
 from csd_mmpretrain.benchmark.accuracy_runs import (
     describe_options,
     prepare_jobs,
-    read_result,
+    read_results,
     run_jobs,
 )
 from csd_mmpretrain.benchmark.accuracy_table import (
@@ -112,8 +112,7 @@ def main() -> None:
             gpus.split(',') if gpus else [None] * args.jobs, train,
             describe_options(args.weights, amp=args.amp),
             args.keep_checkpoints)
-    own = {job.cell: read_result(job.folder) for job in jobs}
-    results.update((cell, result) for cell, result in own.items() if result)
+    results.update(read_results(jobs))
     if results:
         rows = make_rows(suite, results)
         table = format_rows(rows)

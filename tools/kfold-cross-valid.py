@@ -13,12 +13,11 @@ from mmengine.registry import init_default_scope
 import csd_mmpretrain  # noqa: F401  registers everything
 from csd_mmpretrain.benchmark.accuracy_runs import (
     describe_options,
-    read_result,
+    read_results,
     run_jobs,
 )
 from csd_mmpretrain.benchmark.kfold import (
     HEADER,
-    fold_folder,
     fold_jobs,
     fold_rows,
     launch_command,
@@ -70,7 +69,7 @@ def parse_args() -> argparse.Namespace:
         '--summary',
         action='store_true',
         help='train nothing; write the summary of the folds that have a '
-        'result')
+        'result with this config and these options')
     parser.add_argument(
         '--amp', action='store_true', help='automatic mixed precision')
     parser.add_argument(
@@ -157,11 +156,10 @@ def main() -> None:
     if started and not (args.resume or args.summary):
         sys.exit(f'{args.work_dir} has been trained in already. Go on with '
                  '--resume, or choose another --work-dir.')
+    jobs = fold_jobs(args.config, args.work_dir, args.num_splits, args.seed,
+                     args.metric, not args.no_validate, args.cfg_options)
     failed = {}
     if not args.summary:
-        jobs = fold_jobs(args.config, args.work_dir, args.num_splits,
-                         args.seed, args.metric, not args.no_validate,
-                         args.cfg_options)
         processes = 1 if args.launcher == 'none' else args.num_processes
         failed = run_jobs(
             [job for job in jobs if args.fold in (None, job.cell.split)],
@@ -173,11 +171,9 @@ def main() -> None:
             launch=launch_command(args.launcher, args.num_processes),
             processes=processes)
     results = {
-        fold: read_result(fold_folder(args.work_dir, fold))
-        for fold in range(args.num_splits)
+        cell.split: result for cell, result in read_results(jobs).items()
     }
-    missing = [fold for fold, result in results.items() if result is None]
-    results = {fold: r for fold, r in results.items() if r is not None}
+    missing = [fold for fold in range(args.num_splits) if fold not in results]
     if results:
         text = markdown_table(HEADER, fold_rows(results))
         if missing:

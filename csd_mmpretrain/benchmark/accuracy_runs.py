@@ -10,6 +10,8 @@ from queue import Queue
 from threading import Event
 from typing import IO, Callable, Dict, List, NamedTuple, Optional, Sequence
 
+from csd_mmpretrain.wording import first_names
+
 from ..cores import usable_cores
 from ..engine.checkpoint_files import write_whole
 from ..engine.pretrained import file_hash
@@ -107,7 +109,7 @@ def prepare_folder(job: Job, options: str) -> None:
         note.write_text(options, encoding='utf-8')
     if not started or not job.config.is_file():
         job.config.write_text(job.text, encoding='utf-8')
-    if job.config.read_text(encoding='utf-8') != job.text:
+    if not _is_config_of(job):
         raise ValueError(
             f'{job.config} is another config than is asked for now, so '
             f'{job.folder} is of another training. Remove both, or choose '
@@ -159,6 +161,38 @@ def read_result(folder: Path) -> Optional[Result]:
     if not path.is_file():
         return None
     return Result(**json.loads(path.read_text(encoding='utf-8')))
+
+
+def read_results(jobs: Sequence[Job],
+                 say: Callable[[str], None] = print) -> Dict[Cell, Result]:
+    """Read the results of the trainings that have finished.
+
+    Args:
+        jobs (Sequence[Job]): The trainings.
+        say (Callable): Gets a line with those that are left out, as they were
+            trained with another config than the job's.
+
+    Returns:
+        dict[Cell, Result]: By training.
+    """
+    results, others = {}, []
+    for job in jobs:
+        result = read_result(job.folder)
+        if result is None:
+            continue
+        if job.config.is_file() and not _is_config_of(job):
+            others.append(str(job.config))
+        else:
+            results[job.cell] = result
+    if others:
+        say('Left out, as their configs are others than are asked for now: '
+            f'{first_names(others, 3)}. Give the options of their training, '
+            'or remove them with their folders to train anew.')
+    return results
+
+
+def _is_config_of(job: Job) -> bool:
+    return job.config.read_text(encoding='utf-8') == job.text
 
 
 def run_jobs(jobs: Sequence[Job],

@@ -15,6 +15,7 @@ from csd_mmpretrain.benchmark.accuracy_runs import (
     describe_options,
     prepare_folder,
     read_result,
+    read_results,
     run_jobs,
 )
 from csd_mmpretrain.benchmark.suite import Cell
@@ -45,6 +46,23 @@ def test_results_of_other_configs_and_options_are_not_mixed(job):
     with pytest.raises(ValueError, match='a.py is another config'):
         prepare_folder(job._replace(text='lr = 2'), '--amp')
     assert job.config.read_text() == 'lr = 1'
+
+
+def test_results_of_other_configs_are_left_out(job, tmp_path):
+    train = tmp_path / 'train.py'
+    train.write_text(TRAIN)
+    jobs = [job, job._replace(cell=Cell('b', 1), folder=tmp_path / 'b',
+                              config=tmp_path / 'b.py')]
+    run_jobs(jobs, [None], [str(train)])
+    said = []
+    assert set(read_results(jobs, said.append)) == {job.cell, jobs[1].cell}
+    assert said == []
+    jobs[1] = jobs[1]._replace(text='lr = 2')
+    assert set(read_results(jobs, said.append)) == {job.cell}
+    assert len(said) == 1 and said[0].startswith('Left out')
+    assert str(jobs[1].config) in said[0]
+    jobs[1].config.unlink()  # as in folders of earlier versions
+    assert len(read_results(jobs)) == 2
 
 
 def test_folders_of_earlier_versions_are_taken_as_they_are(job):
