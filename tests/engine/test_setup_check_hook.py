@@ -50,14 +50,16 @@ class Toy(BaseModule):
         self.backbone.layer = nn.Linear(2, 2)
 
 
-def check(model, training=True):
+def check(model, training=True, resume=False, load_from=None, work_dir=''):
     """Run the hook at the start of a training or of a test."""
     optim_wrapper = dict(type='OptimWrapper')
     if training:
         optim_wrapper = OptimWrapper(
             torch.optim.SGD(model.parameters(), lr=1.))
     SetupCheckHook().before_run(
-        SimpleNamespace(model=model, optim_wrapper=optim_wrapper, rank=0))
+        SimpleNamespace(
+            model=model, optim_wrapper=optim_wrapper, rank=0, _resume=resume,
+            _load_from=load_from, work_dir=work_dir))
 
 
 def runner_of(**parts):
@@ -123,6 +125,24 @@ def test_missing_file():
 
 def test_a_test_needs_no_weights():
     check(Toy(checkpoint='nowhere.pth'), training=False)
+
+
+@pytest.mark.parametrize('load_from', [None, 'epoch_1.pth'])
+def test_a_resume_needs_no_weights(tmp_path, load_from):
+    run = dict(resume=True, work_dir=str(tmp_path), load_from=load_from)
+    if load_from is None:  # and nothing to go on from yet
+        with pytest.raises(FileNotFoundError, match='nowhere.pth'):
+            check(Toy(checkpoint='nowhere.pth'), **run)
+        (tmp_path / 'last_checkpoint').write_text('epoch_1.pth')
+    model = Toy(checkpoint='nowhere.pth')
+    check(model, **run)
+    model.init_weights()  # as the runner does before it loads
+    assert pretrained_cfg(model.backbone.init_cfg)  # for the summary
+
+
+def test_fine_tuning_needs_them():
+    with pytest.raises(FileNotFoundError, match='nowhere.pth'):
+        check(Toy(checkpoint='nowhere.pth'), load_from='epoch_1.pth')
 
 
 def test_download(weights, address):

@@ -1,4 +1,5 @@
 """Checks of what a run has built, before it trains."""
+import os
 from typing import Optional, Sequence
 
 from mmengine.dist import all_gather_object, get_world_size
@@ -22,6 +23,7 @@ from ..settings_check import (
     check_warmups,
 )
 from ..unwrap import unwrap
+from .safe_checkpoint_hook import RECORD
 from .ssdp_hook import SSDPHook
 
 
@@ -30,12 +32,12 @@ class SetupCheckHook(Hook):
     """Stop a training that would start wrong.
 
     It downloads the pretrained weights and checks that they are for this
-    model, that several processes share one model and have equally many steps,
-    that gradient checkpointing survives the second view, that the
-    validation's top k are not more than there are classes, that the best
-    checkpoint is chosen by a score of the validation, that validations are
-    logged at their steps, and that a warm-up ends. It works with any tool, as
-    it belongs to the config.
+    model (a resume needs none), that several processes share one model and
+    have equally many steps, that gradient checkpointing survives the second
+    view, that the validation's top k are not more than there are classes, that
+    the best checkpoint is chosen by a score of the validation, that
+    validations are logged at their steps, and that a warm-up ends. It works
+    with any tool, as it belongs to the config.
 
     Raises:
         FileNotFoundError: If weights are missing or do not download.
@@ -71,9 +73,14 @@ class SetupCheckHook(Hook):
                 f'{get_world_size()} processes train, but the model has no '
                 "wrapper that keeps them equal (launcher='none'). Start "
                 'with tools/dist_train.sh, or give the tool `--launcher`.')
+        parts = list(pretrained_parts(unwrap(runner.model)))
+        if _resumes(runner):
+            for _, module, _ in parts:
+                module.is_init = True  # all is in the checkpoint
+            return
         if runner.rank != 0:
             return
-        for name, module, cfg in pretrained_parts(unwrap(runner.model)):
+        for name, module, cfg in parts:
             fetch(cfg['checkpoint'])
             if local_path(cfg['checkpoint']) is not None:
                 check_match(name, module, cfg)
@@ -115,6 +122,13 @@ class SetupCheckHook(Hook):
                 'which has a batch sampler in its place. Set '
                 'train_dataloader.batch_sampler=None; a run is then resumed '
                 'from the ends of epochs alone.')
+
+
+def _resumes(runner: Runner) -> bool:
+    """Whether there is a checkpoint to go on from."""
+    record = os.path.join(runner.work_dir, RECORD)
+    return runner._resume and (runner._load_from is not None
+                               or os.path.isfile(record))
 
 
 def _check_topk(metrics: Sequence[BaseMetric],
