@@ -1,5 +1,6 @@
 """Train a suite and write its table: benchmark_accuracy.py SUITE."""
 import argparse
+import signal
 import sys
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from csd_mmpretrain.benchmark.accuracy_plot import plot_rows
 from csd_mmpretrain.benchmark.accuracy_runs import (
     describe_options,
     prepare_jobs,
-    read_result,
+    read_results,
     run_jobs,
 )
 from csd_mmpretrain.benchmark.accuracy_table import (
@@ -81,6 +82,8 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Train what is missing and write the table."""
     args = parse_args()
+    # As after Ctrl-C, the trainings end with this program.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     init_default_scope('mmpretrain')
     # mmengine has a line for each config that reads an environment variable.
     MMLogger.get_instance('benchmark_accuracy', log_level='WARNING')
@@ -109,8 +112,7 @@ def main() -> None:
             gpus.split(',') if gpus else [None] * args.jobs, train,
             describe_options(args.weights, amp=args.amp),
             args.keep_checkpoints)
-    own = {job.cell: read_result(job.folder) for job in jobs}
-    results.update((cell, result) for cell, result in own.items() if result)
+    results.update(read_results(jobs))
     if results:
         rows = make_rows(suite, results)
         table = format_rows(rows)

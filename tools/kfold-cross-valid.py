@@ -2,6 +2,7 @@
 import argparse
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -12,12 +13,11 @@ from mmengine.registry import init_default_scope
 import csd_mmpretrain  # noqa: F401  registers everything
 from csd_mmpretrain.benchmark.accuracy_runs import (
     describe_options,
-    read_result,
+    read_results,
     run_jobs,
 )
 from csd_mmpretrain.benchmark.kfold import (
     HEADER,
-    fold_folder,
     fold_jobs,
     fold_rows,
     launch_command,
@@ -69,7 +69,7 @@ def parse_args() -> argparse.Namespace:
         '--summary',
         action='store_true',
         help='train nothing; write the summary of the folds that have a '
-        'result')
+        'result with this config and these options')
     parser.add_argument(
         '--amp', action='store_true', help='automatic mixed precision')
     parser.add_argument(
@@ -148,17 +148,18 @@ def train_arguments(args: argparse.Namespace) -> list:
 def main() -> None:
     """Train the folds and write their summary."""
     args = parse_args()
+    # As after Ctrl-C, the trainings end with this program.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     init_default_scope('mmpretrain')
     fold = '*' if args.fold is None else args.fold
     started = any(args.work_dir.glob(f'fold{fold}/*'))
     if started and not (args.resume or args.summary):
         sys.exit(f'{args.work_dir} has been trained in already. Go on with '
                  '--resume, or choose another --work-dir.')
+    jobs = fold_jobs(args.config, args.work_dir, args.num_splits, args.seed,
+                     args.metric, not args.no_validate, args.cfg_options)
     failed = {}
     if not args.summary:
-        jobs = fold_jobs(args.config, args.work_dir, args.num_splits,
-                         args.seed, args.metric, not args.no_validate,
-                         args.cfg_options)
         processes = 1 if args.launcher == 'none' else args.num_processes
         failed = run_jobs(
             [job for job in jobs if args.fold in (None, job.cell.split)],
@@ -170,11 +171,9 @@ def main() -> None:
             launch=launch_command(args.launcher, args.num_processes),
             processes=processes)
     results = {
-        fold: read_result(fold_folder(args.work_dir, fold))
-        for fold in range(args.num_splits)
+        cell.split: result for cell, result in read_results(jobs).items()
     }
-    missing = [fold for fold, result in results.items() if result is None]
-    results = {fold: r for fold, r in results.items() if r is not None}
+    missing = [fold for fold in range(args.num_splits) if fold not in results]
     if results:
         text = markdown_table(HEADER, fold_rows(results))
         if missing:

@@ -8,12 +8,20 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from queue import Queue
 from threading import Event
-from typing import Callable, Dict, List, NamedTuple, Optional, Sequence
+from typing import IO, Callable, Dict, List, NamedTuple, Optional, Sequence
+
+from csd_mmpretrain.wording import first_names
 
 from ..cores import usable_cores
+from ..engine.checkpoint_files import write_whole
 from ..engine.pretrained import file_hash
 from .run_logs import read_scores, score_names
 from .suite import Cell, Suite, cell_config, load_method, suite_cells
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 
 class Result(NamedTuple):
@@ -101,7 +109,7 @@ def prepare_folder(job: Job, options: str) -> None:
         note.write_text(options, encoding='utf-8')
     if not started or not job.config.is_file():
         job.config.write_text(job.text, encoding='utf-8')
-    if job.config.read_text(encoding='utf-8') != job.text:
+    if not _is_config_of(job):
         raise ValueError(
             f'{job.config} is another config than is asked for now, so '
             f'{job.folder} is of another training. Remove both, or choose '
@@ -155,6 +163,38 @@ def read_result(folder: Path) -> Optional[Result]:
     return Result(**json.loads(path.read_text(encoding='utf-8')))
 
 
+def read_results(jobs: Sequence[Job],
+                 say: Callable[[str], None] = print) -> Dict[Cell, Result]:
+    """Read the results of the trainings that have finished.
+
+    Args:
+        jobs (Sequence[Job]): The trainings.
+        say (Callable): Gets a line with those that are left out, as they were
+            trained with another config than the job's.
+
+    Returns:
+        dict[Cell, Result]: By training.
+    """
+    results, others = {}, []
+    for job in jobs:
+        result = read_result(job.folder)
+        if result is None:
+            continue
+        if job.config.is_file() and not _is_config_of(job):
+            others.append(str(job.config))
+        else:
+            results[job.cell] = result
+    if others:
+        say('Left out, as their configs are others than are asked for now: '
+            f'{first_names(others, 3)}. Give the options of their training, '
+            'or remove them with their folders to train anew.')
+    return results
+
+
+def _is_config_of(job: Job) -> bool:
+    return job.config.read_text(encoding='utf-8') == job.text
+
+
 def run_jobs(jobs: Sequence[Job],
              devices: Sequence[Optional[str]],
              train: Sequence[str],
@@ -189,6 +229,7 @@ def run_jobs(jobs: Sequence[Job],
     Raises:
         ValueError: If a folder holds a training with another config or other
             options, or a finished training has no score of the metric.
+        RuntimeError: If a training is running in a folder already.
     """
     for job in jobs:
         prepare_folder(job, options)
@@ -270,6 +311,7 @@ def _train(job: Job, device: Optional[str], parallel: int,
     start = time.time()
     log = job.folder / 'out.log'
     with open(log, 'a', encoding='utf-8') as out:
+        _lock(out)
         process = subprocess.Popen([
             *train,
             str(job.config), '--work-dir',
@@ -285,7 +327,7 @@ def _train(job: Job, device: Optional[str], parallel: int,
     seconds = time.time() - start
     if earlier.is_file():
         seconds += float(earlier.read_text())
-    earlier.write_text(str(seconds))
+    write_whole(str(earlier), str(seconds).encode())
     if code:
         return log.read_text(encoding='utf-8')[-2000:]
     scores = list(read_scores(job.folder, job.metric).values())
@@ -296,6 +338,24 @@ def _train(job: Job, device: Optional[str], parallel: int,
             f'{", ".join(score_names(job.folder)) or "none"}. Name one as '
             '`metric` of the suite or with --metric; the training is kept.')
     result = Result(scores[-1], max(scores), job.epochs, job.images, seconds)
-    path = job.folder / 'result.json'
-    path.write_text(json.dumps(result._asdict()), encoding='utf-8')
+    write_whole(str(job.folder / 'result.json'),
+                json.dumps(result._asdict()).encode())
     return None
+
+
+def _lock(out: IO[str]) -> None:
+    """Let one training at a time write a log.
+
+    The lock belongs to the open file, which the training inherits, so that it
+    lasts as long as the training, even if this program is killed.
+    """
+    try:
+        if fcntl is not None:
+            fcntl.flock(out, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise RuntimeError(
+            f'{out.name}: a training is running in this folder already, '
+            'perhaps of an earlier start that was killed. Wait until it ends, '
+            f'or end it: `fuser {out.name}` tells its processes.') from None
+    except OSError:
+        return  # a file system without locks

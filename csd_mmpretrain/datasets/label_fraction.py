@@ -135,6 +135,18 @@ class LabelFraction:
         """
         return self.dataset.get_cat_ids(idx)
 
+    def get_subset(self, indices: Union[int, Sequence[int]]) -> BaseDataset:
+        """Give a part of this part, as ``KFoldDataset`` asks.
+
+        Args:
+            indices (int | Sequence[int]): Of images in this part, or how many
+                to take from the start.
+
+        Returns:
+            BaseDataset: The part.
+        """
+        return self.dataset.get_subset(indices)
+
     def get_gt_labels(self) -> np.ndarray:
         """Tell the classes of all images.
 

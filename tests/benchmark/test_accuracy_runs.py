@@ -1,14 +1,33 @@
 """Trainings of a suite and the options that they were started with."""
+import errno
+import os
+import signal
+import subprocess
+import sys
+import time
+from types import SimpleNamespace
+
 import pytest
 
+from csd_mmpretrain.benchmark import accuracy_runs
 from csd_mmpretrain.benchmark.accuracy_runs import (
     Job,
     describe_options,
     prepare_folder,
     read_result,
+    read_results,
     run_jobs,
 )
 from csd_mmpretrain.benchmark.suite import Cell
+
+TRAIN = """
+import json, pathlib, sys
+log = pathlib.Path(sys.argv[3], '20260101_000000', 'vis_data')
+log.mkdir(parents=True, exist_ok=True)
+log.joinpath('scalars.json').write_text(
+    json.dumps({'loss': 1., 'epoch': 1, 'iter': 3, 'step': 3}) + '\\n' +
+    json.dumps({'accuracy/top1': 50., 'time': 1., 'step': 1}))
+"""
 
 
 @pytest.fixture
@@ -29,6 +48,23 @@ def test_results_of_other_configs_and_options_are_not_mixed(job):
     assert job.config.read_text() == 'lr = 1'
 
 
+def test_results_of_other_configs_are_left_out(job, tmp_path):
+    train = tmp_path / 'train.py'
+    train.write_text(TRAIN)
+    jobs = [job, job._replace(cell=Cell('b', 1), folder=tmp_path / 'b',
+                              config=tmp_path / 'b.py')]
+    run_jobs(jobs, [None], [str(train)])
+    said = []
+    assert set(read_results(jobs, said.append)) == {job.cell, jobs[1].cell}
+    assert said == []
+    jobs[1] = jobs[1]._replace(text='lr = 2')
+    assert set(read_results(jobs, said.append)) == {job.cell}
+    assert len(said) == 1 and said[0].startswith('Left out')
+    assert str(jobs[1].config) in said[0]
+    jobs[1].config.unlink()  # as in folders of earlier versions
+    assert len(read_results(jobs)) == 2
+
+
 def test_folders_of_earlier_versions_are_taken_as_they_are(job):
     prepare_folder(job, '')
     (job.folder / 'options.txt').unlink()
@@ -39,14 +75,7 @@ def test_folders_of_earlier_versions_are_taken_as_they_are(job):
 
 def test_a_metric_that_no_validation_has_stops_the_rest(job, tmp_path):
     train = tmp_path / 'train.py'
-    train.write_text("""
-import json, pathlib, sys
-log = pathlib.Path(sys.argv[3], '20260101_000000', 'vis_data')
-log.mkdir(parents=True)
-log.joinpath('scalars.json').write_text(
-    json.dumps({'loss': 1., 'epoch': 1, 'iter': 3, 'step': 3}) + '\\n' +
-    json.dumps({'accuracy/top1': 50., 'time': 1., 'step': 1}))
-""")
+    train.write_text(TRAIN)
     jobs = [job._replace(cell=Cell('a', seed), folder=tmp_path / str(seed),
                          metric='accuracy/top5') for seed in (1, 2)]
     with pytest.raises(ValueError, match="'accuracy/top5'; there are "
@@ -57,6 +86,73 @@ log.joinpath('scalars.json').write_text(
     (tmp_path / 'train.py').write_text('')  # as a resume of a finished one
     assert run_jobs(found, [None], [str(train)]) == {}
     assert read_result(found[0].folder).last == 50
+
+
+@pytest.mark.parametrize('name', ['seconds', 'result.json'])
+def test_a_kill_while_a_result_is_written(job, tmp_path, monkeypatch, name):
+    """The files are there whole or not at all, so the suite goes on."""
+    train = tmp_path / 'train.py'
+    train.write_text(TRAIN)
+    replace = os.replace
+
+    def killed(source, target):
+        if os.path.basename(target) == name:
+            raise KeyboardInterrupt
+        replace(source, target)
+
+    monkeypatch.setattr(os, 'replace', killed)
+    with pytest.raises(KeyboardInterrupt):
+        run_jobs([job], [None], [str(train)])
+    monkeypatch.undo()
+    assert not (job.folder / name).exists()
+    assert run_jobs([job], [None], [str(train)]) == {}
+    assert read_result(job.folder).last == 50
+
+
+START = """
+import sys
+from pathlib import Path
+
+from csd_mmpretrain.benchmark.accuracy_runs import Job, run_jobs
+from csd_mmpretrain.benchmark.suite import Cell
+
+folder = Path(sys.argv[1])
+run_jobs([Job(Cell('a', 1), folder / 'a', folder / 'a.py', 'lr = 1', 1, 1,
+              'accuracy/top1')], [None], [sys.argv[2]])
+"""
+
+
+@pytest.mark.skipif(os.name == 'nt', reason='no locks')
+def test_a_training_outlives_a_kill_and_is_not_started_twice(job, tmp_path):
+    train = tmp_path / 'train.py'
+    train.write_text('import os, time\n'
+                     'print(os.getpid(), flush=True)\ntime.sleep(100)')
+    killed = subprocess.Popen([sys.executable, '-c', START, tmp_path, train])
+    log = job.folder / 'out.log'
+    while not log.is_file() or not log.read_text().endswith('\n'):
+        assert killed.poll() is None
+        time.sleep(0.1)
+    killed.kill()
+    killed.wait()
+    try:
+        with pytest.raises(RuntimeError, match='out.log: a training is runn'):
+            run_jobs([job], [None], [str(train)])
+    finally:
+        os.kill(int(log.read_text()), signal.SIGKILL)
+
+
+def no_lock(*args):
+    raise OSError(errno.ENOSYS, 'Function not implemented')
+
+
+@pytest.mark.parametrize('fcntl', [
+    None, SimpleNamespace(flock=no_lock, LOCK_EX=2, LOCK_NB=4)])
+def test_without_locks(job, tmp_path, monkeypatch, fcntl):
+    """As on Windows, and on some file systems of clusters."""
+    monkeypatch.setattr(accuracy_runs, 'fcntl', fcntl)
+    train = tmp_path / 'train.py'
+    train.write_text(TRAIN)
+    assert run_jobs([job], [None], [str(train)]) == {}
 
 
 def test_weights_are_known_by_what_they_hold(tmp_path):

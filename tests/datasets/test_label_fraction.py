@@ -62,6 +62,26 @@ def test_parts_are_nested_and_seeded():
     assert parts[1] != set(fraction_indices(labels, 0.2, 4))
 
 
+@pytest.mark.parametrize('wrapper', [
+    lambda part: [dict(type='KFoldDataset', dataset=part, num_splits=2,
+                       test_mode=test_mode) for test_mode in (True, False)],
+    lambda part: [dict(type='RepeatDataset', dataset=part, times=2)],
+    lambda part: [dict(type='ClassBalancedDataset', dataset=part,
+                       oversample_thr=1e-3)],
+    lambda part: [dict(type='ConcatDataset', datasets=[part])],
+])
+def test_other_wrappers_go_around_it(dataset, wrapper):
+    part = dict(type='LabelFraction', dataset=dataset, fraction=0.5)
+    whole = [sample.path for sample in list_samples(DATASETS.build(part))]
+    found = []
+    for built in map(DATASETS.build, wrapper(part)):
+        items = [built[index] for index in range(len(built))]
+        found.append({item['data_samples'].img_path for item in items})
+    assert sorted(set.union(*found)) == sorted(whole)
+    if len(found) == 2:
+        assert not set.intersection(*found)
+
+
 def test_errors(dataset):
     with pytest.raises(ValueError, match='fraction=0 must be'):
         LabelFraction(dataset, 0)

@@ -199,14 +199,16 @@ def stand_in_folders(root, train, val, num_classes=3):
                     num_classes=num_classes)
 
 
+@pytest.mark.parametrize('num_classes', [3, 4])
 @pytest.mark.parametrize('val, message', [
     (['maple', 'oak'], 'only the training data has ash'),
     (['.cache', 'ash', 'maple', 'oak'], 'only the validation data has .cache'),
     (['ash', 'maple', 'pine'],
      'only the training data has oak; only the validation data has pine'),
 ])
-def test_splits_that_number_other_classes(photos, val, message):
-    runner = stand_in_folders(photos, ['ash', 'maple', 'oak'], val, 4)
+def test_splits_that_number_other_classes(photos, val, message, num_classes):
+    runner = stand_in_folders(photos, ['ash', 'maple', 'oak'], val,
+                              num_classes)
     with pytest.raises(ValueError, match=message):
         DatasetCheckHook().before_train(runner)
 

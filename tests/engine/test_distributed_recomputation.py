@@ -47,6 +47,7 @@ def check(model, modules=None, wrapper=None, norm='shared', enabled=True):
             model=model,
             train_dataloader=range(3),
             val_loop=None,
+            param_schedulers=None,
             hooks=[SetupCheckHook(), SSDPHook(norm=norm, enabled=enabled)],
             cfg=Config(dict(activation_checkpointing=modules))))
 
@@ -78,7 +79,7 @@ def test_cmd_runs_its_backbone_several_times_too():
     model.backbone = make_model(with_cp=True)['backbone']
     runner = SimpleNamespace(
         model=PretendedDDP(model), train_dataloader=range(3), val_loop=None,
-        hooks=[], cfg=Config(dict()))
+        param_schedulers=None, hooks=[], cfg=Config(dict()))
     with pytest.raises(ValueError, match='runs more than once a step'):
         SetupCheckHook().before_train(runner)
     runner.model = PretendedDDP(model, **STATIC)

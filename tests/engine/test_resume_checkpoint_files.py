@@ -502,6 +502,14 @@ def test_validation_without_training(tmp_path):
     assert not list(tmp_path.glob('*.pth'))
 
 
+@pytest.mark.parametrize('save_best', ['top1', ['score', 'top1']])
+def test_a_best_score_that_is_not_reported(save_best, tmp_path):
+    hook = dict(save_best=save_best, rule='greater')
+    with pytest.raises(ValueError, match="save_best='top1', but the "
+                       'validation reports score, error'):
+        make_runner(tmp_path, 1, hook).train()
+
+
 def test_resume_with_flexible_runner(tmp_path):
     """Left alone it counts an epoch too many after a validation."""
     kind = partial(

@@ -8,11 +8,25 @@ import pytest
 import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.dataset import DefaultSampler
+from mmengine.evaluator import DumpResults, Evaluator
+from mmengine.hooks import CheckpointHook, LoggerHook
 from mmengine.model import BaseModule
-from mmengine.optim import OptimWrapper
+from mmengine.optim import (
+    ConstantLR,
+    CosineAnnealingLR,
+    LinearLR,
+    OptimWrapper,
+    PolyLR,
+)
+from mmengine.runner import (
+    EpochBasedTrainLoop,
+    IterBasedTrainLoop,
+    LogProcessor,
+)
 from mmpretrain.engine import PreciseBNHook
 from mmpretrain.evaluation import (
     Accuracy,
+    AveragePrecision,
     MultiLabelMetric,
     RetrievalRecall,
 )
@@ -36,14 +50,24 @@ class Toy(BaseModule):
         self.backbone.layer = nn.Linear(2, 2)
 
 
-def check(model, training=True):
+def check(model, training=True, resume=False, load_from=None, work_dir=''):
     """Run the hook at the start of a training or of a test."""
     optim_wrapper = dict(type='OptimWrapper')
     if training:
         optim_wrapper = OptimWrapper(
             torch.optim.SGD(model.parameters(), lr=1.))
     SetupCheckHook().before_run(
-        SimpleNamespace(model=model, optim_wrapper=optim_wrapper, rank=0))
+        SimpleNamespace(
+            model=model, optim_wrapper=optim_wrapper, rank=0, _resume=resume,
+            _load_from=load_from, work_dir=work_dir))
+
+
+def runner_of(**parts):
+    return SimpleNamespace(**{
+        **dict(model=Toy(), train_dataloader=DataLoader(range(5)), hooks=[],
+               train_loop=None, val_loop=None, param_schedulers=None,
+               cfg=Config(dict())),
+        **parts})
 
 
 @pytest.fixture
@@ -103,6 +127,24 @@ def test_a_test_needs_no_weights():
     check(Toy(checkpoint='nowhere.pth'), training=False)
 
 
+@pytest.mark.parametrize('load_from', [None, 'epoch_1.pth'])
+def test_a_resume_needs_no_weights(tmp_path, load_from):
+    run = dict(resume=True, work_dir=str(tmp_path), load_from=load_from)
+    if load_from is None:  # and nothing to go on from yet
+        with pytest.raises(FileNotFoundError, match='nowhere.pth'):
+            check(Toy(checkpoint='nowhere.pth'), **run)
+        (tmp_path / 'last_checkpoint').write_text('epoch_1.pth')
+    model = Toy(checkpoint='nowhere.pth')
+    check(model, **run)
+    model.init_weights()  # as the runner does before it loads
+    assert pretrained_cfg(model.backbone.init_cfg)  # for the summary
+
+
+def test_fine_tuning_needs_them():
+    with pytest.raises(FileNotFoundError, match='nowhere.pth'):
+        check(Toy(checkpoint='nowhere.pth'), load_from='epoch_1.pth')
+
+
 def test_download(weights, address):
     weights(name='from-web.pth')
     checkpoint = f'{address}/from-web.pth'
@@ -138,10 +180,9 @@ def test_no_more_top_k_than_classes(topk, fits):
     head.num_classes = 3
     metrics = [RetrievalRecall((1, 10)), MultiLabelMetric(topk=4),
                Accuracy(topk)]
-    runner = SimpleNamespace(
-        train_dataloader=range(3), hooks=[],
+    runner = runner_of(
         model=SimpleNamespace(head=head),
-        val_loop=SimpleNamespace(evaluator=SimpleNamespace(metrics=metrics)))
+        val_loop=SimpleNamespace(evaluator=Evaluator(metrics)))
     if fits:
         SetupCheckHook().before_train(runner)
     else:
@@ -161,8 +202,7 @@ def test_distributed_processes_need_equal_steps(monkeypatch, round_up, steps):
     assert [len(each) for each in loaders] == steps
     monkeypatch.setattr(setup_check_hook, 'all_gather_object',
                         lambda length: [len(each) for each in loaders])
-    runner = SimpleNamespace(
-        model=Toy(), train_dataloader=loaders[0], hooks=[], val_loop=None)
+    runner = runner_of(train_dataloader=loaders[0])
     if round_up:
         SetupCheckHook().before_train(runner)
     else:
@@ -170,10 +210,93 @@ def test_distributed_processes_need_equal_steps(monkeypatch, round_up, steps):
             SetupCheckHook().before_train(runner)
 
 
-def runner_of(**parts):
-    return SimpleNamespace(**{
-        **dict(model=Toy(), train_dataloader=DataLoader(range(5)), hooks=[],
-               val_loop=None, cfg=Config(dict())), **parts})
+@pytest.mark.parametrize('save_best, metrics, fits', [
+    ('accuracy/top1', [Accuracy()], True),
+    ('accuracy/top1', [RetrievalRecall(1), Accuracy()], True),
+    ('accuracy/top1', [MultiLabelMetric()], False),
+    (['multi-label/f1-score', 'accuracy/top1'], [MultiLabelMetric()], False),
+    ('multi-label/f1-score', [MultiLabelMetric()], True),
+    ('mine/mAP', [AveragePrecision(prefix='mine')], True),
+    ('multi-label/mAP', [AveragePrecision(prefix='mine')], False),
+    ('a/b/mAP', [AveragePrecision(prefix='a/b')], True),
+    ('auto', [MultiLabelMetric()], True),
+    (None, [MultiLabelMetric()], True),
+    ('any', [MultiLabelMetric(), DumpResults('out.pkl')], True),
+])
+def test_the_best_score_is_one_of_the_validation(save_best, metrics, fits):
+    hook = CheckpointHook(save_best=save_best, rule='greater')
+    runner = runner_of(
+        hooks=[hook],
+        val_loop=SimpleNamespace(evaluator=Evaluator(metrics)))
+    if fits:
+        SetupCheckHook().before_train(runner)
+    else:
+        with pytest.raises(ValueError) as error:
+            SetupCheckHook().before_train(runner)
+        for part in ('default_hooks.checkpoint.save_best=', 'val_evaluator',
+                     f'{metrics[0].prefix}/...', "'auto'"):
+            assert part in str(error.value)
+
+
+@pytest.mark.parametrize('loop', [EpochBasedTrainLoop, IterBasedTrainLoop])
+@pytest.mark.parametrize('processor', [True, False])
+@pytest.mark.parametrize('logger', [True, False])
+def test_validations_are_logged_at_their_steps(loop, processor, logger):
+    runner = runner_of(
+        train_loop=loop.__new__(loop),
+        hooks=[LoggerHook(log_metric_by_epoch=logger)],
+        log_processor=LogProcessor(by_epoch=processor))
+    SetupCheckHook().before_train(runner)  # without a validation
+    runner.val_loop = SimpleNamespace(evaluator=Evaluator(Accuracy()))
+    if loop is EpochBasedTrainLoop or not (processor or logger):
+        SetupCheckHook().before_train(runner)
+    else:
+        with pytest.raises(ValueError, match='logged at step 0(.|\n)*'
+                           'log_metric_by_epoch=False'):
+            SetupCheckHook().before_train(runner)
+
+
+def rates(scheduler, steps=12):
+    """Build a scheduler; tell the learning rates of a training."""
+    optimizer = torch.optim.SGD(Toy().parameters(), lr=1.)
+    scheduler = scheduler(optimizer)
+    found = []
+    for _ in range(steps):
+        found.append(optimizer.param_groups[0]['lr'])
+        optimizer.step()
+        scheduler.step()
+    return scheduler, found
+
+
+@pytest.mark.parametrize('epoch_length, ends', [(1, False), (2, True)])
+@pytest.mark.parametrize('several', [False, True])
+def test_a_warm_up_that_never_ends(epoch_length, ends, several):
+    scheduler, found = rates(partial(
+        LinearLR.build_iter_from_epoch, start_factor=0.01, end=1,
+        epoch_length=epoch_length))
+    assert found[-1] == pytest.approx(1 if ends else 0.01)
+    schedulers = [scheduler]
+    runner = runner_of(
+        param_schedulers=dict(a=schedulers) if several else schedulers)
+    if ends:
+        SetupCheckHook().before_train(runner)
+    else:
+        with pytest.raises(ValueError, match='LinearLR has one step .*0.01 '
+                           'times.*train_dataloader.batch_size'):
+            SetupCheckHook().before_train(runner)
+
+
+@pytest.mark.parametrize('scheduler', [
+    partial(ConstantLR, factor=0.1, end=1),
+    partial(LinearLR, start_factor=1., end_factor=0.1, end=1),
+    partial(LinearLR, start_factor=0.1, begin=3, end=5),
+    partial(LinearLR, start_factor=0.1),
+    partial(PolyLR, end=1),
+    partial(CosineAnnealingLR, T_max=3),
+])
+def test_other_schedules_are_let_through(scheduler):
+    SetupCheckHook().before_train(
+        runner_of(param_schedulers=[rates(scheduler)[0]]))
 
 
 def test_precise_batch_norm_needs_a_batch_size():

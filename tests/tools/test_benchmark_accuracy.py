@@ -1,6 +1,10 @@
 """A user's path through tools/benchmark_accuracy.py."""
 import csv
 import json
+import os
+import subprocess
+import sys
+import time
 
 import pytest
 
@@ -69,6 +73,9 @@ def test_suite_stops_goes_on_and_makes_its_table(run_program, run_python,
                                                "max_epochs': 2"))
     log = run_python(*command, fails=True).stdout
     assert 'is another config than is asked for now' in log
+    log = run_python(*command, '--table-only').stdout
+    assert 'Left out' in log and 'csdnet/seed1_split0.py' in log
+    assert '| CSDNet |' not in log
 
 
 def test_failed_training_is_named_and_the_others_go_on(run_python, repo_root,
@@ -88,6 +95,24 @@ def test_failed_training_is_named_and_the_others_go_on(run_python, repo_root,
         fails=True).stdout
     assert 'csdnet/seed1_split1 failed' in log and 'in_channels=7' in log
     assert '| plain |' in (tmp_path / 'out/table.md').read_text()
+
+
+@pytest.mark.skipif(os.name == 'nt', reason='no signals')
+def test_sigterm_ends_the_trainings_too(repo_root, suite, tmp_path):
+    log = tmp_path / 'plain/seed1_split0/out.log'
+    with subprocess.Popen(
+            [sys.executable, repo_root / 'tools/benchmark_accuracy.py', suite,
+             '--jobs', '1', '--seeds', '1', '--out', tmp_path],
+            env=dict(os.environ, CUDA_VISIBLE_DEVICES=''),
+            stderr=subprocess.PIPE, text=True) as tool:
+        while not log.is_file():
+            assert tool.poll() is None
+            time.sleep(0.05)
+        tool.terminate()
+        assert 'KeyboardInterrupt' in tool.communicate(timeout=60)[1]
+    import fcntl
+    with open(log, 'a') as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # nobody has it
 
 
 def test_unknown_method(run_python, repo_root, suite):

@@ -1,5 +1,6 @@
 """The tools on hostile checkpoints and images: one error, and nothing runs."""
 import os
+import shutil
 
 import pytest
 import torch
@@ -135,3 +136,38 @@ def test_hostile_free_data_and_check_data(tiny_config, capsys):
     assert check_data(Config.fromfile(tiny_config))
     out = capsys.readouterr().out
     assert '0 of 36 image files' in out and 'Decoding the data' in out
+    assert 'left out' not in out
+
+
+def test_hostile_extensions_and_check_data(tiny_config, tiny_data, tmp_path,
+                                           capsys):
+    """What the dataset leaves out is told, for each folder once."""
+    for split in ('train', 'test'):
+        shutil.copytree(tiny_data / split, tmp_path / split)
+    left_out = ['test/class0/a.HEIC', 'train/class0/b.webp',
+                'train/class1/deep/c.tiff']
+    for name in (*left_out, 'train/class0/note.txt', 'train/top.webp',
+                 'train/class0/._b.webp'):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b'any')
+    cfg = Config.fromstring(
+        tiny_config.read_text().replace(tiny_data.as_posix(),
+                                        tmp_path.as_posix()), '.py')
+    assert check_data(cfg)
+    out = capsys.readouterr().out
+    assert '0 of 36 image files' in out
+    lines = [line for line in out.splitlines() if 'left out' in line]
+    for line, split, names in zip(lines, ('train', 'test'),
+                                  (left_out[1:], left_out[:1])):
+        names = ', '.join(f'{tmp_path}/{name}' for name in names)
+        assert f'left out in {tmp_path}/{split}: ' in line
+        assert f'({names}). The dataset' in line
+    assert len(lines) == 2 and '.bmp, .jpeg, .jpg,' in lines[0]
+    cfg.train_dataloader.dataset.ann_file = 'list.txt'
+    cfg.val_dataloader.dataset.extensions = ('.png', '.heic')
+    cfg.test_dataloader = None
+    (tmp_path / 'train/list.txt').write_text('class0/0.png 0')
+    assert not check_data(cfg)
+    out = capsys.readouterr().out
+    assert 'left out' not in out and 'a.HEIC' in out

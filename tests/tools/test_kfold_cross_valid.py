@@ -22,13 +22,22 @@ def test_stopped_fold_goes_on_in_two_processes(run_python, repo_root,
     result = json.loads((fold / 'result.json').read_text())
     assert result['epochs'] == 2 and 0 <= result['last'] <= 100
 
-    # Its mean needs neither the data nor the options of the training.
-    run_python(repo_root / 'tools/kfold-cross-valid.py', tiny_config,
-               '--num-splits', 2, '--work-dir', tmp_path, '--summary',
-               '--cfg-options', 'train_dataloader.dataset.data_root=gone')
-    summary = json.loads((tmp_path / 'summary.json').read_text())
-    assert summary['missing'] == [1]
-    assert summary['last_mean'] == result['last']
+    def summary(num_splits, *options):
+        return run_python(
+            repo_root / 'tools/kfold-cross-valid.py', tiny_config,
+            '--num-splits', num_splits, '--work-dir', tmp_path, '--summary',
+            *options).stdout
+
+    summary(2)
+    found = json.loads((tmp_path / 'summary.json').read_text())
+    assert found['missing'] == [1]
+    assert found['last_mean'] == result['last']
+
+    # Nothing else is averaged with folds of other settings.
+    for log in (summary(3), summary(2, '--seed', 1),
+                summary(2, '--cfg-options', 'optim_wrapper.optimizer.lr=1')):
+        assert 'Left out' in log and f'{fold}.py' in log
+        assert 'No fold has a result' in log
 
     # Two processes made steps of twice the batch.
     log = run_python(repo_root / 'tools/kfold-cross-valid.py', tiny_config,

@@ -257,11 +257,15 @@ def test_weights_and_resume(trained, run_python, repo_root, tiny_config,
                             tmp_path):
     """Start from a file; go on from the folder of the run."""
     command = [repo_root / 'tools/train.py', tiny_config, '--work-dir',
-               tmp_path, '--weights', trained.checkpoint]
-    first = run_python(*command, '--cfg-options', 'train_cfg.max_epochs=1')
+               tmp_path]
+    first = run_python(*command, '--weights', trained.checkpoint,
+                       '--cfg-options', 'train_cfg.max_epochs=1')
     assert re.search(r'weights +epoch_2.pth \(sha256 [0-9a-f]{8}\.\.\.\) for '
                      'backbone', first.stdout)
-    more = run_python(*command, '--resume')
+    # The weights that the config names are not needed any more.
+    more = run_python(*command, '--resume', '--cfg-options',
+                      'model.backbone.init_cfg.type=Pretrained',
+                      'model.backbone.init_cfg.checkpoint=nowhere.pth')
     assert 'resumed epoch: 1, iter: 4' in more.stdout
     assert 'Epoch(train) [2][4/4]' in more.stdout
     assert 'Epoch(train) [1]' not in more.stdout

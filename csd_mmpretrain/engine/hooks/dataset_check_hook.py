@@ -89,13 +89,14 @@ class DatasetCheckHook(Hook):
             samples = {p: list_samples(d) for p, d in datasets.items()}
             try:
                 check_files(samples, runner.work_dir)
+                # Before the labels, which a folder too many shifts.
+                if len(datasets) > 1:
+                    check_same_classes(
+                        *map(dataset_classes, datasets.values()), 'validation')
                 for purpose, dataset in datasets.items():
                     check_labels(
                         f'{type(dataset).__name__} ({purpose} data)',
                         samples[purpose], _num_classes(runner, dataset))
-                if len(datasets) > 1:
-                    check_same_classes(
-                        *map(dataset_classes, datasets.values()), 'validation')
             except (FileNotFoundError, ValueError) as found:
                 error = [found]
             if 'training' in samples:

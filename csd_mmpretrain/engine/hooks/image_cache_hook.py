@@ -46,8 +46,9 @@ class ImageCacheHook(Hook):
 
     Args:
         max_gib (float): All decoded images at most, in GiB on each machine;
-            0 means no cache. More than half of the free memory is never
-            taken. Defaults to 4.0.
+            0 means no cache. Nor is more taken than half of the memory that
+            is free at the start. Both hold for one training: several at a
+            time each take as much. Defaults to 4.0.
 
     Raises:
         ValueError: If ``max_gib`` is negative.

@@ -16,6 +16,7 @@ from ..checkpoint_files import (
     whole_files,
     write_whole,
 )
+from ..settings_check import BEST_REMEDY
 
 RECORD = 'last_checkpoint'
 OUTDATED = 'outdated_ckpts'
@@ -122,9 +123,17 @@ class SafeCheckpointHook(CheckpointHook):
         Args:
             runner (Runner): The runner of the training.
             metrics (dict[str, float]): Those of the validation.
+
+        Raises:
+            ValueError: If the score of ``save_best`` is none of them.
         """
         if not hasattr(self, 'file_backend'):
             return  # no training, which would have set it
+        for name in self.save_best or ():
+            if metrics and name != 'auto' and name not in metrics:
+                raise ValueError(
+                    f'default_hooks.checkpoint.save_best={name!r}, but the '
+                    f'validation reports {", ".join(metrics)}. {BEST_REMEDY}')
         with whole_files():
             super().after_val_epoch(runner, metrics)
         self._remove_outdated(runner)

@@ -1,4 +1,5 @@
 """Checks of what a run has built, before it trains."""
+import os
 from typing import Optional, Sequence
 
 from mmengine.dist import all_gather_object, get_world_size
@@ -16,7 +17,13 @@ from csd_mmpretrain.models.selfsup import CMD
 from ..checkpoint_match import num_classes_of
 from ..pretrained import check_match, fetch, local_path, pretrained_parts
 from ..recomputation import check_recomputation
+from ..settings_check import (
+    check_best_scores,
+    check_logged_steps,
+    check_warmups,
+)
 from ..unwrap import unwrap
+from .safe_checkpoint_hook import RECORD
 from .ssdp_hook import SSDPHook
 
 
@@ -25,21 +32,24 @@ class SetupCheckHook(Hook):
     """Stop a training that would start wrong.
 
     It downloads the pretrained weights and checks that they are for this
-    model, that several processes share one model and have equally many steps,
-    that gradient checkpointing survives the second view, and that the
-    validation's top k are not more than there are classes. It works with any
-    tool, as it belongs to the config.
+    model (a resume needs none), that several processes share one model and
+    have equally many steps, that gradient checkpointing survives the second
+    view, that the validation's top k are not more than there are classes, that
+    the best checkpoint is chosen by a score of the validation, that
+    validations are logged at their steps, and that a warm-up ends. It works
+    with any tool, as it belongs to the config.
 
     Raises:
         FileNotFoundError: If weights are missing or do not download.
         ValueError: If not one tensor of the weights fits the model, or if the
             model of several processes has no wrapper, so that each process
             would train one of its own, or they differ in their steps, or
-            gradient checkpointing would crash
-            or give wrong gradients (see
-            :func:`~csd_mmpretrain.engine.recomputation.check_recomputation`),
-            or ``topk`` of the validation's ``Accuracy`` is too large, or
-            ``sync_bn`` or ``PreciseBNHook`` do not go with the rest.
+            ``topk`` of the validation's ``Accuracy`` is too large, or
+            ``sync_bn`` or ``PreciseBNHook`` do not go with the rest. See also
+            :func:`~csd_mmpretrain.engine.recomputation.check_recomputation`,
+            :func:`~csd_mmpretrain.engine.settings_check.check_warmups`,
+            :func:`~csd_mmpretrain.engine.settings_check.check_best_scores` and
+            :func:`~csd_mmpretrain.engine.settings_check.check_logged_steps`.
 
     Source: choice.
 
@@ -63,15 +73,20 @@ class SetupCheckHook(Hook):
                 f'{get_world_size()} processes train, but the model has no '
                 "wrapper that keeps them equal (launcher='none'). Start "
                 'with tools/dist_train.sh, or give the tool `--launcher`.')
+        parts = list(pretrained_parts(unwrap(runner.model)))
+        if _resumes(runner):
+            for _, module, _ in parts:
+                module.is_init = True  # all is in the checkpoint
+            return
         if runner.rank != 0:
             return
-        for name, module, cfg in pretrained_parts(unwrap(runner.model)):
+        for name, module, cfg in parts:
             fetch(cfg['checkpoint'])
             if local_path(cfg['checkpoint']) is not None:
                 check_match(name, module, cfg)
 
     def before_train(self, runner: Runner) -> None:
-        """Check the steps of an epoch, gradient checkpointing and top k.
+        """Check steps, schedules, top k and gradient checkpointing.
 
         Args:
             runner (Runner): The runner of the training.
@@ -82,9 +97,12 @@ class SetupCheckHook(Hook):
                 f'The processes have {steps} steps in an epoch, so some would '
                 'wait for ever for the others. Set '
                 'train_dataloader.sampler.round_up=True.')
+        check_warmups(runner.param_schedulers, steps[0])
         if runner.val_loop is not None:
-            _check_topk(runner.val_loop.evaluator.metrics,
-                        num_classes_of(runner.model))
+            metrics = runner.val_loop.evaluator.metrics
+            _check_topk(metrics, num_classes_of(runner.model))
+            check_best_scores(runner.hooks, metrics)
+            check_logged_steps(runner)
         norms = [hook.norm for hook in runner.hooks
                  if isinstance(hook, SSDPHook) and hook.enabled]
         if isinstance(unwrap(runner.model), CMD):
@@ -104,6 +122,13 @@ class SetupCheckHook(Hook):
                 'which has a batch sampler in its place. Set '
                 'train_dataloader.batch_sampler=None; a run is then resumed '
                 'from the ends of epochs alone.')
+
+
+def _resumes(runner: Runner) -> bool:
+    """Whether there is a checkpoint to go on from."""
+    record = os.path.join(runner.work_dir, RECORD)
+    return runner._resume and (runner._load_from is not None
+                               or os.path.isfile(record))
 
 
 def _check_topk(metrics: Sequence[BaseMetric],
