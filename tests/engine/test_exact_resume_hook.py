@@ -302,6 +302,8 @@ def test_iterations_make_up_for_a_validation(repo_root, images, tmp_path):
                      **SAVING['steps'][0])
         cfg.train_cfg = dict(by_epoch=False, max_iters=4, val_interval=2)
         cfg.param_scheduler = []
+        cfg.log_processor = dict(by_epoch=False)
+        cfg.default_hooks.logger.log_metric_by_epoch = False
         runner = Runner.from_cfg(cfg)
         with pytest.raises(KeyboardInterrupt) if stop else nullcontext():
             runner.train()
