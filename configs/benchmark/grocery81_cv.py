@@ -88,7 +88,6 @@ _changes = {
 _arcface_changes = {
     '': {},
     ': SSDP alone': {_ddl: None, _ssdt: None},
-    ': second view x 0.75': _three_quarters,
     ': scaled SSDT': _scaled,
     ': scaled SSDT, without DDL': {**_scaled, _ddl: None},
     ': scaled SSDT, second view x 0.75': {**_scaled, **_three_quarters},

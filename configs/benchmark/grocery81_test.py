@@ -16,6 +16,7 @@ _one_view = {
 }
 _mode = 'default_hooks.ssdp.view.mode'
 _kernel = 'model.neck.kernel'
+_gating = 'model.neck.gating'
 
 _rows = [
     ('plain', 'plain, half the compute', '../csdnet/grocery81_baseline.py',
@@ -46,6 +47,10 @@ _rows = [
     *((kernel, f'CSDNet, kernel: {kernel}', '../csdnet/grocery81.py', {
         _kernel: kernel
     }) for kernel in ('cosine', 'conv')),
+    ('standardised', 'CSDNet, gating: standardised',
+     '../csdnet/grocery81.py', {
+         _gating: 'standardised'
+     }),
 ]
 
 runs = {
