@@ -92,7 +92,7 @@ class SSDPHook(Hook):
                 view=dict(
                     type='DiscrepancyMaskView', threshold=('quantile', 0.5))))
 
-        A second view of half the height and width, for any backbone::
+        A second view of half the height and width, for most backbones::
 
             default_hooks = dict(ssdp=dict(type='SSDPHook', scale=0.5))
     """
@@ -150,8 +150,8 @@ class SSDPHook(Hook):
         if not self.enabled:
             return
         model = unwrap(runner.model)
-        self._check(model)
         self._neck = getattr(model, 'neck', None)
+        self._check(model)
         model.head.view_norm = self.norm
         if self.second_pass == 'kept_tokens':
             self._trunk = TokenTrunk(model.backbone)
@@ -199,7 +199,7 @@ class SSDPHook(Hook):
                 f"but the model's head is {type(head).__name__}. Wrap it: "
                 "head=dict(type='CSDHead', cls_head=...), or set "
                 '`default_hooks.ssdp.enabled=False`.')
-        neck = getattr(model, 'neck', None)
+        neck = self._neck
         if self.view.needs_pattern_map and not hasattr(neck, 'pattern_map'):
             raise TypeError(
                 f'{type(self.view).__name__} needs a pattern map, but the '
