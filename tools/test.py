@@ -3,8 +3,9 @@ import argparse
 
 import mmengine
 from mmengine.evaluator import DumpResults
+from mmengine.runner import Runner
 
-from csd_mmpretrain.engine.launch import launched_runner
+from csd_mmpretrain.engine.launch import launch
 from csd_mmpretrain.engine.run_options import (
     make_test_config,
     make_test_parser,
@@ -34,12 +35,15 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Test with the config, checkpoint and options of the command line."""
     args = parse_args()
-    with launched_runner(make_test_config(args)) as runner:
+
+    def test(runner: Runner) -> None:
         if args.out and args.out_item != 'metrics':
             runner.test_evaluator.metrics.append(DumpResults(args.out))
         metrics = runner.test()
-    if args.out and args.out_item == 'metrics':
-        mmengine.dump(metrics, args.out)
+        if args.out and args.out_item == 'metrics':
+            mmengine.dump(metrics, args.out)
+
+    launch(make_test_config(args), test)
 
 
 if __name__ == '__main__':

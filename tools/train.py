@@ -2,7 +2,7 @@
 import sys
 
 from csd_mmpretrain.engine.data_check import check_data
-from csd_mmpretrain.engine.launch import launched_runner
+from csd_mmpretrain.engine.launch import launch
 from csd_mmpretrain.engine.run_options import (
     load_config,
     make_train_config,
@@ -15,8 +15,7 @@ def main() -> None:
     args = make_train_parser().parse_args()
     if args.check_data:
         sys.exit(not check_data(load_config(args.config, args.cfg_options)))
-    with launched_runner(make_train_config(args)) as runner:
-        runner.train()
+    launch(make_train_config(args), lambda runner: runner.train())
 
 
 if __name__ == '__main__':

@@ -1,9 +1,9 @@
 """From a config to a runner, in one process or in several."""
 import datetime
+import gc
 import os
 import subprocess
-from contextlib import contextmanager
-from typing import Dict, Iterator
+from typing import Callable, Dict
 
 from mmengine.config import Config
 from mmengine.device import get_device
@@ -15,15 +15,13 @@ from torch import distributed
 from csd_mmpretrain.type_name import type_name
 
 
-@contextmanager
-def launched_runner(cfg: Config) -> Iterator[Runner]:
-    """Build the runner of a config, and end its process group afterwards.
+def launch(cfg: Config, work: Callable[[Runner], object]) -> None:
+    """Build the runner of a config, let it work, and end its process group.
 
     Args:
         cfg (Config): The whole config, its ``launcher`` included.
-
-    Yields:
-        Runner: Ready to train or test.
+        work (callable): Is called with the runner. It must not keep it, as
+            the process group ends with the runner's model.
 
     Raises:
         ValueError: If there are several processes without a launcher, or a
@@ -32,15 +30,13 @@ def launched_runner(cfg: Config) -> Iterator[Runner]:
     Example:
         ::
 
-            with launched_runner(cfg) as runner:
-                runner.train()
+            launch(cfg, lambda runner: runner.train())
     """
     start_processes(cfg)
-    yield (RUNNERS.build(cfg)
-           if 'runner_type' in cfg else Runner.from_cfg(cfg))
+    work(RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg))
     # Not after an error: there the other processes would be waited for.
     if distributed.is_initialized():
-        distributed.destroy_process_group()
+        _end_processes()
 
 
 def start_processes(cfg: Config) -> None:
@@ -89,11 +85,26 @@ def start_processes(cfg: Config) -> None:
     _stay_on_cpu(cfg)
 
 
+def _end_processes() -> None:
+    """End the process group and its threads.
+
+    A thread of gloo that still holds a tensor when the interpreter ends
+    aborts the process (https://github.com/pytorch/pytorch/issues/190489).
+    The threads end with the last reference to the group. DDP has one, and
+    theirs must not be the last, as it would be dropped under Python's lock.
+    """
+    group = distributed.group.WORLD
+    distributed.destroy_process_group()
+    gc.collect()
+    del group
+
+
 def _stay_on_cpu(cfg: Config) -> None:
     """Tell the model's wrapper, of either runner, not to ask for a GPU."""
     owner, name = cfg, 'model_wrapper_cfg'
     if cfg.get('runner_type') == 'FlexibleRunner':
-        owner = cfg.setdefault('strategy', dict(type='DDPStrategy'))
+        cfg.strategy = cfg.get('strategy') or dict(type='DDPStrategy')
+        owner = cfg.strategy
         name = 'model_wrapper'
     wrapper = dict(
         type='MMDistributedDataParallel',

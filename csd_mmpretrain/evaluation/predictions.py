@@ -8,7 +8,7 @@ import numpy as np
 from mmengine.config import Config
 
 from ..datasets.dataset_settings import build_without_pipeline
-from ..engine.launch import launched_runner
+from ..engine.launch import launch
 from ..engine.run_options import make_test_config, make_test_parser
 
 RESULT_FILES = ('.pkl', '.pickle')
@@ -76,8 +76,7 @@ def load_predictions(config: str,
             cfg.test_dataloader.dataset = cfg[f'{split}_dataloader'].dataset
         out = os.path.join(folder, 'predictions.pkl')
         cfg.test_evaluator = dict(type='DumpResults', out_file_path=out)
-        with launched_runner(cfg) as runner:
-            runner.test()
+        launch(cfg, lambda runner: runner.test())
         return read_predictions(out)
 
 

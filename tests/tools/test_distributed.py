@@ -2,6 +2,7 @@
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 import torch
@@ -93,6 +94,41 @@ def test_frozen_parts(run_script, start_script, tiny_config, tmp_path):
     log, _ = start_script('dist_train.sh', config, 2, '--work-dir',
                           tmp_path / 'not').communicate(timeout=300)
     assert 'Write `find_unused_parameters = True` into the config' in log
+
+
+ENDING = """
+import sys
+from pathlib import Path
+from mmengine.config import Config
+from csd_mmpretrain.engine.launch import launch
+
+def count():
+    threads = Path('/proc/self/task').glob('*/comm')
+    return sum('gloo' in thread.read_text() for thread in threads)
+
+def train(runner):
+    runner.train()
+    assert count(), 'Gloo names its threads otherwise.'
+
+cfg = Config.fromfile(sys.argv[1])
+cfg.merge_from_dict(dict(work_dir=sys.argv[2], launcher='pytorch',
+                         runner_type=sys.argv[3]))
+launch(cfg, train)
+print('threads left:', count())
+"""
+
+
+@pytest.mark.skipif(not Path('/proc/self/task').is_dir(),
+                    reason='counts the threads that Linux lists')
+@pytest.mark.parametrize('kind', ['Runner', 'FlexibleRunner'])
+def test_no_thread_outlives_the_group(kind, run_python, free_port,
+                                      tiny_config, tmp_path):
+    script = tmp_path / 'ending.py'
+    script.write_text(ENDING)
+    done = run_python(script, tiny_config, tmp_path / 'work', kind, RANK='0',
+                      WORLD_SIZE='1', LOCAL_RANK='0', MASTER_ADDR='127.0.0.1',
+                      MASTER_PORT=free_port())
+    assert 'threads left: 0' in done.stdout
 
 
 @pytest.mark.skipif(
