@@ -1,10 +1,11 @@
-"""The C library keeps the memory of a step for the next one."""
+"""The memory of a step is kept for the next one, and by nobody else."""
 import ctypes
 
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 
+from ..undisturbed import same_random_states
 from ..unwrap import unwrap
 
 # Of glibc's malloc.h.
@@ -23,6 +24,10 @@ class KeepMemoryHook(Hook):
     hold for the whole process; they are those of the environment variables
     ``MALLOC_TRIM_THRESHOLD_`` and ``MALLOC_MMAP_THRESHOLD_``.
 
+    The validation's persistent workers start before the first step, instead
+    of at the first validation: what a process forks off holds on to all that
+    the process has kept by then.
+
     Args:
         enabled (bool): Defaults to True.
 
@@ -34,6 +39,8 @@ class KeepMemoryHook(Hook):
             default_hooks = dict(keep_memory=dict(type='KeepMemoryHook'))
     """
 
+    priority = 'LOW'  # after ImageCacheHook, as workers keep their pipeline
+
     def __init__(self, enabled: bool = True) -> None:
         self.enabled = enabled
 
@@ -43,9 +50,25 @@ class KeepMemoryHook(Hook):
         Args:
             runner (Runner): The runner of the training, validation or test.
         """
-        device = next(unwrap(runner.model).parameters()).device
-        if self.enabled and device.type == 'cpu':
+        if self._is_wanted(runner):
             keep_freed_memory()
+
+    def before_train(self, runner: Runner) -> None:
+        """Start the validation's workers while there is little to hold.
+
+        Args:
+            runner (Runner): The runner of the training.
+        """
+        if runner.val_loop is None or not self._is_wanted(runner):
+            return
+        loader = runner.val_dataloader
+        if loader.num_workers and loader.persistent_workers:
+            with same_random_states():
+                iter(loader)
+
+    def _is_wanted(self, runner: Runner) -> bool:
+        device = next(unwrap(runner.model).parameters()).device
+        return self.enabled and device.type == 'cpu'
 
 
 def keep_freed_memory() -> bool:
