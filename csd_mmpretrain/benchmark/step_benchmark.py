@@ -141,6 +141,8 @@ def model_step(setting: StepSetting, variant: str) -> Callable[[], None]:
     # Or mmengine lists the options of every parameter.
     MMLogger.get_current_instance().setLevel('WARNING')
     cfg = deepcopy(setting.cfg)
+    torch.backends.cudnn.benchmark = cfg.get('env_cfg', {}).get(
+        'cudnn_benchmark', False)
     if 'img_size' in cfg.model.backbone:
         cfg.model.backbone.img_size = setting.img_size
     if variant != 'csdnet':
@@ -215,8 +217,6 @@ def benchmark_step(setting: StepSetting,
         v: in_process(peak_memory, portable, v, warmup + 2)
         for v in setting.variants
     }
-    torch.backends.cudnn.benchmark = cfg.get('env_cfg', {}).get(
-        'cudnn_benchmark', False)
     steps = {v: model_step(setting, v) for v in setting.variants}
     seconds = take_turns(steps, iters, warmup, setting.device)
     return {v: StepCost(seconds[v], peaks[v]) for v in setting.variants}

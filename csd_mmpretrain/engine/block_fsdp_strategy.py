@@ -7,6 +7,7 @@ from mmengine.optim import BaseOptimWrapper
 from mmengine.registry import STRATEGIES
 from torch import nn
 from torch.distributed.fsdp import FullyShardedDataParallel
+from torch.distributed.fsdp.sharded_grad_scaler import ShardedGradScaler
 from torch.distributed.fsdp.wrap import lambda_auto_wrap_policy
 
 
@@ -75,8 +76,19 @@ class BlockFSDPStrategy(FSDPStrategy):
 
         Returns:
             BaseOptimWrapper: The wrapper.
+
+        Raises:
+            ValueError: For an ``AmpOptimWrapper`` that would scale the loss
+                of each process by itself.
         """
         built = super().build_optim_wrapper(optim_wrapper, model)
+        scaler = getattr(built, 'loss_scaler', None)
+        if scaler is not None and not isinstance(scaler, ShardedGradScaler):
+            raise ValueError(
+                'optim_wrapper: AmpOptimWrapper scales the loss of each '
+                "process by itself, but FSDP adds up their gradients. Set "
+                "type='BFloat16OptimWrapper', as --amp does, or "
+                'use_fsdp=True.')
         if getattr(built, 'clip_func', None) is nn.utils.clip_grad_norm_:
             # That one would take the norm of this process's shards.
             built.clip_func = lambda _, **kw: model.clip_grad_norm_(**kw)

@@ -64,19 +64,23 @@ def start_processes(cfg: Config) -> None:
                 '--launcher is none, so each would train a model of its own. '
                 'Add `--launcher pytorch`, or start with '
                 'tools/dist_train.sh; for one process, unset WORLD_SIZE.')
-        if _is_sharded(cfg):
+        if is_sharded(cfg):
             raise ValueError(
                 f'{cfg.strategy.type} shares a model among processes, but '
                 '--launcher is none. Start with tools/dist_train.sh, or for '
                 'one process add `--cfg-options runner_type=Runner`.')
         return
     ranks = _ranks(launcher)
-    if get_device() != 'cpu' or is_distributed():
+    on_gpu = get_device() != 'cpu'
+    # Of mpirun mmengine reads the rank alone.
+    if is_distributed() or on_gpu and launcher != 'mpi':
         return
     os.environ.update(ranks)
     os.environ.setdefault('MASTER_PORT', '29500')
     if 'MASTER_ADDR' not in os.environ:
         os.environ['MASTER_ADDR'] = _first_host()
+    if on_gpu:
+        return
     options = dict(backend='gloo')
     timeout = cfg.get('env_cfg', {}).get('dist_cfg', {}).get('timeout')
     if timeout is not None:
@@ -111,12 +115,20 @@ def _stay_on_cpu(cfg: Config) -> None:
         broadcast_buffers=False,
         find_unused_parameters=cfg.get('find_unused_parameters', False))
     device = dict(device_ids=None)
-    if _is_sharded(cfg):
+    if is_sharded(cfg):
         wrapper, device = dict(), dict(device_id='cpu')
     owner[name] = {**wrapper, **(owner.get(name) or {}), **device}
 
 
-def _is_sharded(cfg: Config) -> bool:
+def is_sharded(cfg: Config) -> bool:
+    """Tell whether the processes share one model, as FSDP does.
+
+    Args:
+        cfg (Config): The whole config.
+
+    Returns:
+        bool: True for FlexibleRunner with an ``FSDPStrategy``.
+    """
     strategy = cfg.get('strategy') or {}
     return (cfg.get('runner_type') == 'FlexibleRunner'
             and type_name(strategy.get('type')).endswith('FSDPStrategy'))

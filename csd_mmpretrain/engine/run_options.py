@@ -10,6 +10,7 @@ from csd_mmpretrain.type_name import type_name
 
 from .checkpoint_files import checkpoint_folder, saved_steps
 from .data_root import check_data_root_variable, check_dataset_folders
+from .launch import is_sharded
 from .pretrained import local_path, read_names, use_weights
 from .tta_views import VIEWS, set_tta
 
@@ -270,14 +271,16 @@ def _check_checkpoint(cfg: Config) -> None:
 
 
 def set_amp(cfg: Config, gpu: bool) -> None:
-    """Set mixed precision: float16 on a GPU, bfloat16 on a CPU.
+    """Set mixed precision: float16 on a GPU, bfloat16 on a CPU or with FSDP.
+
+    With FSDP the scale of float16's losses would not be resumed.
 
     Args:
         cfg (Config): Its ``optim_wrapper`` is changed in place.
         gpu (bool): Whether a GPU does the steps.
     """
     wrapper = cfg.optim_wrapper
-    if not gpu:
+    if not gpu or is_sharded(cfg):
         wrapper.type = 'BFloat16OptimWrapper'
         for setting in ('loss_scale', 'dtype', 'use_fsdp'):
             wrapper.pop(setting, None)

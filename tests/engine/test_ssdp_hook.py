@@ -459,6 +459,25 @@ def test_impossible_scales(options):
         SSDPHook(**options)
 
 
+@pytest.mark.parametrize('fault, expected', [
+    ('CUDA error: out of luck', RuntimeError),
+    ('shapes do not fit', ValueError),
+])
+def test_a_fault_of_the_gpu_is_not_one_of_the_size(fault, expected):
+    model = classifier()
+    images, samples = batch(size=96)
+    attach(model, scale=0.5)
+
+    def fail(module, args):
+        if args[0].size(-1) == 48:
+            raise RuntimeError(fault)
+
+    model.backbone.register_forward_pre_hook(fail)
+    with pytest.raises(expected, match=fault) as error:
+        model(images, samples, mode='loss')
+    assert error.type is expected
+
+
 def test_soft_labels_alone_get_a_second_view():
     model = classifier()
     attach(model)

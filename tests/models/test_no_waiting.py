@@ -4,6 +4,7 @@ Fake tensors have shapes but no values. Whatever needs a value on the host
 (``.item()``, ``.tolist()``, ``if tensor``, boolean indexing, ``nonzero``)
 raises an error, and on a GPU would wait.
 """
+from contextlib import suppress
 from functools import partial
 from types import SimpleNamespace
 
@@ -18,16 +19,20 @@ from torch._subclasses.fake_tensor import (
     DynamicOutputShapeException,
     FakeTensorMode,
 )
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from csd_mmpretrain.engine.hooks import SSDPHook
+from csd_mmpretrain.models.heads import CMDHead
 from csd_mmpretrain.models.losses import (
     DDLQueueLoss,
     PairMarginLoss,
     SSDTLoss,
 )
+from csd_mmpretrain.models.losses.cross_level import output_statistics
 from csd_mmpretrain.models.necks import SSDPNeck
 from csd_mmpretrain.models.necks.ssdp_neck import GATINGS, KERNELS
-from csd_mmpretrain.models.utils import FeatureQueue
+from csd_mmpretrain.models.utils import FeatureQueue, gather
 from csd_mmpretrain.models.utils.gather import batch_share
 from csd_mmpretrain.models.utils.token_trunk import TokenTrunk
 from csd_mmpretrain.models.views import DiscrepancyMaskView, EraseShuffleView
@@ -146,6 +151,47 @@ def test_a_part_that_waits_would_be_found(wait):
     with FakeTensorMode(), pytest.raises(
         (DataDependentOutputException, DynamicOutputShapeException)):
         wait(torch.rand(3))
+
+
+class Uploads(TorchDispatchMode):
+    """Counts the copies from the host to a GPU, for which the host waits."""
+
+    count = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        given = tree_leaves((args, kwargs))
+        devices = {x.device.type for x in given if torch.is_tensor(x)}
+        made = [x for x in tree_leaves(out) if torch.is_tensor(x)]
+        self.count += 'cpu' in devices and any(x.is_cuda for x in made)
+        return out
+
+
+def moved_center():
+    CMDHead._move(SimpleNamespace(center_momentum=0.9),
+                  torch.zeros(CHANNELS, device='cuda'),
+                  torch.rand(BATCH, CHANNELS, device='cuda'))
+
+
+def gathered(monkeypatch):
+    monkeypatch.setattr(gather, 'get_world_size', lambda: 2)
+    monkeypatch.setattr(gather, 'all_gather', lambda x: [x, x])
+    with suppress(DataDependentOutputException):  # it waits for the sizes
+        gather.gather_batch(torch.rand(BATCH, CHANNELS, device='cuda'),
+                            torch.zeros(BATCH, device='cuda').long())
+
+
+@pytest.mark.parametrize('part, uploads', [
+    (lambda _: output_statistics(torch.rand(BATCH, 3, device='cuda')), 0),
+    (lambda _: moved_center(), 0),
+    (gathered, 0),
+    (lambda _: torch.rand(3, device='cuda').new_tensor([3]), 1),
+    (lambda _: torch.tensor(3.).to('cuda'), 1),
+])
+def test_numbers_are_not_sent_to_the_device(monkeypatch, part, uploads):
+    with FakeTensorMode(), Uploads() as seen:
+        part(monkeypatch)
+    assert bool(seen.count) == bool(uploads)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')

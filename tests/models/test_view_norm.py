@@ -22,9 +22,12 @@ def changed(before, after):
 
 
 @pytest.mark.parametrize('norm', ['shared', 'batch', 'frozen'])
-def test_second_pass_against_layers_set_by_hand(norm):
+@pytest.mark.parametrize('synced', [False, True])
+def test_second_pass_against_layers_set_by_hand(norm, synced):
     first, second = torch.randn(2, 5, 3, 9, 9)
     module, by_hand = network().train(), network().train()
+    if synced:  # an ordinary batch norm in one process without a group
+        module = nn.SyncBatchNorm.convert_sync_batchnorm(module)
     module(first), by_hand(first)
     before = statistics(module)
     if norm == 'frozen':
@@ -63,3 +66,15 @@ def test_layers_that_are_frozen_stay_so(norm):
     module(torch.randn(5, 3, 9, 9))
     assert not changed(before, statistics(module))
     assert not module[1].training and not module[4].track_running_stats
+
+
+def test_synced_layers_keep_statistics_to_update():
+    """Without any, those of a GPU refuse half precision."""
+    module = nn.SyncBatchNorm.convert_sync_batchnorm(network()).train()
+    seen = []
+    for layer in module[1], module[4]:
+        layer.register_forward_pre_hook(
+            lambda layer, _: seen.append(layer.track_running_stats))
+    with view_norm(module, 'batch'):
+        module(torch.randn(5, 3, 9, 9))
+    assert seen == [True, True]

@@ -1,11 +1,15 @@
 """--amp of the tools, and the run that stops at a loss of nan."""
 import os
 import re
+from types import SimpleNamespace
 
 import pytest
 import torch
+from mmengine._strategy import FSDPStrategy
+from torch.distributed.fsdp.sharded_grad_scaler import ShardedGradScaler
 
 from csd_mmpretrain.engine import run_options
+from csd_mmpretrain.engine.block_fsdp_strategy import BlockFSDPStrategy
 
 NAN_LOSS = """
 from mmpretrain.registry import MODELS
@@ -62,6 +66,29 @@ def test_amp_with_a_gpu(tiny_config, monkeypatch, options, expected):
     wrapper = wrapper_of(tiny_config, '--amp', '--cfg-options',
                          'optim_wrapper.accumulative_counts=2', *options)
     assert (wrapper.type, wrapper.get('loss_scale')) == expected
+
+
+def test_amp_with_fsdp_on_gpus(tiny_config, monkeypatch):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    wrapper = wrapper_of(
+        tiny_config, '--amp', '--cfg-options', 'runner_type=FlexibleRunner',
+        'strategy.type=BlockFSDPStrategy', 'optim_wrapper.loss_scale=512.')
+    assert wrapper.type == 'BFloat16OptimWrapper'
+    assert 'loss_scale' not in wrapper
+
+
+@pytest.mark.parametrize('sharded', [False, True])
+def test_fsdp_with_a_scaler_for_each_process(monkeypatch, sharded):
+    scaler = (ShardedGradScaler if sharded else torch.amp.GradScaler)
+    built = SimpleNamespace(loss_scaler=scaler('cpu'))
+    monkeypatch.setattr(FSDPStrategy, 'build_optim_wrapper',
+                        lambda *args: built)
+    strategy = BlockFSDPStrategy.__new__(BlockFSDPStrategy)
+    if sharded:
+        assert strategy.build_optim_wrapper({}) is built
+    else:
+        with pytest.raises(ValueError, match="'BFloat16OptimWrapper'"):
+            strategy.build_optim_wrapper({})
 
 
 @pytest.fixture

@@ -1,4 +1,5 @@
 """Several processes, without a GPU: nodes, FSDP, and launchers misused."""
+import os
 import re
 import shutil
 import subprocess
@@ -8,6 +9,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
+from csd_mmpretrain.engine import launch as launch_module
 from csd_mmpretrain.engine.launch import start_processes
 
 pytestmark = pytest.mark.skipif(
@@ -180,6 +182,22 @@ def test_fsdp_without_a_launcher(monkeypatch):
         start_processes(config)
     config.runner_type = 'Runner'
     start_processes(config)
+
+
+def test_mpirun_with_gpus(monkeypatch):
+    """mmengine then forms the group, but reads the rank alone."""
+    monkeypatch.setattr(launch_module, 'get_device', lambda: 'cuda')
+    for name in ('RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT'):
+        monkeypatch.setenv(name, '')
+        monkeypatch.delenv(name)
+    monkeypatch.setenv('LOCAL_RANK', '0')  # as the options of the tools do
+    for name, value in (('RANK', '5'), ('SIZE', '8'), ('LOCAL_RANK', '1')):
+        monkeypatch.setenv(f'OMPI_COMM_WORLD_{name}', value)
+    start_processes(Config(dict(launcher='mpi')))
+    assert not torch.distributed.is_initialized()
+    assert os.environ['RANK'] == '5' and os.environ['WORLD_SIZE'] == '8'
+    assert os.environ['LOCAL_RANK'] == '1'
+    assert os.environ['MASTER_ADDR'] == '127.0.0.1'
 
 
 @pytest.mark.parametrize('launcher, missing', [

@@ -1,4 +1,5 @@
 """The second view: images and their augmented view through one backbone."""
+import re
 from typing import Any, Optional, Sequence, Tuple
 
 import torch
@@ -261,7 +262,7 @@ class SSDPHook(Hook):
         try:
             return self._pass(backbone, images)
         except (AssertionError, RuntimeError) as error:
-            if isinstance(error, torch.cuda.OutOfMemoryError):
+            if re.search('CUDA|cuDNN|NCCL', str(error)):
                 raise
             raise ValueError(
                 f'SSDPHook: scale={self.scale} makes second views of '

@@ -216,7 +216,8 @@ class CMDHead(BaseModule):
     def _move(self, center: torch.Tensor, cosines: torch.Tensor) -> None:
         """Move a centre towards the mean over the batch of all ranks."""
         cosines = cosines.float().flatten(0, -2)
-        total = torch.cat([cosines.sum(0), cosines.new_tensor([len(cosines)])])
+        count = cosines.new_full((1, ), len(cosines))
+        total = torch.cat([cosines.sum(0), count])
         all_reduce(total)
         center.lerp_(total[:-1] / total[-1], 1 - self.center_momentum)
 

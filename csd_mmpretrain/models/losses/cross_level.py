@@ -1,4 +1,5 @@
 """The equations of CMD: distillation within a level and across levels."""
+import math
 from typing import Tuple
 
 import torch
@@ -158,7 +159,6 @@ def output_statistics(
         (0.0, 0.75)
     """
     entropy = torch.special.entr(probabilities).sum(-1).mean()
-    entropy = entropy / torch.tensor(
-        float(probabilities.size(-1))).log().to(entropy)
+    entropy = entropy / math.log(probabilities.size(-1))
     energy = probabilities.square().sum(-1).mean()
     return entropy, 1 - probabilities.mean(0).square().sum() / energy

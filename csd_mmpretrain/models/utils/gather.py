@@ -24,7 +24,7 @@ def gather_batch(
     """
     if get_world_size() == 1:
         return features, labels
-    size = labels.new_tensor([len(labels)])
+    size = labels.new_full((1, ), len(labels))
     sizes = torch.cat(all_gather(size)).tolist()
     return _gather_uneven(features, sizes), _gather_uneven(labels, sizes)
 
