@@ -64,6 +64,15 @@ _changes = {
     'kernel: cosine': {f'{_neck}.kernel': 'cosine'},
     'kernel: conv': {f'{_neck}.kernel': 'conv'},
     'gating: standardised': {f'{_neck}.gating': 'standardised'},
+    'standardised: SSDP alone': {
+        f'{_neck}.gating': 'standardised', _ddl: None, _ssdt: None
+    },
+    'standardised: without SSDT': {
+        f'{_neck}.gating': 'standardised', _ssdt: None
+    },
+    'standardised: without DDL': {
+        f'{_neck}.gating': 'standardised', _ddl: None
+    },
     'gating: residual': {f'{_neck}.gating': 'residual'},
     'gating: none': {f'{_neck}.gating': 'none'},
     'no L_cls on the view': {'model.head.aug_loss_weight': 0.},
@@ -88,6 +97,7 @@ _changes = {
 _arcface_changes = {
     '': {},
     ': SSDP alone': {_ddl: None, _ssdt: None},
+    ': standardised': {f'{_neck}.gating': 'standardised'},
     ': scaled SSDT': _scaled,
     ': scaled SSDT, without DDL': {**_scaled, _ddl: None},
     ': scaled SSDT, second view x 0.75': {**_scaled, **_three_quarters},
