@@ -52,8 +52,9 @@ def start_processes(cfg: Config) -> None:
 
     Raises:
         ValueError: If there are several processes without a launcher, whose
-            models would drift apart, a launcher without its processes, or
-            FSDP without a launcher.
+            models would drift apart, a launcher without its processes, mpirun
+            on several machines without MASTER_ADDR, or FSDP without a
+            launcher.
     """
     launcher = cfg.get('launcher', 'none')
     if launcher == 'none':
@@ -94,8 +95,8 @@ def _end_processes() -> None:
 
     A thread of gloo that still holds a tensor when the interpreter ends
     aborts the process (https://github.com/pytorch/pytorch/issues/190489).
-    The threads end with the last reference to the group. DDP has one, and
-    theirs must not be the last, as it would be dropped under Python's lock.
+    The threads end with the last reference to the group. DDP has one, which
+    must not be the last, as it is dropped under Python's lock.
     """
     group = distributed.group.WORLD
     distributed.destroy_process_group()
@@ -156,6 +157,13 @@ def _ranks(launcher: str) -> Dict[str, str]:
 def _first_host() -> str:
     nodes = os.environ.get('SLURM_NODELIST')
     if nodes is None:
+        total = os.environ.get('OMPI_COMM_WORLD_SIZE')
+        here = os.environ.get('OMPI_COMM_WORLD_LOCAL_SIZE', total)
+        if here != total:
+            raise ValueError(
+                f'mpirun has started {total} processes, {here} of them on '
+                'this machine, but MASTER_ADDR is not set. Set it to the '
+                'address of the first machine (`mpirun -x MASTER_ADDR=...`).')
         return '127.0.0.1'
     return subprocess.check_output(['scontrol', 'show', 'hostname', nodes],
                                    text=True).split()[0]

@@ -191,8 +191,12 @@ def test_mpirun_with_gpus(monkeypatch):
         monkeypatch.setenv(name, '')
         monkeypatch.delenv(name)
     monkeypatch.setenv('LOCAL_RANK', '0')  # as the options of the tools do
-    for name, value in (('RANK', '5'), ('SIZE', '8'), ('LOCAL_RANK', '1')):
+    for name, value in (('RANK', '5'), ('SIZE', '8'), ('LOCAL_RANK', '1'),
+                        ('LOCAL_SIZE', '4')):
         monkeypatch.setenv(f'OMPI_COMM_WORLD_{name}', value)
+    with pytest.raises(ValueError, match='8 processes, 4 .* MASTER_ADDR'):
+        start_processes(Config(dict(launcher='mpi')))
+    monkeypatch.setenv('OMPI_COMM_WORLD_LOCAL_SIZE', '8')
     start_processes(Config(dict(launcher='mpi')))
     assert not torch.distributed.is_initialized()
     assert os.environ['RANK'] == '5' and os.environ['WORLD_SIZE'] == '8'

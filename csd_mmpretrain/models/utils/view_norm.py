@@ -50,22 +50,22 @@ def view_norm(module: nn.Module, norm: str) -> Iterator[None]:
     """
     layers = [] if norm == 'shared' else active_batch_norms(module)
     flag = 'training' if norm == 'frozen' else 'track_running_stats'
-    kept = []
-    if norm == 'batch':
-        # SyncBatchNorm in half precision does not run without statistics.
-        kept = [(layer, dict(layer._buffers)) for layer in layers
-                if isinstance(layer, nn.SyncBatchNorm)]
-        layers = [layer for layer in layers
-                  if not isinstance(layer, nn.SyncBatchNorm)]
+    # SyncBatchNorm in half precision does not run without statistics.
+    synced = {
+        layer: dict(layer._buffers) for layer in layers
+        if norm == 'batch' and isinstance(layer, nn.SyncBatchNorm)
+    }
     for layer in layers:
-        setattr(layer, flag, False)
-    for layer, buffers in kept:
-        layer._buffers.update(
-            {name: buffer.clone() for name, buffer in buffers.items()})
+        if layer in synced:
+            layer._buffers.update(
+                {name: x.clone() for name, x in synced[layer].items()})
+        else:
+            setattr(layer, flag, False)
     try:
         yield
     finally:
         for layer in layers:
-            setattr(layer, flag, True)
-        for layer, buffers in kept:
-            layer._buffers.update(buffers)
+            if layer in synced:
+                layer._buffers.update(synced[layer])
+            else:
+                setattr(layer, flag, True)
