@@ -2,6 +2,7 @@
 import os
 from argparse import ArgumentParser, ArgumentTypeError
 from pathlib import Path
+from typing import Optional, Sequence
 
 import torch
 from mmengine.config import DictAction
@@ -45,15 +46,20 @@ def add_weights(parser: ArgumentParser) -> None:
         help='pretrained weights for the backbone, as in tools/train.py')
 
 
-def add_device(parser: ArgumentParser) -> None:
+def add_device(parser: ArgumentParser,
+               choices: Optional[Sequence[str]] = None) -> None:
     """Add ``--device``, a GPU by default, where there is one.
 
     Args:
         parser (ArgumentParser): The tool's.
+        choices (Sequence[str], optional): The devices that it takes, such as
+            ``('cpu', 'cuda')`` where there is no choice among several GPUs.
+            Defaults to None, any that torch knows.
     """
     parser.add_argument(
         '--device',
         default='cuda' if torch.cuda.is_available() else 'cpu',
+        choices=choices,
         help='cpu or cuda; a GPU by default, where there is one')
 
 

@@ -10,7 +10,7 @@ from csd_mmpretrain.benchmark.ddl_benchmark import (
     contenders,
     format_ddl_table,
 )
-from csd_mmpretrain.tool_options import positive
+from csd_mmpretrain.tool_options import add_device, positive
 
 
 def parse_args() -> argparse.Namespace:
@@ -36,11 +36,7 @@ def parse_args() -> argparse.Namespace:
         help='(1000 10000 100000); a million keys of 1024 channels need 4 GiB')
     parser.add_argument(
         '--iters', type=positive, default=10, help='measured steps (10)')
-    parser.add_argument(
-        '--device',
-        default='cuda' if torch.cuda.is_available() else 'cpu',
-        choices=['cpu', 'cuda'],
-        help='a GPU by default, where there is one')
+    add_device(parser, choices=('cpu', 'cuda'))
     parser.add_argument(
         '--no-peer',
         action='store_true',

@@ -14,6 +14,7 @@ from csd_mmpretrain.benchmark.retrieval_benchmark import (
 )
 from csd_mmpretrain.evaluation.similarity import MEMORY
 from csd_mmpretrain.evaluation.tables import markdown_table
+from csd_mmpretrain.tool_options import add_device
 
 
 def parse_args() -> argparse.Namespace:
@@ -41,11 +42,7 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help='leave the whole matrix out, which takes 4 * num^2 bytes and '
         'more')
-    parser.add_argument(
-        '--device',
-        default='cuda' if torch.cuda.is_available() else 'cpu',
-        choices=['cpu', 'cuda'],
-        help='a GPU by default, where there is one')
+    add_device(parser, choices=('cpu', 'cuda'))
     args = parser.parse_args()
     for name in ('num', 'channels', 'num_classes', 'memory'):
         if not getattr(args, name) > 0:

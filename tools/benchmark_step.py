@@ -11,7 +11,7 @@ from csd_mmpretrain.benchmark.step_benchmark import (
     format_table,
 )
 from csd_mmpretrain.engine.run_options import load_config
-from csd_mmpretrain.tool_options import add_cfg_options, positive
+from csd_mmpretrain.tool_options import add_cfg_options, add_device, positive
 
 
 def parse_args() -> argparse.Namespace:
@@ -33,11 +33,7 @@ def parse_args() -> argparse.Namespace:
         '--iters', type=positive, default=10, help='measured steps (10)')
     parser.add_argument(
         '--warmup', type=int, default=2, help='steps before them (2)')
-    parser.add_argument(
-        '--device',
-        default='cuda' if torch.cuda.is_available() else 'cpu',
-        choices=['cpu', 'cuda'],
-        help='a GPU by default, where there is one')
+    add_device(parser, choices=('cpu', 'cuda'))
     parser.add_argument(
         '--amp',
         action='store_true',

@@ -35,6 +35,7 @@ _queue = {f'{_ddl}.queue_len': 243}
 _scale = 'default_hooks.ssdp.scale'
 _three_quarters[_scale] = 0.75
 _half[_scale] = 0.5
+_standardised = {f'{_neck}.gating': 'standardised'}
 # The logits of ArcFace are 16 cosines; SSDT gets the cosines.
 _scaled = {f'{_ssdt}.temperature': 3 / 16, f'{_ssdt}.loss_weight': 16.**2}
 
@@ -63,16 +64,10 @@ _changes = {
     'threshold: 0.5': {f'{_view}.threshold': 0.5},
     'kernel: cosine': {f'{_neck}.kernel': 'cosine'},
     'kernel: conv': {f'{_neck}.kernel': 'conv'},
-    'gating: standardised': {f'{_neck}.gating': 'standardised'},
-    'standardised: SSDP alone': {
-        f'{_neck}.gating': 'standardised', _ddl: None, _ssdt: None
-    },
-    'standardised: without SSDT': {
-        f'{_neck}.gating': 'standardised', _ssdt: None
-    },
-    'standardised: without DDL': {
-        f'{_neck}.gating': 'standardised', _ddl: None
-    },
+    'gating: standardised': _standardised,
+    'standardised: SSDP alone': {**_standardised, _ddl: None, _ssdt: None},
+    'standardised: without SSDT': {**_standardised, _ssdt: None},
+    'standardised: without DDL': {**_standardised, _ddl: None},
     'gating: residual': {f'{_neck}.gating': 'residual'},
     'gating: none': {f'{_neck}.gating': 'none'},
     'no L_cls on the view': {'model.head.aug_loss_weight': 0.},
@@ -97,7 +92,7 @@ _changes = {
 _arcface_changes = {
     '': {},
     ': SSDP alone': {_ddl: None, _ssdt: None},
-    ': standardised': {f'{_neck}.gating': 'standardised'},
+    ': standardised': _standardised,
     ': scaled SSDT': _scaled,
     ': scaled SSDT, without DDL': {**_scaled, _ddl: None},
     ': scaled SSDT, second view x 0.75': {**_scaled, **_three_quarters},

@@ -1,4 +1,4 @@
-"""Tests of KeepMemoryHook, in processes of their own."""
+"""Tests of KeepMemoryHook; memory is counted in processes of their own."""
 import subprocess
 import sys
 from types import SimpleNamespace

@@ -262,7 +262,8 @@ class SSDPHook(Hook):
         try:
             return self._pass(backbone, images)
         except (AssertionError, RuntimeError) as error:
-            if re.search('CUDA|cuDNN|NCCL', str(error)):
+            if (isinstance(error, torch.cuda.OutOfMemoryError)
+                    or re.search('CUDA|cuDNN|NCCL', str(error))):
                 raise
             raise ValueError(
                 f'SSDPHook: scale={self.scale} makes second views of '
