@@ -8,9 +8,19 @@ from .version_check import check_environment
 warnings.filterwarnings('ignore', 'Fail to import ``MultiScaleDeformable')
 check_environment()
 
-from . import datasets, engine, evaluation, models  # noqa: E402
-from .model_hub import register_models  # noqa: E402
+from . import (  # noqa: E402
+    datasets,
+    evaluation,
+    hooks,
+    layers,
+    methods,
+    runtime,
+)
+from .runtime.model_hub import register_models  # noqa: E402
 
 register_models()
 
-__all__ = ['__version__', 'datasets', 'engine', 'evaluation', 'models']
+__all__ = [
+    '__version__', 'datasets', 'evaluation', 'hooks', 'layers', 'methods',
+    'runtime'
+]

@@ -16,6 +16,7 @@ import torch  # noqa: E402
 from mmengine.registry import DefaultScope  # noqa: E402
 
 torch.set_num_threads(1)
+pytest_plugins = ['tool_fixtures']
 
 
 def pytest_terminal_summary(terminalreporter):

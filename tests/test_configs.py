@@ -16,7 +16,7 @@ from mmengine.registry import init_default_scope
 from mmpretrain.apis.model import ModelHub, list_models
 from mmpretrain.registry import DATASETS, MODELS
 
-from csd_mmpretrain.engine.pretrained import use_weights
+from csd_mmpretrain.checkpoints.pretrained import use_weights
 
 REPO = Path(__file__).resolve().parents[1]
 CONFIGS = REPO / 'configs' / 'csdnet'
@@ -171,7 +171,7 @@ def test_model_index_loads(monkeypatch):
 def test_queue_holds_one_epoch(name):
     size, folder = TRAIN_SIZES[name]
     config = load(name)
-    assert config.model.head.ddl.queue_len == size
+    assert config.model.head.contrast.queue_len == size
     listed = SHARED / 'annotations' / str(folder) / 'anno' / 'train.txt'
     if listed.exists():
         assert len(listed.read_text().splitlines()) == size
@@ -244,7 +244,8 @@ def test_distributed_checkpointing_has_its_settings():
 
 def test_ablation_adds_one_part_at_a_time():
     full = load('cotton80')
-    for name, missing in (('ssdp-ddl', ['ssdt']), ('ssdp', ['ddl', 'ssdt'])):
+    for name, missing in (('ssdp-ddl', ['distill']),
+                          ('ssdp', ['contrast', 'distill'])):
         expected = deepcopy(full)
         for part in missing:
             expected.model.head[part] = None

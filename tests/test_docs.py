@@ -17,8 +17,8 @@ from mmpretrain.registry import DATA_SAMPLERS, DATASETS, HOOKS, VISBACKENDS
 from PIL import Image
 
 import csd_mmpretrain  # noqa: F401
-from csd_mmpretrain.engine.bare_model import build_bare_model
-from csd_mmpretrain.engine.hooks import SSDPHook
+from csd_mmpretrain.checkpoints.bare_model import build_bare_model
+from csd_mmpretrain.methods.csdnet.ssdp_hook import SSDPHook
 
 REPO = Path(__file__).resolve().parents[1]
 PAGES = sorted([*REPO.glob('*.md'), *REPO.glob('docs/**/*.md'),

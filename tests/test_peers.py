@@ -35,11 +35,11 @@ CHANGES = {
      {'train_pipeline', 'train_dataloader.dataset.pipeline'}),
     'arcface': ('csdnet/grocery81_baseline', {HEAD}),
     'two-views': ('csdnet/grocery81',
-                  {f'{NECK}.gating', f'{HEAD}.ddl', f'{HEAD}.ssdt', VIEW}),
+                  {f'{NECK}.gating', f'{HEAD}.contrast', f'{HEAD}.distill', VIEW}),
     'two-views-distilled': ('csdnet/grocery81', {VIEW}),
-    'supcon': ('peers/grocery81_two-views', {f'{HEAD}.ddl'}),
+    'supcon': ('peers/grocery81_two-views', {f'{HEAD}.contrast'}),
     'cle-vit': ('peers/grocery81_two-views',
-                {f'{HEAD}.aug_loss_weight', f'{HEAD}.ddl', VIEW}),
+                {f'{HEAD}.aug_loss_weight', f'{HEAD}.contrast', VIEW}),
 }
 TWO_VIEWS = {
     'two-views': set(),
@@ -310,7 +310,7 @@ def test_arcface_learns_at_the_heads_learning_rate():
 def test_cle_vit_is_that_of_cotton80_with_the_weights_of_other_sets():
     ours, cotton = peer('cle-vit'), load('csdnet/cotton80_cle-vit')
     assert ours.default_hooks.ssdp == cotton.default_hooks.ssdp
-    assert ours.model.head.ddl == cotton.model.head.ddl
+    assert ours.model.head.contrast == cotton.model.head.contrast
     assert ours.model.head.aug_loss_weight == 1
     assert ours.model.neck.gating == cotton.model.neck.gating == 'none'
 

@@ -22,8 +22,8 @@ from csd_mmpretrain.benchmark.accuracy_table import (
     write_csv,
 )
 from csd_mmpretrain.benchmark.suite import load_suite
-from csd_mmpretrain.cores import usable_cores, usable_gpus
-from csd_mmpretrain.tool_options import add_weights, positive
+from csd_mmpretrain.runtime.tool_options import add_weights, positive
+from csd_mmpretrain.utils.cores import usable_cores, usable_gpus
 
 
 def parse_args() -> argparse.Namespace:

@@ -4,13 +4,13 @@ import platform
 
 import torch
 
-from csd_mmpretrain.benchmark.ddl_benchmark import (
+from csd_mmpretrain.methods.csdnet.ddl_benchmark import (
     DDLSetting,
     benchmark_ddl,
     contenders,
     format_ddl_table,
 )
-from csd_mmpretrain.tool_options import add_device, positive
+from csd_mmpretrain.runtime.tool_options import add_device, positive
 
 
 def parse_args() -> argparse.Namespace:

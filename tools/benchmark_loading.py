@@ -5,9 +5,9 @@ from csd_mmpretrain.benchmark.loading_benchmark import (
     benchmark_loading,
     format_loading,
 )
-from csd_mmpretrain.engine.data_root import check_dataset_folders
-from csd_mmpretrain.engine.run_options import load_config
-from csd_mmpretrain.tool_options import add_cfg_options, positive
+from csd_mmpretrain.datasets.data_root import check_dataset_folders
+from csd_mmpretrain.runtime.run_options import load_config
+from csd_mmpretrain.runtime.tool_options import add_cfg_options, positive
 
 
 def parse_args() -> argparse.Namespace:

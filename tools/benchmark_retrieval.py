@@ -13,8 +13,8 @@ from csd_mmpretrain.benchmark.retrieval_benchmark import (
     measure_reference,
 )
 from csd_mmpretrain.evaluation.similarity import MEMORY
-from csd_mmpretrain.evaluation.tables import markdown_table
-from csd_mmpretrain.tool_options import add_device
+from csd_mmpretrain.runtime.tool_options import add_device
+from csd_mmpretrain.utils.tables import markdown_table
 
 
 def parse_args() -> argparse.Namespace:

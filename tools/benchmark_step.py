@@ -10,8 +10,12 @@ from csd_mmpretrain.benchmark.step_benchmark import (
     config_img_size,
     format_table,
 )
-from csd_mmpretrain.engine.run_options import load_config
-from csd_mmpretrain.tool_options import add_cfg_options, add_device, positive
+from csd_mmpretrain.runtime.run_options import load_config
+from csd_mmpretrain.runtime.tool_options import (
+    add_cfg_options,
+    add_device,
+    positive,
+)
 
 
 def parse_args() -> argparse.Namespace:

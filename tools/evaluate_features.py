@@ -3,8 +3,7 @@ import argparse
 
 from rich.progress import track
 
-from csd_mmpretrain.engine.run_options import load_config
-from csd_mmpretrain.engine.trained_model import load_model
+from csd_mmpretrain.checkpoints.trained_model import load_model
 from csd_mmpretrain.evaluation.feature_data import labelled_splits
 from csd_mmpretrain.evaluation.feature_metric import LabelledFeatures
 from csd_mmpretrain.evaluation.feature_table import (
@@ -16,13 +15,14 @@ from csd_mmpretrain.evaluation.feature_table import (
 from csd_mmpretrain.evaluation.features import STAGES, collect_features
 from csd_mmpretrain.evaluation.knn import KS, TEMPERATURE
 from csd_mmpretrain.evaluation.retrieval import PROTOCOLS
-from csd_mmpretrain.evaluation.tables import markdown_table, write_table
-from csd_mmpretrain.tool_options import (
+from csd_mmpretrain.runtime.run_options import load_config
+from csd_mmpretrain.runtime.tool_options import (
     add_cfg_options,
     add_device,
     positive,
     table_file,
 )
+from csd_mmpretrain.utils.tables import markdown_table, write_table
 
 
 def parse_args() -> argparse.Namespace:

@@ -23,10 +23,10 @@ from csd_mmpretrain.benchmark.kfold import (
     launch_command,
     summarise_folds,
 )
-from csd_mmpretrain.cores import usable_gpus
-from csd_mmpretrain.engine.run_options import LAUNCHERS
-from csd_mmpretrain.evaluation.tables import markdown_table
-from csd_mmpretrain.tool_options import add_weights, positive
+from csd_mmpretrain.runtime.run_options import LAUNCHERS
+from csd_mmpretrain.runtime.tool_options import add_weights, positive
+from csd_mmpretrain.utils.cores import usable_gpus
+from csd_mmpretrain.utils.tables import markdown_table
 
 # Passed on to tools/train.py as they are.
 FLAGS = ('amp', 'auto_scale_lr', 'no_pin_memory', 'no_persistent_workers')

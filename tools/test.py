@@ -5,12 +5,12 @@ import mmengine
 from mmengine.evaluator import DumpResults
 from mmengine.runner import Runner
 
-from csd_mmpretrain.engine.launch import launch
-from csd_mmpretrain.engine.run_options import (
+from csd_mmpretrain.evaluation.predictions import RESULT_FILES
+from csd_mmpretrain.runtime.launch import launch
+from csd_mmpretrain.runtime.run_options import (
     make_test_config,
     make_test_parser,
 )
-from csd_mmpretrain.evaluation.predictions import RESULT_FILES
 
 METRIC_FILES = ('.json', '.yaml', '.yml', *RESULT_FILES)
 

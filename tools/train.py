@@ -1,9 +1,9 @@
 """Train a model: python tools/train.py CONFIG."""
 import sys
 
-from csd_mmpretrain.engine.data_check import check_data
-from csd_mmpretrain.engine.launch import launch
-from csd_mmpretrain.engine.run_options import (
+from csd_mmpretrain.datasets.data_check import check_data
+from csd_mmpretrain.runtime.launch import launch
+from csd_mmpretrain.runtime.run_options import (
     load_config,
     make_train_config,
     make_train_parser,

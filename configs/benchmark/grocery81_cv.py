@@ -29,8 +29,8 @@ _one_view, _three_quarters, _half = (
 
 _view = 'default_hooks.ssdp.view'
 _neck = 'model.neck'
-_ddl = 'model.head.ddl'
-_ssdt = 'model.head.ssdt'
+_ddl = 'model.head.contrast'
+_ssdt = 'model.head.distill'
 _queue = {f'{_ddl}.queue_len': 243}
 _scale = 'default_hooks.ssdp.scale'
 _three_quarters[_scale] = 0.75

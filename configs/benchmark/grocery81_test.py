@@ -29,8 +29,8 @@ _rows = [
     ('cle-vit', 'CLE-ViT', '../peers/grocery81_cle-vit.py', {}),
     ('two-views', 'two views', '../peers/grocery81_two-views.py', {}),
     ('ssdp', 'SSDP alone', '../csdnet/grocery81.py', {
-        'model.head.ddl': None,
-        'model.head.ssdt': None
+        'model.head.contrast': None,
+        'model.head.distill': None
     }),
     ('two-views-distilled', 'two views, DDL and SSDT',
      '../peers/grocery81_two-views-distilled.py', {}),

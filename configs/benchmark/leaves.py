@@ -14,8 +14,8 @@ options = {
 _two_views = {
     'default_hooks.ssdp.view': dict(_delete_=True, type='FreshAugmentView'),
     'model.neck.gating': 'none',
-    'model.head.ddl': None,
-    'model.head.ssdt': None,
+    'model.head.contrast': None,
+    'model.head.distill': None,
 }
 _one_view = {
     **_two_views,

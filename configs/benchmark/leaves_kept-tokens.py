@@ -25,8 +25,8 @@ runs = {
         config='../csdnet/demo_vit.py',
         options={
             f'{_hook}.enabled': False,
-            'model.head.ssdt': None,
-            'model.head.ddl': None,
+            'model.head.distill': None,
+            'model.head.contrast': None,
         }),
     'full': dict(title='full second pass', config='../csdnet/demo_vit.py'),
     'kept-tokens': dict(

@@ -6,6 +6,6 @@ _base_ = [
 ]
 
 model = dict(
-    head=dict(cls_head=dict(num_classes=80), ddl=dict(queue_len=240)))
+    head=dict(cls_head=dict(num_classes=80), contrast=dict(queue_len=240)))
 
 default_hooks = dict(checkpoint=dict(interval=10))

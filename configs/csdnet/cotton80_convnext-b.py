@@ -13,6 +13,6 @@ model = dict(
             checkpoint='https://download.openmmlab.com/mmclassification/v0/convnext/convnext-base_3rdparty_in21k_20220124-13b83eec.pth',  # noqa: E501
             prefix='backbone.')),
     neck=dict(in_channels=1024),
-    head=dict(cls_head=dict(in_channels=1024), ddl=dict(feat_dim=1024)))
+    head=dict(cls_head=dict(in_channels=1024), contrast=dict(feat_dim=1024)))
 
 default_hooks = dict(channels_last=dict(type='ChannelsLastHook'))

@@ -15,6 +15,6 @@ model = dict(
             checkpoint='https://download.openmmlab.com/mmclassification/v0/deit3/deit3-base-p16_in21k-pre_3rdparty_in1k-384px_20221009-5e4e37b9.pth',  # noqa: E501
             prefix='backbone.')),
     neck=dict(in_channels=768),
-    head=dict(cls_head=dict(in_channels=768), ddl=dict(feat_dim=768)))
+    head=dict(cls_head=dict(in_channels=768), contrast=dict(feat_dim=768)))
 
 find_unused_parameters = True

@@ -11,4 +11,4 @@ model = dict(
         init_cfg=dict(
             checkpoint='work_dirs/cmd_swin-tiny_cotton80/backbone.pth')),
     neck=dict(in_channels=768),
-    head=dict(cls_head=dict(in_channels=768), ddl=dict(feat_dim=768)))
+    head=dict(cls_head=dict(in_channels=768), contrast=dict(feat_dim=768)))

@@ -10,7 +10,7 @@ model = dict(
             checkpoint='https://download.openmmlab.com/mmclassification/v0/mobilenet_v2/mobilenet_v2_batch256_imagenet_20200708-3b2dc3af.pth',  # noqa: E501
             prefix='backbone.')),
     neck=dict(in_channels=1280),
-    head=dict(cls_head=dict(in_channels=1280), ddl=dict(feat_dim=1280)))
+    head=dict(cls_head=dict(in_channels=1280), contrast=dict(feat_dim=1280)))
 
 # CNNs take a larger step than transformers: base lr 4e-3 (choice).
 optim_wrapper = dict(optimizer=dict(lr=4e-3 * 12 / 512))

@@ -11,7 +11,7 @@ model = dict(
             checkpoint='https://download.openmmlab.com/mmclassification/v0/resnet/resnet50_8xb32_in1k_20210831-ea4938fc.pth',  # noqa: E501
             prefix='backbone.')),
     neck=dict(in_channels=2048),
-    head=dict(cls_head=dict(in_channels=2048), ddl=dict(feat_dim=2048)))
+    head=dict(cls_head=dict(in_channels=2048), contrast=dict(feat_dim=2048)))
 
 # CNNs take a larger step than transformers: base lr 4e-3 (choice).
 optim_wrapper = dict(optimizer=dict(lr=4e-3 * 12 / 512))

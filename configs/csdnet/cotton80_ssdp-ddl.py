@@ -1,4 +1,4 @@
 """Ablation on Cotton80: the baseline with SSDP and DDL."""
 _base_ = './cotton80.py'
 
-model = dict(head=dict(ssdt=None))
+model = dict(head=dict(distill=None))

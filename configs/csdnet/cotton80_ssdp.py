@@ -1,4 +1,4 @@
 """Ablation on Cotton80: the baseline with SSDP."""
 _base_ = './cotton80.py'
 
-model = dict(head=dict(ddl=None, ssdt=None))
+model = dict(head=dict(contrast=None, distill=None))

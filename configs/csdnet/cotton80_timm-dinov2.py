@@ -10,4 +10,4 @@ model = dict(
         img_size=448,
         drop_path_rate=0.1),
     neck=dict(layout='tokens', num_prefix_tokens=5, in_channels=768),
-    head=dict(cls_head=dict(in_channels=768), ddl=dict(feat_dim=768)))
+    head=dict(cls_head=dict(in_channels=768), contrast=dict(feat_dim=768)))

@@ -18,4 +18,4 @@ model = dict(
             checkpoint='https://download.openmmlab.com/mmclassification/v0/vit/finetune/vit-base-p16_in21k-pre-3rdparty_ft-64xb64_in1k-384_20210928-98e8652b.pth',  # noqa: E501
             prefix='backbone.')),
     neck=dict(in_channels=768),
-    head=dict(cls_head=dict(in_channels=768), ddl=dict(feat_dim=768)))
+    head=dict(cls_head=dict(in_channels=768), contrast=dict(feat_dim=768)))

@@ -6,4 +6,4 @@ _base_ = [
 ]
 
 model = dict(
-    head=dict(cls_head=dict(num_classes=200), ddl=dict(queue_len=5994)))
+    head=dict(cls_head=dict(num_classes=200), contrast=dict(queue_len=5994)))

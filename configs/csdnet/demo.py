@@ -20,6 +20,6 @@ model = dict(
     neck=dict(in_channels=128, gating='residual'),
     head=dict(
         cls_head=dict(num_classes=20, in_channels=128),
-        ddl=dict(feat_dim=128, queue_len=480)))
+        contrast=dict(feat_dim=128, queue_len=480)))
 
 default_hooks = dict(channels_last=dict(type='ChannelsLastHook'))

@@ -16,7 +16,7 @@ model = dict(
         patch_size=16,
         out_type='featmap'),
     neck=dict(in_channels=192),
-    head=dict(cls_head=dict(in_channels=192), ddl=dict(feat_dim=192)))
+    head=dict(cls_head=dict(in_channels=192), contrast=dict(feat_dim=192)))
 
 # Half of the patches, so that `second_pass='kept_tokens'` can be tried.
 default_hooks = dict(ssdp=dict(view=dict(threshold=('quantile', 0.5))))

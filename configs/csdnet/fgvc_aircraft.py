@@ -6,4 +6,4 @@ _base_ = [
 ]
 
 model = dict(
-    head=dict(cls_head=dict(num_classes=100), ddl=dict(queue_len=6667)))
+    head=dict(cls_head=dict(num_classes=100), contrast=dict(queue_len=6667)))

@@ -6,6 +6,6 @@ _base_ = [
 ]
 
 model = dict(
-    head=dict(cls_head=dict(num_classes=81), ddl=dict(queue_len=648)))
+    head=dict(cls_head=dict(num_classes=81), contrast=dict(queue_len=648)))
 
 default_hooks = dict(channels_last=dict(type='ChannelsLastHook'))

@@ -6,4 +6,4 @@ _base_ = [
 ]
 
 model = dict(
-    head=dict(cls_head=dict(num_classes=555), ddl=dict(queue_len=23929)))
+    head=dict(cls_head=dict(num_classes=555), contrast=dict(queue_len=23929)))

@@ -6,6 +6,6 @@ _base_ = [
 ]
 
 model = dict(
-    head=dict(cls_head=dict(num_classes=198), ddl=dict(queue_len=990)))
+    head=dict(cls_head=dict(num_classes=198), contrast=dict(queue_len=990)))
 
 default_hooks = dict(checkpoint=dict(interval=10))

@@ -6,7 +6,7 @@ _base_ = [
 ]
 
 model = dict(
-    head=dict(cls_head=dict(num_classes=1110), ddl=dict(queue_len=12763)))
+    head=dict(cls_head=dict(num_classes=1110), contrast=dict(queue_len=12763)))
 
 # The peers' base lr is twice as large here: 2e-3.
 optim_wrapper = dict(optimizer=dict(lr=2e-3 * 12 / 512))

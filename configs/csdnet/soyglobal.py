@@ -6,4 +6,4 @@ _base_ = [
 ]
 
 model = dict(
-    head=dict(cls_head=dict(num_classes=1938), ddl=dict(queue_len=5814)))
+    head=dict(cls_head=dict(num_classes=1938), contrast=dict(queue_len=5814)))

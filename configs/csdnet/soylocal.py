@@ -6,6 +6,6 @@ _base_ = [
 ]
 
 model = dict(
-    head=dict(cls_head=dict(num_classes=200), ddl=dict(queue_len=600)))
+    head=dict(cls_head=dict(num_classes=200), contrast=dict(queue_len=600)))
 
 default_hooks = dict(checkpoint=dict(interval=10))

@@ -6,4 +6,4 @@ _base_ = [
 ]
 
 model = dict(
-    head=dict(cls_head=dict(num_classes=196), ddl=dict(queue_len=8144)))
+    head=dict(cls_head=dict(num_classes=196), contrast=dict(queue_len=8144)))

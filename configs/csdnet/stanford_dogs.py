@@ -6,4 +6,4 @@ _base_ = [
 ]
 
 model = dict(
-    head=dict(cls_head=dict(num_classes=120), ddl=dict(queue_len=12000)))
+    head=dict(cls_head=dict(num_classes=120), contrast=dict(queue_len=12000)))

@@ -5,12 +5,12 @@ model = dict(
     neck=dict(gating='none'),
     head=dict(
         aug_loss_weight=1.0,
-        ddl=dict(
+        contrast=dict(
             _delete_=True,
             type='PairMarginLoss',
             margin=0.4,
             loss_weight=1.0),
-        ssdt=None))
+        distill=None))
 
 default_hooks = dict(
     ssdp=dict(

@@ -3,7 +3,7 @@ _base_ = './grocery81_two-views.py'
 
 model = dict(
     head=dict(
-        ddl=dict(
+        contrast=dict(
             _delete_=True,
             type='MetricLearningLoss',
             loss=dict(type='SupConLoss', temperature=0.1),

@@ -10,11 +10,11 @@ from queue import Queue
 from threading import Event
 from typing import IO, Callable, Dict, List, NamedTuple, Optional, Sequence
 
-from csd_mmpretrain.wording import first_names
+from csd_mmpretrain.checkpoints.checkpoint_files import write_whole
+from csd_mmpretrain.checkpoints.pretrained import file_hash
+from csd_mmpretrain.utils.cores import usable_cores
+from csd_mmpretrain.utils.wording import first_names
 
-from ..cores import usable_cores
-from ..engine.checkpoint_files import write_whole
-from ..engine.pretrained import file_hash
 from .run_logs import read_scores, score_names
 from .suite import Cell, Suite, cell_config, load_method, suite_cells
 

@@ -10,12 +10,14 @@ from mmengine.registry import init_default_scope
 from mmpretrain.registry import DATASETS
 
 from csd_mmpretrain.datasets.image_cache import ImageCache
-from csd_mmpretrain.datasets.image_cache_loader import CachedLoadImage
 from csd_mmpretrain.datasets.image_cache_plan import (
     decoded_sizes,
     loading_steps,
 )
 from csd_mmpretrain.datasets.samples import source_datasets
+from csd_mmpretrain.datasets.transforms.cached_load_image import (
+    CachedLoadImage,
+)
 
 
 class LoadingCost(NamedTuple):

@@ -5,9 +5,9 @@ from typing import Callable, List, NamedTuple, Tuple
 import numpy as np
 import torch
 
-from ..evaluation.retrieval import RankedPositives, rank_positives
-from ..evaluation.similarity import unit_features
-from .measure import peak_growth
+from csd_mmpretrain.evaluation.retrieval import RankedPositives, rank_positives
+from csd_mmpretrain.evaluation.similarity import unit_features
+from csd_mmpretrain.utils.measure import peak_growth
 
 HEADER = ('', 'seconds', 'peak memory in MiB')
 

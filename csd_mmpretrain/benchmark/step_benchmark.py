@@ -14,13 +14,18 @@ from mmengine.registry import DefaultScope
 from mmpretrain.registry import HOOKS
 from mmpretrain.structures import DataSample
 
+from csd_mmpretrain.checkpoints.bare_model import build_bare_model
 from csd_mmpretrain.datasets.dataset_settings import shared_pipeline
-from csd_mmpretrain.engine.bare_model import build_bare_model
-from csd_mmpretrain.engine.hook_settings import hook_settings
-from csd_mmpretrain.engine.run_options import set_amp
-from csd_mmpretrain.type_name import type_name
-
-from .measure import in_process, median_ratio, peak_growth, spread, take_turns
+from csd_mmpretrain.runtime.run_options import set_amp
+from csd_mmpretrain.utils.hook_settings import hook_settings
+from csd_mmpretrain.utils.measure import (
+    in_process,
+    median_ratio,
+    peak_growth,
+    spread,
+    take_turns,
+)
+from csd_mmpretrain.utils.type_name import type_name
 
 VARIANTS = {
     'plain': 'the plain classifier',

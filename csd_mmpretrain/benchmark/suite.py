@@ -12,11 +12,10 @@ from csd_mmpretrain.datasets.dataset_settings import (
     shared_pipeline,
     source_settings,
 )
-from csd_mmpretrain.type_name import type_name
-from csd_mmpretrain.wording import first_names
-
-from ..engine.hook_settings import hook_settings
-from ..engine.run_options import load_config
+from csd_mmpretrain.runtime.run_options import load_config
+from csd_mmpretrain.utils.hook_settings import hook_settings
+from csd_mmpretrain.utils.type_name import type_name
+from csd_mmpretrain.utils.wording import first_names
 
 KEYS = ('baseline', 'runs', 'seeds', 'splits', 'options', 'metric')
 SPLIT_KEYS = ('num', 'shots', 'seed')

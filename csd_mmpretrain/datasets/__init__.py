@@ -1,17 +1,17 @@
 """Datasets of fine and ultra-fine-grained classes, and their batches."""
-from .corner_crop import CornerCrop
 from .label_fraction import LabelFraction
 from .nabirds_dataset import NABirds
-from .seeded_batch_sampler import SeededBatchSampler
+from .samplers import SeededBatchSampler
 from .stanford_dogs_dataset import StanfordDogs
 from .synthetic_leaves import SyntheticLeaves
+from .transforms import CornerCrop
 from .ultra_fgvc import (
-                         Cotton80,
-                         SoyAgeing,
-                         SoyGene,
-                         SoyGlobal,
-                         SoyLocal,
-                         UltraFGVCDataset,
+    Cotton80,
+    SoyAgeing,
+    SoyGene,
+    SoyGlobal,
+    SoyLocal,
+    UltraFGVCDataset,
 )
 
 __all__ = [

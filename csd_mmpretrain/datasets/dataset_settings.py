@@ -6,7 +6,7 @@ from mmengine.registry import DefaultScope
 from mmpretrain.registry import DATASETS
 from torch.utils.data import Dataset
 
-from csd_mmpretrain.type_name import type_name
+from csd_mmpretrain.utils.type_name import type_name
 
 REPEATING = ('RepeatDataset', 'ClassBalancedDataset')
 

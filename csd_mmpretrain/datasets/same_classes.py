@@ -1,7 +1,7 @@
 """Whether the labels of two splits mean the same."""
 from typing import Any, Optional, Sequence
 
-from csd_mmpretrain.wording import first_names
+from csd_mmpretrain.utils.wording import first_names
 
 SHOWN = 5
 

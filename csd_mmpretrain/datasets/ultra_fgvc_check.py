@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
 
-from csd_mmpretrain.wording import first_names
+from csd_mmpretrain.utils.wording import first_names
 
 from .image_files import find_broken_images
 from .release_folder import find_folder

@@ -7,7 +7,7 @@ from mmpretrain.models.heads import ClsHead
 from mmpretrain.models.utils.attention import ShiftWindowMSA
 from torch import nn
 
-from csd_mmpretrain.models.heads import CSDHead
+from csd_mmpretrain.methods.csdnet.csd_head import CSDHead
 
 
 class DeployedClassifier(nn.Module):

@@ -6,12 +6,11 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
+from csd_mmpretrain.datasets.data_root import check_dataset_folders
 from csd_mmpretrain.datasets.dataset_settings import build_each_once
 from csd_mmpretrain.datasets.eval_images import EvalImages, eval_pipeline
 from csd_mmpretrain.datasets.image_files import find_broken_images
 from csd_mmpretrain.datasets.same_classes import check_same_classes
-
-from ..engine.data_root import check_dataset_folders
 
 
 class LabelledImages(NamedTuple):

@@ -6,8 +6,8 @@ from mmengine.model import BaseModel
 from mmpretrain.models import BaseSelfSupervisor
 from mmpretrain.structures import DataSample
 
-from ..engine.undisturbed import same_modes
-from ..models.utils.prefix_tokens import backbone_prefix_tokens
+from csd_mmpretrain.layers.prefix_tokens import backbone_prefix_tokens
+from csd_mmpretrain.runtime.undisturbed import same_modes
 
 STAGES = ('backbone', 'neck', 'pre_logits')
 

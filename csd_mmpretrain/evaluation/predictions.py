@@ -7,9 +7,12 @@ import mmengine
 import numpy as np
 from mmengine.config import Config
 
-from ..datasets.dataset_settings import build_without_pipeline
-from ..engine.launch import launch
-from ..engine.run_options import make_test_config, make_test_parser
+from csd_mmpretrain.datasets.dataset_settings import build_without_pipeline
+from csd_mmpretrain.runtime.launch import launch
+from csd_mmpretrain.runtime.run_options import (
+    make_test_config,
+    make_test_parser,
+)
 
 RESULT_FILES = ('.pkl', '.pickle')
 

@@ -2,7 +2,7 @@
 from statistics import mean
 from typing import Sequence, Tuple
 
-from ..datasets.ultra_fgvc import SoyAgeing
+from csd_mmpretrain.datasets.ultra_fgvc import SoyAgeing
 
 
 def five_stage_mean(scores: Sequence[Tuple[str, float]]) -> float:

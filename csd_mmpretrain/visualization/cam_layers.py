@@ -8,8 +8,8 @@ from mmengine.model import BaseModel
 from mmengine.utils.dl_utils import is_norm
 from torch import nn
 
-from csd_mmpretrain.models.utils.feature_map import to_feature_map
-from csd_mmpretrain.models.utils.prefix_tokens import backbone_prefix_tokens
+from csd_mmpretrain.layers.feature_map import to_feature_map
+from csd_mmpretrain.layers.prefix_tokens import backbone_prefix_tokens
 
 
 class Layout(NamedTuple):

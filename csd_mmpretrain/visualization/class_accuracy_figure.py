@@ -5,7 +5,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..evaluation.class_accuracy import ClassAccuracy
+from csd_mmpretrain.evaluation.class_accuracy import ClassAccuracy
 
 # Classes that have a line each; of more, so many of the worst have one.
 LINES, WORST = 120, 40

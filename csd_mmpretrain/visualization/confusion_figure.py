@@ -6,7 +6,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..evaluation.confusion_pairs import confusion_rates
+from csd_mmpretrain.evaluation.confusion_pairs import confusion_rates
 
 # Up to so many classes: names at the axes, counts in the cells, cells at all.
 NAMED, COUNTED, CELLS = 120, 100, 300

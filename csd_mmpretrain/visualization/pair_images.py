@@ -5,10 +5,11 @@ from typing import Dict, List, Optional, Sequence
 import numpy as np
 from mmengine.config import Config
 
-from ..datasets.dataset_settings import build_without_pipeline
-from ..datasets.samples import list_samples
-from ..evaluation.confusion_pairs import ConfusedPair
-from ..evaluation.predictions import Predictions
+from csd_mmpretrain.datasets.dataset_settings import build_without_pipeline
+from csd_mmpretrain.datasets.samples import list_samples
+from csd_mmpretrain.evaluation.confusion_pairs import ConfusedPair
+from csd_mmpretrain.evaluation.predictions import Predictions
+
 from .pairs_figure import PairImages
 from .rgb_images import read_rgb
 

@@ -5,7 +5,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..evaluation.calibration import Calibration
+from csd_mmpretrain.evaluation.calibration import Calibration
 
 
 def draw_reliability(found: Mapping[str, Calibration]) -> Figure:

@@ -4,9 +4,10 @@ from typing import List, Optional, Sequence
 import numpy as np
 import torch
 
-from ..datasets.eval_images import spread
-from ..evaluation.retrieval import split_protocol
-from ..evaluation.similarity import nearest
+from csd_mmpretrain.datasets.eval_images import spread
+from csd_mmpretrain.evaluation.retrieval import split_protocol
+from csd_mmpretrain.evaluation.similarity import nearest
+
 from .retrieval_figure import RetrievalRow, RetrievedImage
 from .rgb_images import read_rgb
 

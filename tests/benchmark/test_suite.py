@@ -13,7 +13,7 @@ from csd_mmpretrain.benchmark.suite import (
     split_images,
     suite_cells,
 )
-from csd_mmpretrain.engine.run_options import load_config
+from csd_mmpretrain.runtime.run_options import load_config
 
 SUITES = sorted(
     Path(__file__).parents[2].joinpath('configs/benchmark').glob('*.py'))
@@ -24,7 +24,7 @@ baseline = 'one'
 seeds = [3, 4]
 {splits}
 options = {{'train_cfg.max_epochs': 5}}
-_own = 'model.head.ssdt.temperature'
+_own = 'model.head.distill.temperature'
 runs = dict(
     one=dict(config='{config}'),
     two=dict(config='{config}', title='The other', options={{_own: 2.0}}))
@@ -40,7 +40,7 @@ val_dataloader = dict(
         type='CustomDataset',
         data_root='elsewhere',
         pipeline=[dict(type='PackInputs')]))
-model = dict(head=dict(ssdt=dict(type='SSDTLoss')))
+model = dict(head=dict(distill=dict(type='SSDTLoss')))
 default_hooks = dict(ssdp=dict(type='SSDPHook'))
 train_cfg = dict(by_epoch=True, max_epochs=2)
 """
@@ -80,7 +80,7 @@ def test_config_of_a_cell(write_suite):
     cell = suite_cells(suite)[1]
     cfg, images = cell_config(*load_method(suite.methods[1]), cell, None)
     assert cfg.randomness.seed == 3
-    assert cfg.model.head.ssdt.temperature == 2
+    assert cfg.model.head.distill.temperature == 2
     assert cfg.train_cfg.max_epochs == 5
     assert images == 2 * 24 * 5  # two views of 24 images in five epochs
     cfg.default_hooks.ssdp.scale = 0.5

@@ -19,12 +19,14 @@ from torch.utils.data import DataLoader, Dataset
 import csd_mmpretrain  # noqa: F401
 from csd_mmpretrain.datasets import image_cache
 from csd_mmpretrain.datasets.image_cache import ImageCache
-from csd_mmpretrain.datasets.image_cache_loader import CachedLoadImage
 from csd_mmpretrain.datasets.image_cache_plan import (
     ImageKey,
     decoded_size,
     decoded_sizes,
     loading_steps,
+)
+from csd_mmpretrain.datasets.transforms.cached_load_image import (
+    CachedLoadImage,
 )
 
 pytestmark = pytest.mark.skipif(

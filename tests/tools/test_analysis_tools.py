@@ -17,7 +17,7 @@ from csd_mmpretrain.evaluation.predictions import (
     load_predictions,
     read_predictions,
 )
-from csd_mmpretrain.tool_options import PLOTS, plot_file
+from csd_mmpretrain.runtime.tool_options import PLOTS, plot_file
 
 
 @pytest.fixture(scope='module')

@@ -20,7 +20,7 @@ runs = dict(
     plain=dict(
         config='{config}',
         options={{
-            'default_hooks.ssdp.enabled': False, 'model.head.ssdt': None
+            'default_hooks.ssdp.enabled': False, 'model.head.distill': None
         }}),
     csdnet=dict(config='{config}', title='CSDNet'))
 """

@@ -1,14 +1,14 @@
 import pytest
 
-from csd_mmpretrain.benchmark import ddl_benchmark
-from csd_mmpretrain.benchmark.ddl_benchmark import (
+from csd_mmpretrain.methods.csdnet import ddl_benchmark
+from csd_mmpretrain.methods.csdnet.ddl_benchmark import (
     DDLCost,
     DDLSetting,
     contenders,
     format_ddl_table,
     peak_memory,
 )
-from csd_mmpretrain.benchmark.measure import in_process
+from csd_mmpretrain.utils.measure import in_process
 
 
 @pytest.mark.parametrize('options, message', [

@@ -12,7 +12,7 @@ from csd_mmpretrain.benchmark.step_benchmark import (
     model_step,
     plain_model_cfg,
 )
-from csd_mmpretrain.engine.bare_model import build_bare_model
+from csd_mmpretrain.checkpoints.bare_model import build_bare_model
 
 
 @pytest.fixture

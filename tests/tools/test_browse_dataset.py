@@ -6,8 +6,8 @@ import torch
 from mmengine.config import Config
 from PIL import Image
 
-from csd_mmpretrain.engine.bare_model import build_bare_model
-from csd_mmpretrain.engine.trained_model import load_pretrained_model
+from csd_mmpretrain.checkpoints.bare_model import build_bare_model
+from csd_mmpretrain.checkpoints.trained_model import load_pretrained_model
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import torch
 from mmengine.config import Config
 from mmpretrain.registry import MODELS
 
-from csd_mmpretrain.engine.bare_model import build_bare_model
+from csd_mmpretrain.checkpoints.bare_model import build_bare_model
 from csd_mmpretrain.evaluation.feature_data import labelled_images
 from csd_mmpretrain.evaluation.feature_metric import LabelledFeatures
 from csd_mmpretrain.evaluation.feature_table import feature_table

@@ -11,13 +11,13 @@ from mmpretrain import ImageClassificationInferencer
 from mmpretrain.registry import MODELS
 
 from csd_mmpretrain import deployment
+from csd_mmpretrain.checkpoints.bare_model import build_bare_model
 from csd_mmpretrain.deployment import (
     DeployedClassifier,
     check_export,
     export_classifier,
     load_export,
 )
-from csd_mmpretrain.engine.bare_model import build_bare_model
 
 QUEUE = 3000
 FILES = dict(onnx='model.onnx', torchscript='model.pt',
@@ -42,7 +42,7 @@ def config(tiny_config, tmp_path_factory):
     """The tiny CSDNet with a queue four times as large as its model."""
     path = tmp_path_factory.mktemp('export') / 'csdnet.py'
     path.write_text(f'_base_ = [{str(tiny_config)!r}]\n'
-                    f'model = dict(head=dict(ddl=dict(queue_len={QUEUE})))\n')
+                    f'model = dict(head=dict(contrast=dict(queue_len={QUEUE})))\n')
     return path
 
 
@@ -194,7 +194,7 @@ def test_backbones(name, tmp_path):
                 cls_head=dict(
                     type='LinearClsHead', num_classes=7,
                     in_channels=channels),
-                ddl=dict(
+                contrast=dict(
                     type='DDLQueueLoss', feat_dim=channels, queue_len=8)))
     ).eval()
     model.head.cls_head.fc.weight.data.normal_()

@@ -11,8 +11,8 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from csd_mmpretrain.engine.bare_model import build_bare_model
-from csd_mmpretrain.visualization.demo_prediction import DemoPredictor
+from csd_mmpretrain.checkpoints.bare_model import build_bare_model
+from csd_mmpretrain.methods.csdnet.figures.demo_prediction import DemoPredictor
 
 CONFIG = """
 _base_ = ['{base}']

@@ -5,7 +5,7 @@ import re
 import mmengine
 import pytest
 
-from csd_mmpretrain.engine import run_options
+from csd_mmpretrain.runtime import run_options
 
 
 def config_of(*args):

@@ -6,8 +6,8 @@ import torch
 from mmengine.config import Config
 from PIL import Image
 
-from csd_mmpretrain.engine.bare_model import build_bare_model
-from csd_mmpretrain.engine.trained_model import load_model
+from csd_mmpretrain.checkpoints.bare_model import build_bare_model
+from csd_mmpretrain.checkpoints.trained_model import load_model
 
 CONFIG = """
 _base_ = ['{base}']
@@ -95,7 +95,7 @@ def test_a_view_without_a_mask(run_tool, tiny_config, checkpoint, tmp_path):
 
 def test_a_queue_of_another_length_does_not_matter(config, checkpoint):
     cfg = Config.fromfile(config)
-    cfg.model.head.ddl.queue_len = 7
+    cfg.model.head.contrast.queue_len = 7
     loaded = load_model(cfg, str(checkpoint))
     assert loaded.has_classifier
     assert loaded.classes == list('abcdef')

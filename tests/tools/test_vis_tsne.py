@@ -7,7 +7,7 @@ import torch
 from mmengine.config import Config
 from PIL import Image
 
-from csd_mmpretrain.engine.bare_model import build_bare_model
+from csd_mmpretrain.checkpoints.bare_model import build_bare_model
 
 pytest.importorskip('sklearn')
 

@@ -4,11 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from csd_mmpretrain.visualization.embedding import (
-    embed,
-    separation,
-    unit_rows,
-)
+from csd_mmpretrain.visualization.embedding import embed, separation, unit_rows
 from csd_mmpretrain.visualization.embedding_figure import (
     EmbeddingPanel,
     class_style,

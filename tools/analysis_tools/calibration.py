@@ -7,9 +7,8 @@ from typing import List, Optional, Sequence
 from mmengine.registry import init_default_scope
 
 import csd_mmpretrain  # noqa: F401  registers everything
+from csd_mmpretrain.datasets.data_root import check_dataset_folders
 from csd_mmpretrain.datasets.dataset_settings import build_without_pipeline
-from csd_mmpretrain.engine.data_root import check_dataset_folders
-from csd_mmpretrain.engine.run_options import load_config
 from csd_mmpretrain.evaluation.calibration import (
     Calibration,
     calibration,
@@ -23,12 +22,13 @@ from csd_mmpretrain.evaluation.predictions import (
     load_predictions,
     read_predictions,
 )
-from csd_mmpretrain.evaluation.tables import markdown_table, write_table
-from csd_mmpretrain.tool_options import (
+from csd_mmpretrain.runtime.run_options import load_config
+from csd_mmpretrain.runtime.tool_options import (
     add_cfg_options,
     add_table_and_figure,
     positive,
 )
+from csd_mmpretrain.utils.tables import markdown_table, write_table
 from csd_mmpretrain.visualization.reliability_figure import draw_reliability
 
 HEADER = ('', *Calibration._fields[:-1])

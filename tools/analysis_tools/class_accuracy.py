@@ -4,18 +4,15 @@ import argparse
 from mmengine.registry import init_default_scope
 
 import csd_mmpretrain  # noqa: F401  registers everything
-from csd_mmpretrain.engine.run_options import load_config
 from csd_mmpretrain.evaluation.class_accuracy import class_accuracies
 from csd_mmpretrain.evaluation.confusion_pairs import confusion_counts
-from csd_mmpretrain.evaluation.predictions import (
-    class_names,
-    load_predictions,
-)
-from csd_mmpretrain.evaluation.tables import markdown_table, write_table
-from csd_mmpretrain.tool_options import (
+from csd_mmpretrain.evaluation.predictions import class_names, load_predictions
+from csd_mmpretrain.runtime.run_options import load_config
+from csd_mmpretrain.runtime.tool_options import (
     add_cfg_options,
     add_table_and_figure,
 )
+from csd_mmpretrain.utils.tables import markdown_table, write_table
 from csd_mmpretrain.visualization.class_accuracy_figure import (
     draw_class_accuracy,
 )

@@ -10,8 +10,8 @@ from csd_mmpretrain.benchmark.run_comparison import (
     summary_table,
 )
 from csd_mmpretrain.benchmark.run_logs import read_run
-from csd_mmpretrain.evaluation.tables import markdown_table, write_table
-from csd_mmpretrain.tool_options import add_table_and_figure
+from csd_mmpretrain.runtime.tool_options import add_table_and_figure
+from csd_mmpretrain.utils.tables import markdown_table, write_table
 from csd_mmpretrain.visualization.curves_figure import draw_curves
 
 

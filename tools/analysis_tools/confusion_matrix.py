@@ -10,24 +10,21 @@ from matplotlib import colormaps
 from mmengine.registry import init_default_scope
 
 import csd_mmpretrain  # noqa: F401  registers everything
-from csd_mmpretrain.engine.run_options import load_config
 from csd_mmpretrain.evaluation.confusion_pairs import (
     confusion_counts,
     confusion_order,
     worst_pairs,
 )
-from csd_mmpretrain.evaluation.predictions import (
-    class_names,
-    load_predictions,
-)
-from csd_mmpretrain.evaluation.tables import markdown_table, write_table
-from csd_mmpretrain.tool_options import (
+from csd_mmpretrain.evaluation.predictions import class_names, load_predictions
+from csd_mmpretrain.runtime.run_options import load_config
+from csd_mmpretrain.runtime.tool_options import (
     add_cfg_options,
     add_dpi,
     plot_file,
     positive,
     table_file,
 )
+from csd_mmpretrain.utils.tables import markdown_table, write_table
 from csd_mmpretrain.visualization.confusion_figure import draw_confusion
 from csd_mmpretrain.visualization.pair_images import (
     pair_images,

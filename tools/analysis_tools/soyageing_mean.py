@@ -8,8 +8,8 @@ import mmengine
 from csd_mmpretrain.benchmark.run_logs import read_run, read_run_config
 from csd_mmpretrain.datasets.dataset_settings import source_settings
 from csd_mmpretrain.evaluation.soyageing import five_stage_mean
-from csd_mmpretrain.evaluation.tables import markdown_table
-from csd_mmpretrain.type_name import type_name
+from csd_mmpretrain.utils.tables import markdown_table
+from csd_mmpretrain.utils.type_name import type_name
 
 
 def parse_args() -> argparse.Namespace:

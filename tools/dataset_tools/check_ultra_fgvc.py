@@ -2,14 +2,14 @@
 import argparse
 import sys
 
-from csd_mmpretrain.cores import usable_cores
 from csd_mmpretrain.datasets.ultra_fgvc_check import (
     DATASETS,
     check_release,
     format_reports,
     is_right,
 )
-from csd_mmpretrain.tool_options import positive
+from csd_mmpretrain.runtime.tool_options import positive
+from csd_mmpretrain.utils.cores import usable_cores
 
 
 def parse_args() -> argparse.Namespace:

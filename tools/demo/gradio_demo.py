@@ -2,11 +2,11 @@
 import argparse
 import os
 
+from csd_mmpretrain.checkpoints.trained_model import load_model
+from csd_mmpretrain.datasets.data_root import check_dataset_folders
 from csd_mmpretrain.datasets.eval_images import dataset_items
-from csd_mmpretrain.engine.data_root import check_dataset_folders
-from csd_mmpretrain.engine.run_options import load_config
-from csd_mmpretrain.engine.trained_model import load_model
-from csd_mmpretrain.tool_options import add_cfg_options, add_device
+from csd_mmpretrain.runtime.run_options import load_config
+from csd_mmpretrain.runtime.tool_options import add_cfg_options, add_device
 
 
 def parse_args() -> argparse.Namespace:
@@ -53,11 +53,13 @@ def main() -> None:
     try:
         import gradio  # noqa: F401
 
-        from csd_mmpretrain.visualization.demo_page import (
+        from csd_mmpretrain.deployment.demo_page import (
             launch_options,
             make_demo_page,
         )
-        from csd_mmpretrain.visualization.demo_prediction import DemoPredictor
+        from csd_mmpretrain.methods.csdnet.figures.demo_prediction import (
+            DemoPredictor,
+        )
     except ImportError as error:
         raise ImportError(
             f'The demo needs {error.name}. Install the extra `demo`, '

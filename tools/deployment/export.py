@@ -5,6 +5,8 @@ from tempfile import TemporaryDirectory
 
 import torch
 
+from csd_mmpretrain.checkpoints.trained_model import load_model
+from csd_mmpretrain.datasets.data_root import check_dataset_folders
 from csd_mmpretrain.datasets.eval_images import dataset_items, file_items
 from csd_mmpretrain.deployment import (
     FORMATS,
@@ -15,10 +17,8 @@ from csd_mmpretrain.deployment import (
     load_export,
 )
 from csd_mmpretrain.deployment.export_files import check_format
-from csd_mmpretrain.engine.data_root import check_dataset_folders
-from csd_mmpretrain.engine.run_options import load_config
-from csd_mmpretrain.engine.trained_model import load_model
-from csd_mmpretrain.tool_options import add_cfg_options, positive
+from csd_mmpretrain.runtime.run_options import load_config
+from csd_mmpretrain.runtime.tool_options import add_cfg_options, positive
 
 
 def parse_args() -> argparse.Namespace:

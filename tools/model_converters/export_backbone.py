@@ -1,7 +1,7 @@
 """Hand a pre-trained backbone over: export_backbone.py CHECKPOINT OUT."""
 import argparse
 
-from csd_mmpretrain.engine.backbone_file import PREFIXES, export_backbone
+from csd_mmpretrain.checkpoints.backbone_file import PREFIXES, export_backbone
 
 
 def main() -> None:

@@ -6,8 +6,8 @@ from tempfile import TemporaryDirectory
 
 import mmpretrain
 
-from csd_mmpretrain.engine.pretrained import read_names
-from csd_mmpretrain.engine.run_options import load_config
+from csd_mmpretrain.checkpoints.pretrained import read_names
+from csd_mmpretrain.runtime.run_options import load_config
 
 
 def parse_args() -> argparse.Namespace:

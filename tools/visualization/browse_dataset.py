@@ -10,14 +10,23 @@ from mmengine.config import Config
 from mmengine.utils import track_iter_progress
 from PIL import Image
 
-from csd_mmpretrain.engine.data_root import check_dataset_folders
-from csd_mmpretrain.engine.run_options import load_config
-from csd_mmpretrain.engine.trained_model import (
+from csd_mmpretrain.checkpoints.trained_model import (
     load_model,
     load_pretrained_model,
 )
-from csd_mmpretrain.models.views.discrepancy_mask_view import MODES
-from csd_mmpretrain.tool_options import add_cfg_options
+from csd_mmpretrain.datasets.data_root import check_dataset_folders
+from csd_mmpretrain.methods.csdnet.discrepancy_mask_view import MODES
+from csd_mmpretrain.methods.csdnet.figures.ssdp_rows import (
+    check_pattern_map,
+    ssdp_rows,
+)
+from csd_mmpretrain.methods.csdnet.figures.ssdp_views import (
+    ALL,
+    choose_views,
+    config_view,
+)
+from csd_mmpretrain.runtime.run_options import load_config
+from csd_mmpretrain.runtime.tool_options import add_cfg_options
 from csd_mmpretrain.visualization.browse_figure import (
     Entry,
     draw_browse_figure,
@@ -29,15 +38,6 @@ from csd_mmpretrain.visualization.browse_steps import (
 )
 from csd_mmpretrain.visualization.figure_pages import save_pages
 from csd_mmpretrain.visualization.figure_pixels import figure_pixels
-from csd_mmpretrain.visualization.ssdp_rows import (
-    check_pattern_map,
-    ssdp_rows,
-)
-from csd_mmpretrain.visualization.ssdp_views import (
-    ALL,
-    choose_views,
-    config_view,
-)
 
 CELL = 2.2  # inches
 DPI = 150

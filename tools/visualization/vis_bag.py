@@ -4,18 +4,18 @@ import os
 
 from mmengine.utils import track_iter_progress
 
+from csd_mmpretrain.checkpoints.trained_model import load_model
+from csd_mmpretrain.datasets.data_root import check_dataset_folders
 from csd_mmpretrain.datasets.eval_images import dataset_items, file_items
-from csd_mmpretrain.engine.data_root import check_dataset_folders
-from csd_mmpretrain.engine.run_options import load_config
-from csd_mmpretrain.engine.trained_model import load_model
-from csd_mmpretrain.tool_options import (
+from csd_mmpretrain.methods.cmd.bag_maps import bag_maps, bag_panels
+from csd_mmpretrain.runtime.run_options import load_config
+from csd_mmpretrain.runtime.tool_options import (
     add_cfg_options,
     add_device,
     add_dpi,
     figure_file,
     positive,
 )
-from csd_mmpretrain.visualization.bag_maps import bag_maps, bag_panels
 from csd_mmpretrain.visualization.cam_figure import draw_cam_figure
 from csd_mmpretrain.visualization.figure_pages import save_pages
 

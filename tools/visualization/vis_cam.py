@@ -4,10 +4,10 @@ import os
 
 from PIL import Image
 
+from csd_mmpretrain.checkpoints.trained_model import load_model
 from csd_mmpretrain.datasets.eval_images import file_items
-from csd_mmpretrain.engine.run_options import load_config
-from csd_mmpretrain.engine.trained_model import load_model
-from csd_mmpretrain.tool_options import (
+from csd_mmpretrain.runtime.run_options import load_config
+from csd_mmpretrain.runtime.tool_options import (
     add_cfg_options,
     add_device,
     add_dpi,

@@ -2,14 +2,16 @@
 import argparse
 import os
 
-from csd_mmpretrain.engine.run_options import load_config
-from csd_mmpretrain.tool_options import (
+from csd_mmpretrain.methods.csdnet.figures.queue_contents import read_queue
+from csd_mmpretrain.methods.csdnet.figures.queue_figure import (
+    draw_queue_figure,
+)
+from csd_mmpretrain.runtime.run_options import load_config
+from csd_mmpretrain.runtime.tool_options import (
     add_cfg_options,
     add_dpi,
     figure_file,
 )
-from csd_mmpretrain.visualization.queue_contents import read_queue
-from csd_mmpretrain.visualization.queue_figure import draw_queue_figure
 
 
 def parse_args() -> argparse.Namespace:

@@ -6,8 +6,7 @@ from typing import Dict
 import torch
 from rich.progress import track
 
-from csd_mmpretrain.engine.run_options import load_config
-from csd_mmpretrain.engine.trained_model import load_model
+from csd_mmpretrain.checkpoints.trained_model import load_model
 from csd_mmpretrain.evaluation.feature_data import (
     LabelledImages,
     labelled_splits,
@@ -18,7 +17,8 @@ from csd_mmpretrain.evaluation.retrieval import (
     can_find,
     split_protocol,
 )
-from csd_mmpretrain.tool_options import (
+from csd_mmpretrain.runtime.run_options import load_config
+from csd_mmpretrain.runtime.tool_options import (
     add_cfg_options,
     add_device,
     add_dpi,

@@ -6,26 +6,29 @@ from functools import partial
 import torch
 from mmengine.utils import track_iter_progress
 
+from csd_mmpretrain.checkpoints.trained_model import load_model
+from csd_mmpretrain.datasets.data_root import check_dataset_folders
 from csd_mmpretrain.datasets.eval_images import dataset_items, file_items
-from csd_mmpretrain.engine.data_root import check_dataset_folders
-from csd_mmpretrain.engine.run_options import load_config
-from csd_mmpretrain.engine.trained_model import load_model
-from csd_mmpretrain.models.views.discrepancy_mask_view import MODES
-from csd_mmpretrain.tool_options import (
+from csd_mmpretrain.methods.csdnet.discrepancy_mask_view import MODES
+from csd_mmpretrain.methods.csdnet.figures.ssdp_figure import draw_ssdp_figure
+from csd_mmpretrain.methods.csdnet.figures.ssdp_rows import (
+    check_pattern_map,
+    ssdp_rows,
+)
+from csd_mmpretrain.methods.csdnet.figures.ssdp_views import (
+    ALL,
+    choose_views,
+    config_view,
+)
+from csd_mmpretrain.runtime.run_options import load_config
+from csd_mmpretrain.runtime.tool_options import (
     add_cfg_options,
     add_device,
     add_dpi,
     figure_file,
     positive,
 )
-from csd_mmpretrain.visualization import draw_ssdp_figure, ssdp_rows
 from csd_mmpretrain.visualization.figure_pages import save_pages
-from csd_mmpretrain.visualization.ssdp_rows import check_pattern_map
-from csd_mmpretrain.visualization.ssdp_views import (
-    ALL,
-    choose_views,
-    config_view,
-)
 
 PER_PAGE = 12
 

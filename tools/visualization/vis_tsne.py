@@ -9,11 +9,11 @@ from mmengine.config import Config
 from PIL import Image
 from rich.progress import track
 
-from csd_mmpretrain.engine.data_root import check_dataset_folders
-from csd_mmpretrain.engine.run_options import load_config
-from csd_mmpretrain.engine.trained_model import load_model
+from csd_mmpretrain.checkpoints.trained_model import load_model
+from csd_mmpretrain.datasets.data_root import check_dataset_folders
 from csd_mmpretrain.evaluation.features import STAGES, collect_features
-from csd_mmpretrain.tool_options import (
+from csd_mmpretrain.runtime.run_options import load_config
+from csd_mmpretrain.runtime.tool_options import (
     add_cfg_options,
     add_device,
     add_dpi,

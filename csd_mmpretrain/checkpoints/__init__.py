@@ -1,0 +1,1 @@
+"""Checkpoints: files, what fits a model, pretrained weights."""

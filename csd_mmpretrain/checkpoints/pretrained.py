@@ -1,0 +1,237 @@
+"""Pretrained weights: which file they are, and whether they are there."""
+import hashlib
+import os
+import re
+from http.client import HTTPException
+from typing import Any, Iterator, List, Optional, Tuple
+from urllib.parse import urlparse
+
+import torch
+from mmengine.config import Config, ConfigDict
+from torch import hub, nn
+
+from csd_mmpretrain.utils.type_name import type_name
+
+TRUST = 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD'
+YES = ('1', 'y', 'yes', 'true')
+# How torch names an object that it refuses.
+FOREIGN = re.compile(r'(?:GLOBAL|class) ([\w.]+)')
+WEB = ('http://', 'https://')
+POINT = ('`--weights FILE` of tools/train.py, or '
+         '`--cfg-options model.backbone.init_cfg.checkpoint=FILE` of any tool')
+
+
+def plain_name(name: str) -> str:
+    """Leave out of a tensor's name what a wrapper of several GPUs adds.
+
+    Args:
+        name (str): The name in a checkpoint.
+
+    Returns:
+        str: The name in the model.
+
+    Example:
+        >>> plain_name('module.backbone.conv1.weight')
+        'backbone.conv1.weight'
+    """
+    return re.sub(r'^module\.', '', name)
+
+
+def pretrained_cfg(init_cfg: Any) -> Optional[dict]:
+    """Find the part of an ``init_cfg`` that loads weights.
+
+    Args:
+        init_cfg (dict | list[dict] | None): A module's ``init_cfg``.
+
+    Returns:
+        dict, optional: The one of type ``Pretrained``, if any.
+    """
+    cfgs = init_cfg if isinstance(init_cfg, (list, tuple)) else [init_cfg]
+    for cfg in cfgs:
+        if cfg and 'Pretrained' in str(cfg.get('type')):
+            return cfg
+    return None
+
+
+def pretrained_parts(
+        model: nn.Module) -> Iterator[Tuple[str, nn.Module, dict]]:
+    """Find the parts of a model that load weights of their own.
+
+    Args:
+        model (nn.Module): The model.
+
+    Yields:
+        tuple: Name, module and the ``Pretrained`` init_cfg of a part.
+    """
+    for name, module in model.named_modules():
+        cfg = pretrained_cfg(getattr(module, 'init_cfg', None))
+        if cfg is not None:
+            yield name or 'the model', module, cfg
+
+
+def local_path(checkpoint: str) -> Optional[str]:
+    """Tell where the file of a checkpoint is, or would be, on this machine.
+
+    Args:
+        checkpoint (str): A path or a URL.
+
+    Returns:
+        str, optional: The path; for a web address the place in torch hub's
+        cache; None for mmengine's other schemes (``torchvision://``, ...).
+    """
+    if checkpoint.startswith(WEB):
+        name = os.path.basename(urlparse(checkpoint).path)
+        return os.path.join(hub.get_dir(), 'checkpoints', name)
+    return None if '://' in checkpoint else os.path.expanduser(checkpoint)
+
+
+def file_hash(path: str) -> str:
+    """Hash a file as the names in model zoos do.
+
+    Args:
+        path (str): The file.
+
+    Returns:
+        str: The first eight hexadecimal digits of its SHA-256.
+    """
+    digest = hashlib.sha256()
+    with open(path, 'rb') as file:
+        for block in iter(lambda: file.read(1 << 20), b''):
+            digest.update(block)
+    return digest.hexdigest()[:8]
+
+
+def read_names(path: str, trusted: bool = False) -> List[str]:
+    """List the names of the tensors in a checkpoint without reading them.
+
+    Nothing of the file runs: Python objects in it are refused on any torch,
+    unless the environment variable TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1 says
+    that the files of this run are trusted.
+
+    Args:
+        path (str): The checkpoint.
+        trusted (bool): Whether Python objects may be made, which runs what
+            the file says. Defaults to False.
+
+    Returns:
+        list[str]: The keys of its state dict.
+
+    Raises:
+        ValueError: If it is no checkpoint, is damaged, or holds more than
+            plain types.
+    """
+    plain = not trusted and os.getenv(TRUST, '0').lower() not in YES
+    try:
+        content = torch.load(path, map_location='meta', weights_only=plain)
+        return list(dict.keys(content.get('state_dict', content)))
+    except OSError:
+        raise
+    except Exception as error:
+        found = FOREIGN.search(str(error))
+        why = (f'it holds Python objects ({found[1]}), which can run any '
+               'program when they are loaded. Nothing of it was run. Ask for '
+               'a file of tensors and plain values (this project saves none '
+               'other); if you trust the file, set the environment variable '
+               f'{TRUST}=1.' if found else
+               'it is damaged, cut short or another kind of file. Download '
+               'or copy it again. '
+               f'({type(error).__name__}: {str(error)[:80]})')
+        raise ValueError(
+            f'{path} does not load as a checkpoint: {why}') from None
+
+
+def fetch(checkpoint: str) -> None:
+    """Make sure that a checkpoint is on this machine.
+
+    Args:
+        checkpoint (str): A path, or a web address, which is downloaded to
+            torch hub's cache unless it is there.
+
+    Raises:
+        FileNotFoundError: If there is no such file, or the download fails.
+    """
+    path = local_path(checkpoint)
+    if path is None or os.path.isfile(path):
+        return
+    if not checkpoint.startswith(WEB):
+        raise FileNotFoundError(
+            f'There is no file of pretrained weights {checkpoint!r}. Point '
+            f'at the right one with {POINT}.')
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    try:
+        hub.download_url_to_file(checkpoint, path, progress=os.isatty(2))
+    except (OSError, HTTPException) as error:
+        raise FileNotFoundError(
+            f'The pretrained weights {os.path.basename(path)} could not be '
+            f'downloaded from {checkpoint} ({error}). Put the file at {path}, '
+            f'or point at it with {POINT}.') from None
+
+
+def check_match(name: str, module: nn.Module, cfg: dict) -> None:
+    """Check that a file of weights belongs to a module at all.
+
+    Args:
+        name (str): How to call the module in the error.
+        module (nn.Module): The module that will load the file.
+        cfg (dict): Its ``Pretrained`` init_cfg.
+
+    Raises:
+        ValueError: If not one tensor of the file is for the module.
+    """
+    prefix = (cfg.get('prefix') or '').rstrip('.')
+    prefix = prefix + '.' if prefix else ''
+    checkpoint = cfg['checkpoint']
+    # As torch hub does: what the config fetches from the web is trusted.
+    trusted = checkpoint.startswith(WEB)
+    names = [plain_name(key)
+             for key in read_names(local_path(checkpoint), trusted)]
+    inside = {key[len(prefix):] for key in names if key.startswith(prefix)}
+    if inside.isdisjoint(module.state_dict()):
+        raise ValueError(
+            f'{checkpoint} has no weights for {name} '
+            f'({type(module).__name__}): with prefix={prefix!r} not one of '
+            f'its {len(names)} names ({", ".join(names[:3])}, ...) fits. '
+            'Choose the file of this architecture, or mend '
+            '`init_cfg.prefix`.')
+
+
+def use_weights(cfg: Config, path: str) -> None:
+    """Let the backbone start from a file, in place.
+
+    Args:
+        cfg (Config): The whole config. The ``init_cfg`` of
+            ``model.backbone`` is changed, or added.
+        path (str): A checkpoint of a classifier (``backbone.*``) or of a
+            backbone alone; for ``TIMMBackbone`` also a file of timm's own.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it does not load, or the model has no backbone.
+    """
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f'--weights: there is no file {path!r}. Give '
+                                'the path of a .pth checkpoint.')
+    backbone = cfg.model.get('backbone')
+    if backbone is None:
+        raise ValueError('--weights: the config has no `model.backbone` to '
+                         'load them into.')
+    if type_name(backbone.get('type')) == 'TIMMBackbone':
+        backbone.pretrained = _is_timm_file(path)
+        if backbone.pretrained:
+            backbone.pretrained_cfg_overlay = dict(file=path)
+            return
+    init_cfg = backbone.get('init_cfg') or []
+    others = init_cfg if isinstance(init_cfg, (list, tuple)) else [init_cfg]
+    pretrained = pretrained_cfg(init_cfg) or ConfigDict(type='Pretrained')
+    others = [other for other in others if other is not pretrained]
+    pretrained.checkpoint = path
+    prefix = pretrained.pop('prefix', None) or 'backbone.'
+    if any(name.startswith(prefix) for name in read_names(path)):
+        pretrained.prefix = prefix
+    backbone.init_cfg = others + [pretrained] if others else pretrained
+
+
+def _is_timm_file(path: str) -> bool:
+    """Tell timm's own files from checkpoints of ``TIMMBackbone``."""
+    return path.endswith('.safetensors') or not any(
+        'timm_model.' in name for name in read_names(path))

@@ -1,0 +1,81 @@
+"""Clear errors for the setting and the folders that hold the data."""
+import os
+from typing import Iterator, Sequence, Tuple, Union
+
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+from mmpretrain.registry import DATASETS
+
+from csd_mmpretrain.utils.type_name import type_name
+
+VARIABLE = 'CSD_DATA_ROOT'
+LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+
+
+def check_data_root_variable() -> None:
+    """Check that CSD_DATA_ROOT can be put into a config.
+
+    mmengine pastes the variable into the text of a config, where a quote or
+    a backslash breaks the parse, and it does not expand ``~``.
+
+    Raises:
+        ValueError: If the variable is set, but empty, starts with ``~``, or
+            contains a quote, a backslash or a line break.
+    """
+    root = os.environ.get(VARIABLE)
+    if root is None:
+        return
+    if not root.strip():
+        found = 'is set but empty'
+    elif root.startswith('~'):
+        found = f'is {root!r}, and `~` is not expanded'
+    elif set(root) & set('\'"\\\n\r'):
+        found = f'is {root!r}, with a quote, a backslash or a line break'
+    else:
+        return
+    raise ValueError(
+        f'The environment variable {VARIABLE} {found}. Set it to the folder '
+        "that holds the datasets' folders, written out in full and with "
+        'forward slashes, or unset it to use ./data.')
+
+
+def check_dataset_folders(cfg: Config,
+                          loaders: Sequence[str] = LOADERS) -> None:
+    """Check that the folders of the datasets exist, before they are built.
+
+    This package's own datasets look for their folders themselves: they know
+    several names of them, or draw the images on first use.
+
+    Args:
+        cfg (Config): The whole config.
+        loaders (Sequence[str]): The data loaders to look at. Defaults to all
+            three.
+
+    Raises:
+        FileNotFoundError: If a dataset's ``data_root`` is no folder.
+    """
+    for loader in loaders:
+        dataset = (cfg.get(loader) or {}).get('dataset') or {}
+        for kind, root in _data_roots(dataset):
+            if os.path.isdir(root) or '://' in root or _own(kind, cfg):
+                continue
+            raise FileNotFoundError(
+                f'{loader}: there is no folder {root!r} for the dataset '
+                f'{type_name(kind)}. Put the dataset there, or set the '
+                f'environment variable {VARIABLE} to the folder that holds '
+                f'{os.path.basename(os.path.normpath(root))!r} (`~` is not '
+                'expanded). docs/ tells how to get and lay out each dataset.')
+
+
+def _data_roots(dataset: dict) -> Iterator[Tuple[Union[str, type], str]]:
+    if dataset.get('data_root'):
+        yield dataset.get('type'), str(dataset['data_root'])
+    for inner in [dataset.get('dataset'), *dataset.get('datasets', [])]:
+        if isinstance(inner, dict):
+            yield from _data_roots(inner)
+
+
+def _own(kind: Union[str, type], cfg: Config) -> bool:
+    with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
+        cls = kind if isinstance(kind, type) else DATASETS.get(kind)
+    return cls is not None and cls.__module__.startswith('csd_mmpretrain.')

@@ -1,0 +1,4 @@
+"""Which images make a batch."""
+from .seeded_batch_sampler import SeededBatchSampler
+
+__all__ = ['SeededBatchSampler']

@@ -1,0 +1,249 @@
+"""Checkpoints that survive a kill at any moment."""
+import os
+from typing import Dict, List, Optional
+
+from mmengine.dist import broadcast_object_list, is_main_process
+from mmengine.fileio import LocalBackend, get_file_backend
+from mmengine.hooks import CheckpointHook
+from mmengine.runner import Runner
+from mmpretrain.registry import HOOKS
+
+from csd_mmpretrain.checkpoints.checkpoint_files import (
+    LateRemoval,
+    checkpoint_folder,
+    newest_whole,
+    remove_parts,
+    whole_files,
+    write_whole,
+)
+from csd_mmpretrain.runtime.settings_check import BEST_REMEDY
+
+RECORD = 'last_checkpoint'
+OUTDATED = 'outdated_ckpts'
+
+
+@HOOKS.register_module()
+class SafeCheckpointHook(CheckpointHook):
+    """mmengine's CheckpointHook, with a state to resume from at any moment.
+
+    - A checkpoint is written to ``<name>.part``, flushed to the disk and
+      renamed; then ``last_checkpoint`` names it; then outdated ones are
+      removed. What a kill leaves undone, the resumed run does: it removes
+      parts and outdated files.
+    - An automatic resume (``resume=True``, no ``load_from``) first checks the
+      file that ``last_checkpoint`` names. If it is missing or damaged, a
+      warning says so, and the newest whole checkpoint of the run is named
+      there and used. The damaged file stays until the run comes to its epoch
+      again. mmengine's FlexibleRunner loads before any hook acts, so that
+      there is no such check.
+    - A best checkpoint that is no longer there is forgotten, so that the next
+      validation makes a new one. Files outside of the run's own folder are
+      never removed.
+
+    While saving, the disk holds one checkpoint more than ``max_keep_ckpts``.
+    Behind backends other than the local disk, files are written as the
+    backend does, and the check is left out.
+
+    Args:
+        **kwargs: Those of :class:`mmengine.hooks.CheckpointHook`.
+
+    Raises:
+        ValueError: Before the training, if there are checkpoints to resume
+            from, but none is whole.
+        OSError: If a checkpoint cannot be written. Those written before, and
+            ``last_checkpoint``, are as they were.
+
+    Source: choice.
+
+    Example:
+        ::
+
+            default_hooks = dict(
+                checkpoint=dict(
+                    type='SafeCheckpointHook', interval=1, max_keep_ckpts=2))
+    """
+
+    # Epoch and iteration of the checkpoint that is being saved.
+    _position: Dict[str, int] = {}
+
+    def before_run(self, runner: Runner) -> None:
+        """Name a whole checkpoint in ``last_checkpoint``, before a resume.
+
+        Args:
+            runner (Runner): The runner.
+        """
+        if not (isinstance(runner, Runner) and runner._resume
+                and runner._load_from is None and self._is_local(runner)):
+            return
+        error: List[Optional[ValueError]] = [None]
+        if is_main_process():
+            try:
+                self._choose(runner)
+            except ValueError as found:
+                error = [found]
+        broadcast_object_list(error)
+        if error[0] is not None:
+            raise error[0]
+
+    def before_train(self, runner: Runner) -> None:
+        """Finish what a killed run has left undone.
+
+        Args:
+            runner (Runner): The runner of the training.
+        """
+        self._adopt_best(runner)
+        super().before_train(runner)
+        hub = runner.message_hub
+        if hub.get_info('last_ckpt') is not None:
+            # So that a best checkpoint found now is recorded at once.
+            self.last_ckpt = self._here(hub.get_info('last_ckpt'))
+        self.file_backend = LateRemoval(self.file_backend)
+        for path in hub.get_info(OUTDATED, []):
+            self.file_backend.remove(self._here(path))
+        self._remove_outdated(runner)
+        # Every checkpoint holds this list as it is when that is saved.
+        hub.update_info(OUTDATED, self.file_backend.outdated)
+        if is_main_process() and self._is_local(runner):
+            remove_parts(self.out_dir, os.path.splitext(self.filename_tmpl)[1])
+            remove_parts(runner.work_dir, RECORD)
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Keep the position, which FlexibleRunner counts on after validation.
+
+        Args:
+            runner (Runner): The runner that saves.
+            checkpoint (dict): All that will be written.
+        """
+        checkpoint['meta'].update(self._position)
+
+    def after_val_epoch(self, runner: Runner,
+                        metrics: Dict[str, float]) -> None:
+        """Save the best checkpoint.
+
+        Args:
+            runner (Runner): The runner of the training.
+            metrics (dict[str, float]): Those of the validation.
+
+        Raises:
+            ValueError: If the score of ``save_best`` is none of them.
+        """
+        if not hasattr(self, 'file_backend'):
+            return  # no training, which would have set it
+        for name in self.save_best or ():
+            if metrics and name != 'auto' and name not in metrics:
+                raise ValueError(
+                    f'default_hooks.checkpoint.save_best={name!r}, but the '
+                    f'validation reports {", ".join(metrics)}. {BEST_REMEDY}')
+        with whole_files():
+            super().after_val_epoch(runner, metrics)
+        self._remove_outdated(runner)
+
+    def after_train(self, runner: Runner) -> None:
+        """Publish checkpoints.
+
+        Args:
+            runner (Runner): The runner of the training.
+        """
+        with whole_files():
+            super().after_train(runner)
+
+    def _save_checkpoint_with_step(self, runner: Runner, step: int,
+                                   meta: dict) -> None:
+        """Write, name, and only then remove what is outdated."""
+        hub = runner.message_hub
+        if self.max_keep_ckpts > 0 and step not in self.keep_ckpt_ids:
+            if len(self.keep_ckpt_ids) == self.max_keep_ckpts:
+                oldest = self.filename_tmpl.format(self.keep_ckpt_ids[0])
+                self.file_backend.remove(self._here(oldest))
+            self.keep_ckpt_ids.append(step)
+            hub.update_info('keep_ckpt_ids', list(self.keep_ckpt_ids))
+        name = self.filename_tmpl.format(step)
+        self.last_ckpt = self._here(name)
+        hub.update_info('last_ckpt', self.last_ckpt)
+        self._position = dict(epoch=runner.epoch, iter=runner.iter)
+        self._position['epoch' if self.by_epoch else 'iter'] = step
+        with whole_files():
+            runner.save_checkpoint(
+                self.out_dir,
+                name,
+                self.file_client_args,
+                save_optimizer=self.save_optimizer,
+                save_param_scheduler=self.save_param_scheduler,
+                meta=meta,
+                by_epoch=self.by_epoch,
+                backend_args=self.backend_args,
+                **self.args)
+        self._position = {}
+        if is_main_process():
+            write_whole(
+                os.path.join(runner.work_dir, RECORD), self.last_ckpt.encode())
+        self._remove_outdated(runner)
+
+    def _remove_outdated(self, runner: Runner) -> None:
+        if is_main_process():
+            info = runner.message_hub.runtime_info
+            self.file_backend.remove_outdated(keep=[
+                path for key, path in info.items()
+                if key == 'last_ckpt' or key.startswith('best_ckpt')
+            ])
+
+    def _adopt_best(self, runner: Runner) -> None:
+        """Look in this folder for the best checkpoints that a resume names."""
+        hub, folder = runner.message_hub, self._folder(runner)
+        backend = get_file_backend(folder, backend_args=self.backend_args)
+        paths = {
+            key: os.path.join(folder, os.path.basename(path))
+            for key, path in hub.runtime_info.items()
+            if key.startswith('best_ckpt')
+        }
+        there = [[backend.exists(path) for path in paths.values()]]
+        broadcast_object_list(there)
+        for (key, path), found in zip(paths.items(), there[0]):
+            if found:
+                hub.update_info(key, path)
+                continue
+            runner.logger.warning(
+                f'The best checkpoint so far, {path}, is not there. The next '
+                'validation makes a new one, whatever its score.')
+            hub.pop_info(key)
+            hub.pop_info(key.replace('best_ckpt', 'best_score', 1))
+
+    def _choose(self, runner: Runner) -> None:
+        """Let ``last_checkpoint`` name a whole checkpoint, if there is any."""
+        record = os.path.join(runner.work_dir, RECORD)
+        named = None
+        if os.path.isfile(record):
+            with open(record) as file:
+                named = file.read().strip()
+        folder = self._folder(runner)
+        path, faults = newest_whole(folder, self.filename_tmpl, named)
+        if path is None and named is None and not faults:
+            runner.logger.info(f'No checkpoint in {folder} to resume from: '
+                               'the training starts from the beginning.')
+            return
+        if not named:
+            faults[record] = 'is empty' if named == '' else 'is missing'
+        found = [f'{file} {fault}' for file, fault in faults.items()]
+        if path is None:
+            raise ValueError(
+                'There is no whole checkpoint to resume from:\n  ' +
+                '\n  '.join(found) + '\nStart from the beginning in another '
+                'folder (--work-dir), or give a checkpoint to resume from '
+                '(`--resume FILE`, or load_from=FILE with resume=True).')
+        if path != named:
+            runner.logger.warning(
+                f'{"; ".join(found)}. The run goes on from {path}, the newest '
+                'whole checkpoint, instead.')
+            write_whole(record, path.encode())
+
+    def _folder(self, runner: Runner) -> str:
+        return checkpoint_folder(runner.work_dir, self.out_dir)
+
+    def _here(self, path: str) -> str:
+        return os.path.join(self.out_dir, os.path.basename(path))
+
+    def _is_local(self, runner: Runner) -> bool:
+        return isinstance(
+            get_file_backend(
+                self._folder(runner), backend_args=self.backend_args),
+            LocalBackend)

@@ -1,0 +1,6 @@
+"""What networks are built of, whatever the method."""
+from .feature_map import to_feature_map, to_tokens
+from .feature_queue import FeatureQueue
+from .last_blocks_neck import LastBlocksNeck
+
+__all__ = ['FeatureQueue', 'LastBlocksNeck', 'to_feature_map', 'to_tokens']

@@ -1,0 +1,4 @@
+"""What SSDP sees and what the queue holds, drawn."""
+from .ssdp_visualization_hook import SSDPVisualizationHook
+
+__all__ = ['SSDPVisualizationHook']

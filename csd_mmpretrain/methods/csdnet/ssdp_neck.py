@@ -1,0 +1,243 @@
+"""SSDP's pattern map, its gate and the pooled feature."""
+from typing import Optional, Sequence, Tuple, Union
+
+import torch
+import torch.nn.functional as F
+from mmengine.model import BaseModule
+from mmpretrain.registry import MODELS
+from torch import nn
+
+from csd_mmpretrain.layers.feature_map import check_layout, to_feature_map
+from csd_mmpretrain.layers.masked_features import MaskedFeatures
+from csd_mmpretrain.utils.is_autocast import is_autocast
+
+KERNELS = ('gap', 'cosine', 'conv')
+GATINGS = ('multiply', 'standardised', 'residual', 'none')
+
+
+def weighted_mean(x: torch.Tensor,
+                  weights: Optional[torch.Tensor] = None,
+                  valid: Optional[torch.Tensor] = None) -> torch.Tensor:
+    """Average weighted maps over their positions.
+
+    Args:
+        x (Tensor): (B, C, h, w), floating.
+        weights (Tensor, optional): (B, h, w), like ``x``, the factor of each
+            position. Defaults to None, 1.
+        valid (Tensor, optional): (B, h, w), bool, the positions that count.
+            Defaults to None, all.
+
+    Returns:
+        Tensor: (B, C).
+    """
+    if valid is None:
+        if weights is None:
+            return x.mean(dim=(2, 3))
+        positions = weights[0].numel()
+    else:
+        positions = valid.sum(dim=(1, 2))[:, None]
+        weights = valid.to(x) if weights is None else weights * valid
+    return torch.einsum('bchw,bhw->bc', x, weights) / positions
+
+
+def content_pattern(x: torch.Tensor,
+                    kernel: str = 'gap',
+                    valid: Optional[torch.Tensor] = None) -> torch.Tensor:
+    r"""Correlate a feature map with the kernel made of its own content.
+
+    With :math:`k` the mean of :math:`X` over its positions,
+
+    - ``'gap'``: :math:`P_{ij} = \langle k, X_{ij} \rangle / C`
+    - ``'cosine'``: the same of unit vectors,
+      :math:`P_{ij} = \cos(k, X_{ij})`
+
+    Args:
+        x (Tensor): (B, C, h, w), floating.
+        kernel (str): ``'gap'`` or ``'cosine'``. Defaults to ``'gap'``.
+        valid (Tensor, optional): (B, h, w), bool, the positions that make
+            the kernel. Defaults to None, all.
+
+    Returns:
+        Tensor: The pattern map, (B, h, w).
+
+    Source: the paper names a content-aware kernel; both forms are choices.
+    """
+    content = weighted_mean(x, valid=valid)
+    if kernel == 'cosine':
+        return torch.einsum('bc,bchw->bhw', F.normalize(content, dim=1),
+                            F.normalize(x, dim=1))
+    return torch.einsum('bc,bchw->bhw', content, x) / x.size(1)
+
+
+def gate_weights(pattern: torch.Tensor,
+                 gating: str = 'multiply',
+                 valid: Optional[torch.Tensor] = None) -> torch.Tensor:
+    r"""Turn a pattern map into the weight of each position.
+
+    - ``'multiply'``: :math:`\sigma(P)`, the paper's
+    - ``'standardised'``: :math:`\sigma((P - \mu) / s)`, with the mean and
+      deviation of each image's map
+    - ``'residual'``: :math:`1 + \sigma(P)`
+    - ``'none'``: 1
+
+    Args:
+        pattern (Tensor): (B, h, w), floating.
+        gating (str): One of the above. Defaults to ``'multiply'``.
+        valid (Tensor, optional): (B, h, w), bool, the positions whose mean
+            and deviation count. Defaults to None, all.
+
+    Returns:
+        Tensor: (B, h, w), the factor of all channels at each position.
+
+    Source: the paper applies sigmoid(P) to X; how is a choice.
+    """
+    if gating == 'none':
+        return torch.ones_like(pattern)
+    if gating == 'standardised':
+        pattern = _standardise(pattern, valid)
+    weights = pattern.sigmoid()
+    return 1 + weights if gating == 'residual' else weights
+
+
+def _standardise(pattern: torch.Tensor,
+                 valid: Optional[torch.Tensor]) -> torch.Tensor:
+    if valid is None:
+        return F.layer_norm(pattern, pattern.shape[1:])
+    mean = weighted_mean(pattern[:, None], valid=valid)
+    centred = pattern - mean[..., None]
+    variance = weighted_mean(centred.square()[:, None], valid=valid)
+    return centred * (variance[..., None] + 1e-5).rsqrt()
+
+
+@MODELS.register_module()
+class SSDPNeck(BaseModule):
+    """Pattern map, gate and global average pooling of the last feature map.
+
+    In the place of ``GlobalAveragePooling``: the pooled feature of
+    X * sigmoid(P). ``SSDPHook`` asks the same neck for P when it makes the
+    second view. All of it is computed in float32, also under autocast.
+
+    Args:
+        in_channels (int): Channels C of the backbone's last feature map.
+        kernel (str): What P is correlated with: ``'gap'``, ``'cosine'``
+            (see :func:`content_pattern`) or ``'conv'`` (a learned 1x1
+            convolution to one channel). Defaults to ``'gap'``.
+        gating (str): ``'multiply'``, ``'standardised'``, ``'residual'`` or
+            ``'none'``, see :func:`gate_weights`. Defaults to ``'multiply'``.
+        layout (str): What the backbone returns: ``'nchw'``, ``'nhwc'`` or
+            ``'tokens'``. Defaults to ``'nchw'``.
+        num_prefix_tokens (int): With ``'tokens'``, the leading tokens that
+            are no positions. Defaults to 0.
+        init_cfg (dict, optional): Initialisation config. Defaults to None.
+
+    Raises:
+        ValueError: For an unknown option, or ``gating='none'`` with
+            ``kernel='conv'``, whose kernel would get no gradient.
+
+    Source: SSDP of the paper; kernels and the extra gatings are choices.
+
+    Example:
+        A ViT of timm with a class token and four registers::
+
+            neck=dict(type='SSDPNeck', in_channels=768,
+                      layout='tokens', num_prefix_tokens=5)
+    """
+
+    takes_masked_features = True
+
+    def __init__(self,
+                 in_channels: int,
+                 kernel: str = 'gap',
+                 gating: str = 'multiply',
+                 layout: str = 'nchw',
+                 num_prefix_tokens: int = 0,
+                 init_cfg: Optional[dict] = None) -> None:
+        super().__init__(init_cfg=init_cfg)
+        for name, value, known in (('kernel', kernel, KERNELS),
+                                   ('gating', gating, GATINGS)):
+            if value not in known:
+                raise ValueError(f'SSDPNeck: unknown {name}={value!r}; '
+                                 f'choose one of {", ".join(known)}.')
+        if kernel == 'conv' and gating == 'none':
+            raise ValueError(
+                "SSDPNeck: gating='none' leaves the learned kernel of "
+                "kernel='conv' without a gradient. Use another gating, or "
+                "kernel='gap' or 'cosine'.")
+        check_layout('SSDPNeck', layout, num_prefix_tokens)
+        self.in_channels = in_channels
+        self.kernel = kernel
+        self.gating = gating
+        self.layout = layout
+        self.num_prefix_tokens = num_prefix_tokens
+        if kernel == 'conv':
+            self.conv = nn.Conv2d(in_channels, 1, 1)
+
+    def feature_map(self, feats: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Return the last feature as one checked map.
+
+        Args:
+            feats (Sequence[Tensor]): The backbone's outputs; the last counts.
+
+        Returns:
+            Tensor: (B, C, h, w), in the backbone's dtype.
+
+        Raises:
+            TypeError, ValueError: If it is no feature map of ``in_channels``
+                channels in this layout.
+        """
+        last = feats[-1] if isinstance(feats, (tuple, list)) else feats
+        x = to_feature_map(last, self.layout, self.num_prefix_tokens)
+        if x.size(1) != self.in_channels:
+            raise ValueError(
+                f'SSDPNeck: in_channels={self.in_channels}, but the '
+                f"backbone's last output of shape {tuple(last.shape)} has "
+                f"{x.size(1)} channels in layout='{self.layout}'. Set "
+                "`in_channels` (here and in the head) to the backbone's "
+                'channels, or correct `layout`.')
+        return x
+
+    def pattern_map(self, feats: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Compute the pattern map P of the last feature.
+
+        Args:
+            feats (Sequence[Tensor]): The backbone's outputs.
+
+        Returns:
+            Tensor: (B, h, w), float32.
+        """
+        x = self.feature_map(feats)
+        with torch.autocast(x.device.type, enabled=False):
+            return self._pattern(x.float())
+
+    def forward(
+        self, feats: Union[Sequence[torch.Tensor], MaskedFeatures]
+    ) -> Tuple[torch.Tensor]:
+        """Gate and pool the last feature.
+
+        Args:
+            feats (Sequence[Tensor] | MaskedFeatures): The backbone's outputs.
+                Of masked ones the valid positions alone make the pattern
+                map, its gate and the mean.
+
+        Returns:
+            tuple[Tensor]: One (B, C) feature: float32 in mixed precision, else
+            in the backbone's dtype. It is computed in float32.
+        """
+        valid = None
+        if isinstance(feats, MaskedFeatures):
+            feats, valid = feats
+        x = self.feature_map(feats)
+        dtype = torch.float32 if is_autocast(x.device.type) else x.dtype
+        with torch.autocast(x.device.type, enabled=False):
+            x = x.float()
+            pattern = self._pattern(x, valid)
+            weights = gate_weights(pattern, self.gating, valid)
+            return (weighted_mean(x, weights, valid).to(dtype), )
+
+    def _pattern(self,
+                 x: torch.Tensor,
+                 valid: Optional[torch.Tensor] = None) -> torch.Tensor:
+        if self.kernel == 'conv':
+            return F.conv2d(x, self.conv.weight.float(),
+                            self.conv.bias.float()).squeeze(1)
+        return content_pattern(x, self.kernel, valid)

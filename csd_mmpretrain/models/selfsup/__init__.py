@@ -1,4 +1,0 @@
-"""Self-supervised models."""
-from .cmd import CMD
-
-__all__ = ['CMD']

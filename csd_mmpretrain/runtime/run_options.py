@@ -1,0 +1,333 @@
+"""Command lines of the train and test tools, and the config they ask for."""
+import argparse
+import os
+from typing import Optional
+
+import torch
+from mmengine.config import Config, DictAction
+
+from csd_mmpretrain.checkpoints.checkpoint_files import (
+    checkpoint_folder,
+    saved_steps,
+)
+from csd_mmpretrain.checkpoints.pretrained import (
+    local_path,
+    read_names,
+    use_weights,
+)
+from csd_mmpretrain.datasets.data_root import (
+    check_data_root_variable,
+    check_dataset_folders,
+)
+from csd_mmpretrain.utils.type_name import type_name
+
+from .launch import is_sharded
+from .tta_views import VIEWS, set_tta
+
+LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
+
+
+def make_train_parser() -> argparse.ArgumentParser:
+    """Make the command line of tools/train.py.
+
+    Returns:
+        ArgumentParser: All options of mmpretrain's train tool,
+        ``--weights`` and ``--check-data``.
+    """
+    parser = argparse.ArgumentParser(description='Train a model.')
+    parser.add_argument('config', help='config file')
+    _add_common(parser)
+    parser.add_argument(
+        '--weights',
+        metavar='FILE',
+        help='pretrained weights for the backbone, in place of those that '
+        'the config names')
+    parser.add_argument(
+        '--check-data',
+        action='store_true',
+        help='decode all images of the training, validation and test data, '
+        'report all broken ones, and exit without training')
+    parser.add_argument(
+        '--resume',
+        nargs='?',
+        const='auto',
+        metavar='CHECKPOINT',
+        help='go on from this checkpoint; without a value, from the latest '
+        'one in the work directory, and where there is none, start as without '
+        'this option')
+    parser.add_argument(
+        '--no-validate',
+        action='store_true',
+        help='do not validate during training')
+    parser.add_argument(
+        '--auto-scale-lr',
+        action='store_true',
+        help='scale the learning rate with the total batch size')
+    parser.add_argument(
+        '--no-persistent-workers',
+        action='store_true',
+        help='start the data workers anew for every epoch')
+    return parser
+
+
+def make_test_parser() -> argparse.ArgumentParser:
+    """Make the command line of tools/test.py.
+
+    Returns:
+        ArgumentParser: All options of mmpretrain's test tool.
+    """
+    parser = argparse.ArgumentParser(description='Test a model.')
+    parser.add_argument('config', help='config file')
+    parser.add_argument('checkpoint', help='checkpoint file')
+    _add_common(parser)
+    parser.add_argument('--out', metavar='FILE', help='write the results here')
+    parser.add_argument(
+        '--out-item',
+        choices=['metrics', 'pred'],
+        help='what to write to --out: the metrics (.json, .yaml or .pkl), or '
+        'the predictions (.pkl), which is the default')
+    parser.add_argument(
+        '--show-dir', metavar='DIR', help='draw the predictions here')
+    parser.add_argument(
+        '--show',
+        action='store_true',
+        help='show the predictions in a window')
+    parser.add_argument(
+        '--interval',
+        type=int,
+        default=1,
+        help='draw or show every n-th image')
+    parser.add_argument(
+        '--wait-time',
+        type=float,
+        default=2,
+        help='seconds that a window stays')
+    parser.add_argument(
+        '--tta',
+        action='store_true',
+        help='average over the views of test-time augmentation: those of '
+        '`tta_model` and `tta_pipeline` in the config, or the image and its '
+        'mirror image')
+    parser.add_argument(
+        '--tta-views',
+        choices=VIEWS,
+        help='average over these views, whatever the config says: the image '
+        'and its mirror image; the crops at the centre and the four corners, '
+        'of the size of its CenterCrop; these and their mirror images')
+    return parser
+
+
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        '--work-dir',
+        metavar='DIR',
+        help='folder of logs and checkpoints; ./work_dirs/<config name> by '
+        'default')
+    parser.add_argument(
+        '--amp',
+        action='store_true',
+        help='automatic mixed precision; in bfloat16 without a GPU')
+    parser.add_argument(
+        '--no-pin-memory',
+        action='store_true',
+        help='do not pin the memory of the batches')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='change settings of the config, such as train_cfg.max_epochs=2; '
+        'a list is written "key=[a,b]" or key=a,b')
+    parser.add_argument(
+        '--launcher',
+        choices=LAUNCHERS,
+        default='none',
+        help='what has started the processes')
+    parser.add_argument(
+        '--local_rank', '--local-rank', type=int, default=0,
+        help='set by some launchers')
+
+
+def make_train_config(args: argparse.Namespace) -> Config:
+    """Make the config that a train command asks for.
+
+    Args:
+        args (Namespace): What :func:`make_train_parser` has parsed.
+
+    Returns:
+        Config: Ready for the runner.
+
+    Raises:
+        FileNotFoundError: If the data's folder, ``--weights`` or a checkpoint
+            is missing.
+        ValueError: If a setting or an option does not fit.
+    """
+    cfg = _load_run_config(args)
+    if args.weights is not None:
+        use_weights(cfg, args.weights)
+    if args.amp:
+        set_amp(cfg, torch.cuda.is_available())
+    elif (type_name(cfg.optim_wrapper.get('type')) == 'AmpOptimWrapper'
+          and not torch.cuda.is_available()):
+        raise ValueError('optim_wrapper.type=AmpOptimWrapper needs a GPU, and '
+                         'torch finds none. Give --amp, which uses bfloat16 '
+                         'without one, or set `--cfg-options '
+                         'optim_wrapper.type=OptimWrapper`.')
+    if args.auto_scale_lr:
+        if not cfg.get('auto_scale_lr'):
+            raise ValueError(
+                f'--auto-scale-lr: {args.config} has no `auto_scale_lr`. Add '
+                'auto_scale_lr=dict(base_batch_size=N), where N is the batch '
+                'size that its learning rate is meant for.')
+        cfg.auto_scale_lr.enable = True
+    if args.no_validate:
+        cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
+    if args.resume not in (None, 'auto'):
+        cfg.resume, cfg.load_from = True, args.resume
+    elif args.resume and not (cfg.get('load_from') and _is_fresh(cfg)):
+        cfg.resume, cfg.load_from = True, None
+    _check_checkpoint(cfg)
+    for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        _set_loader(cfg, loader, args, persistent_workers=True)
+        if args.no_persistent_workers and cfg.get(loader):
+            cfg[loader].persistent_workers = False
+    check_dataset_folders(cfg, ('train_dataloader', 'val_dataloader'))
+    return cfg
+
+
+def _is_fresh(cfg: Config) -> bool:
+    """Whether there is nothing to resume, so that load_from still counts."""
+    hook = cfg.get('default_hooks', {}).get('checkpoint') or {}
+    unit = 'epoch' if hook.get('by_epoch', True) else 'iter'
+    template = hook.get('filename_tmpl') or f'{unit}_{{}}.pth'
+    folder = checkpoint_folder(cfg.work_dir, hook.get('out_dir'))
+    record = os.path.join(cfg.work_dir, 'last_checkpoint')
+    return not os.path.isfile(record) and not saved_steps(folder, template)
+
+
+def make_test_config(args: argparse.Namespace) -> Config:
+    """Make the config that a test command asks for.
+
+    Args:
+        args (Namespace): What :func:`make_test_parser` has parsed.
+
+    Returns:
+        Config: Ready for the runner.
+
+    Raises:
+        FileNotFoundError: If the data's folder or the checkpoint is missing.
+        ValueError: If a setting or an option does not fit.
+    """
+    if args.out_item is not None and args.out is None:
+        raise ValueError('--out-item tells what to write, but not where. Add '
+                         '`--out FILE`.')
+    cfg = _load_run_config(args)
+    cfg.load_from = args.checkpoint
+    cfg.resume = False
+    _check_checkpoint(cfg)
+    if args.amp:
+        cfg.test_cfg.fp16 = True
+    if args.show or args.show_dir is not None:
+        _set_drawing(cfg, args)
+    if args.tta or args.tta_views:
+        set_tta(cfg, args.tta_views)
+    _set_loader(cfg, 'test_dataloader', args)
+    check_dataset_folders(cfg, ('test_dataloader', ))
+    return cfg
+
+
+def load_config(path: str, options: Optional[dict] = None) -> Config:
+    """Read a config file, with the changes of ``--cfg-options``.
+
+    Args:
+        path (str): The config file.
+        options (dict, optional): New values by dotted key. Defaults to None.
+
+    Returns:
+        Config: The whole config.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If CSD_DATA_ROOT cannot be put into it.
+    """
+    check_data_root_variable()
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f'There is no config file {path!r}.')
+    cfg = Config.fromfile(path)
+    if options is not None:
+        cfg.merge_from_dict(options)
+    return cfg
+
+
+def _load_run_config(args: argparse.Namespace) -> Config:
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    cfg = load_config(args.config, args.cfg_options)
+    cfg.launcher = args.launcher
+    if args.work_dir is not None:
+        cfg.work_dir = args.work_dir
+    elif cfg.get('work_dir') is None:
+        name = os.path.splitext(os.path.basename(args.config))[0]
+        cfg.work_dir = os.path.join('work_dirs', name)
+    return cfg
+
+
+def _check_checkpoint(cfg: Config) -> None:
+    if cfg.get('load_from') is None or '://' in cfg.load_from:
+        return
+    checkpoint = local_path(cfg.load_from)
+    if not os.path.isfile(checkpoint):
+        raise FileNotFoundError(f'There is no checkpoint {checkpoint!r}.')
+    read_names(checkpoint)
+
+
+def set_amp(cfg: Config, gpu: bool) -> None:
+    """Set mixed precision: float16 on a GPU, bfloat16 on a CPU or with FSDP.
+
+    With FSDP the scale of float16's losses would not be resumed.
+
+    Args:
+        cfg (Config): Its ``optim_wrapper`` is changed in place.
+        gpu (bool): Whether a GPU does the steps.
+    """
+    wrapper = cfg.optim_wrapper
+    if not gpu or is_sharded(cfg):
+        wrapper.type = 'BFloat16OptimWrapper'
+        for setting in ('loss_scale', 'dtype', 'use_fsdp'):
+            wrapper.pop(setting, None)
+    elif type_name(wrapper.get('type')) != 'BFloat16OptimWrapper':
+        wrapper.type = 'AmpOptimWrapper'
+        wrapper.setdefault('loss_scale', 'dynamic')
+
+
+def _set_loader(cfg: Config, name: str, args: argparse.Namespace,
+                **defaults: bool) -> None:
+    loader = cfg.get(name)
+    if loader is None:
+        return
+    loader.setdefault('collate_fn', dict(type='default_collate'))
+    loader.setdefault('pin_memory', torch.cuda.is_available())
+    if args.no_pin_memory:
+        loader.pin_memory = False
+    if loader.get('batch_sampler') and 'drop_last' in loader:
+        loader.batch_sampler.drop_last = loader.pop('drop_last')
+    for key, value in defaults.items():
+        loader.setdefault(key, value)
+    if not loader.get('num_workers'):
+        loader.persistent_workers = False
+
+
+def _set_drawing(cfg: Config, args: argparse.Namespace) -> None:
+    if args.tta or args.tta_views:
+        raise ValueError('--show and --show-dir draw one view of an image, '
+                         'and --tta makes several. Leave one of them out.')
+    if not cfg.get('default_hooks', {}).get('visualization'):
+        raise ValueError(
+            '--show and --show-dir: the config has no '
+            '`default_hooks.visualization` to draw with. Add '
+            "visualization=dict(type='VisualizationHook') there.")
+    cfg.default_hooks.visualization.update(
+        enable=True,
+        show=args.show,
+        wait_time=args.wait_time,
+        out_dir=args.show_dir,
+        interval=args.interval)

@@ -1,0 +1,1 @@
+"""Small words and types that all rooms use."""

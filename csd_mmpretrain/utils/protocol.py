@@ -1,0 +1,87 @@
+"""What a part of a run tells the shared rooms, where it has a say.
+
+Any module of a model, and any hook, may have one of these members. A plain
+mmpretrain classifier has none and needs none.
+"""
+from typing import Any, Dict, Tuple
+
+from mmpretrain.registry import MODELS
+from torch import nn
+
+
+def training_only_keys(model: nn.Module) -> Tuple[str, ...]:
+    """List the prefixes of the state that inference does not need.
+
+    A module names its own in ``training_only_keys`` (tuple[str]).
+
+    Args:
+        model (nn.Module): The whole model.
+
+    Returns:
+        tuple[str]: Such as ``('head.contrast.', 'head.distill.')``.
+    """
+    return tuple(
+        f'{name}.{key}'.lstrip('.') for name, module in model.named_modules()
+        for key in getattr(module, 'training_only_keys', ()))
+
+
+def inference_model(part: nn.Module) -> nn.Module:
+    """Give what of a model, or of its head, predicts or gives features.
+
+    A part that keeps more for its training returns it by
+    ``inference_model()``.
+
+    Args:
+        part (nn.Module): A model, or a part of one.
+
+    Returns:
+        nn.Module: ``part`` itself where it does not tell.
+    """
+    tell = getattr(part, 'inference_model', None)
+    return part if tell is None else tell()
+
+
+def describe(part: Any) -> Dict[str, str]:
+    """Ask a module or a hook for lines of the run's header.
+
+    Args:
+        part (nn.Module | Hook): It tells by ``describe()``.
+
+    Returns:
+        dict[str, str]: Lines by title; empty where it does not tell.
+    """
+    tell = getattr(part, 'describe', None)
+    return {} if tell is None else tell()
+
+
+def views_per_image(part: Any) -> float:
+    """Ask how many images of a step one image of the data becomes.
+
+    Of a hook that makes further views: all of them, smaller ones by their
+    share of pixels. Of a model: the crops that it wants from the pipeline. With
+    more than one, the backbone runs several times in a step.
+
+    Args:
+        part (nn.Module | Hook): It tells by ``views_per_image``.
+
+    Returns:
+        float: 1 where it does not tell.
+    """
+    return getattr(part, 'views_per_image', 1)
+
+
+def plain_settings(settings: dict) -> dict:
+    """Give the settings of the stock module that a module stands in for.
+
+    A registered class tells by the class method ``plain_settings``.
+
+    Args:
+        settings (dict): Of a neck or a head in a config.
+
+    Returns:
+        dict: ``settings`` themselves where the class does not tell.
+    """
+    kind = settings['type']
+    kind = MODELS.get(kind) if isinstance(kind, str) else kind
+    tell = getattr(kind, 'plain_settings', None)
+    return settings if tell is None else tell(settings)

@@ -1,0 +1,50 @@
+"""Models with the weights of a file."""
+import pytest
+import torch
+from mmengine.config import Config
+
+from csd_mmpretrain.checkpoints.bare_model import build_bare_model
+from csd_mmpretrain.checkpoints.trained_model import load_model
+
+
+@pytest.fixture
+def cfg():
+    return Config(dict(model=dict(
+        type='ImageClassifier',
+        backbone=dict(type='MobileNetV2', widen_factor=0.25),
+        neck=dict(type='SSDPNeck', in_channels=1280, kernel='conv'),
+        head=dict(type='LinearClsHead', num_classes=3, in_channels=1280))))
+
+
+def save(cfg, path, prefix='', leave_out='nothing'):
+    state = build_bare_model(cfg).state_dict()
+    torch.save(dict(state_dict={
+        prefix + name: value for name, value in state.items()
+        if not name.startswith(leave_out)}), path)
+    return state
+
+
+def test_the_config_is_left_as_it_is(cfg):
+    cfg.model.train_cfg = dict(augments=dict(type='Mixup', alpha=0.8))
+    cfg.data_preprocessor = dict(mean=[0.] * 3, std=[1.] * 3)
+    before = cfg.pretty_text
+    build_bare_model(cfg)
+    assert cfg.pretty_text == before
+
+
+def test_names_of_a_wrapper_are_understood(cfg, tmp_path):
+    state = save(cfg, tmp_path / 'a.pth', prefix='module.')
+    loaded = load_model(cfg, str(tmp_path / 'a.pth'))
+    assert loaded.has_classifier
+    for name, value in loaded.model.state_dict().items():
+        assert value.equal(state[name]), name
+
+
+def test_a_neck_without_weights_is_no_features(cfg, tmp_path):
+    path = str(tmp_path / 'a.pth')
+    save(cfg, path, leave_out='neck')
+    with pytest.raises(ValueError, match='weights of the neck SSDPNeck.*conv'):
+        load_model(cfg, path)
+    load_model(cfg, path, stage='backbone')
+    cfg.model.neck.kernel = 'gap'
+    load_model(cfg, path)
