@@ -72,7 +72,7 @@ TORCH = ['torch>=2.1', 'torchvision']
 setup(
     name=NAME,
     version=runpy.run_path(str(ROOT / NAME / 'version.py'))['__version__'],
-    description='CSDNet for ultra-fine-grained visual categorisation, '
+    description='CSDNet for ultra-fine-grained visual categorization, '
     'as a plugin of mmpretrain',
     long_description=(ROOT / 'README.md').read_text(encoding='utf-8'),
     long_description_content_type='text/markdown',

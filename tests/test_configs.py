@@ -21,7 +21,11 @@ from csd_mmpretrain.checkpoints.pretrained import use_weights
 REPO = Path(__file__).resolve().parents[1]
 CONFIGS = REPO / 'configs' / 'csdnet'
 SHARED = Path(os.environ.get('CSD_SHARED', REPO.parent / 'shared'))
-NAMES = sorted(path.stem for path in CONFIGS.glob('*.py'))
+PEERS = REPO / 'configs' / 'peers'
+OWN = sorted(path.stem for path in CONFIGS.glob('*.py'))
+# Those that CSDNet's configs are compared with.
+BASELINES = ['cotton80_baseline', 'cotton80_cle-vit', 'grocery81_baseline']
+NAMES = OWN + BASELINES
 CSDNET_KEYS = {'model.neck', 'model.head', 'default_hooks.ssdp'}
 
 # Training images of each config's dataset, and the list they stand in.
@@ -69,11 +73,15 @@ SHALLOW = {
 }
 
 
+def path_of(name):
+    return (PEERS if name in BASELINES else CONFIGS) / f'{name}.py'
+
+
 @lru_cache(maxsize=None)
 def load(name):
     with patch.dict(os.environ):
         os.environ.pop('CSD_DATA_ROOT', None)
-        return Config.fromfile(CONFIGS / f'{name}.py')
+        return Config.fromfile(path_of(name))
 
 
 def flatten(config, prefix='', depth=2):
@@ -113,7 +121,7 @@ def shallow_model(name):
 def test_config_obeys_the_data_root(name, monkeypatch, tmp_path):
     root = tmp_path / 'my data'
     monkeypatch.setenv('CSD_DATA_ROOT', str(root))
-    config = Config.fromfile(CONFIGS / f'{name}.py')
+    config = Config.fromfile(path_of(name))
     for loader in ('train', 'val', 'test'):
         dataset = config[f'{loader}_dataloader'].dataset
         assert dataset.data_root.startswith(f'{root}/')
@@ -142,14 +150,14 @@ def test_no_config_leans_on_installed_configs():
 def test_metafile_lists_the_configs():
     metafile = yaml.safe_load((CONFIGS / 'metafile.yml').read_text())
     models = metafile['Models']
-    assert sorted(Path(model['Config']).stem for model in models) == NAMES
+    assert sorted(Path(model['Config']).stem for model in models) == OWN
     for model in models:
         path = REPO / model['Config']
         assert path.exists() and path.parent == CONFIGS
         assert model['Name'] == f'csdnet_{path.stem}'
         assert not {'Weights', 'Results'} & set(model)
     readme = (CONFIGS / 'README.md').read_text()
-    for name in NAMES:
+    for name in OWN:
         assert f'({name}.py)' in readme
 
 

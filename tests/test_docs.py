@@ -279,11 +279,12 @@ class TestSite:
                 assert '://' not in found[0], f'{page}: {found[0]}'
 
     def test_equations_are_mathml(self, pages):
-        text = pages['api/losses.html']
+        text = pages['api/csdnet.html']
         assert text.count('<math') > 5 and '<mfrac>' in text
         for page, text in pages.items():
             assert 'arithmatex' not in text, page
-            assert not re.search(r':(?:math|class|func):`', text), page
+            if not page.startswith('csd_mmpretrain/'):  # sources as they are
+                assert not re.search(r':(?:math|class|func):`', text), page
 
     def test_every_public_class_is_in_the_reference(self, pages):
         reference = ''.join(

@@ -8,7 +8,6 @@ from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 
 import csd_mmpretrain  # noqa: F401  registers everything
-from csd_mmpretrain.benchmark.accuracy_plot import plot_rows
 from csd_mmpretrain.benchmark.accuracy_runs import (
     describe_options,
     prepare_jobs,
@@ -16,8 +15,8 @@ from csd_mmpretrain.benchmark.accuracy_runs import (
     run_jobs,
 )
 from csd_mmpretrain.benchmark.accuracy_table import (
-    format_rows,
-    make_rows,
+    format_suite,
+    plot_suite,
     read_earlier,
     write_csv,
 )
@@ -101,7 +100,7 @@ def main() -> None:
     failed = {}
     if not args.table_only:
         gpus = usable_gpus() if args.gpus is None else args.gpus
-        train = [str(Path(__file__).with_name('train.py'))]
+        train = [sys.executable, str(Path(__file__).with_name('train.py'))]
         if args.weights:
             train += ['--weights', args.weights]
         if args.amp:
@@ -114,12 +113,11 @@ def main() -> None:
             args.keep_checkpoints)
     results.update(read_results(jobs))
     if results:
-        rows = make_rows(suite, results)
-        table = format_rows(rows)
+        table = format_suite(suite, results)
         out.mkdir(parents=True, exist_ok=True)
         out.joinpath('table.md').write_text(table + '\n', encoding='utf-8')
         write_csv(results, out / 'results.csv')
-        plot_rows(rows, out / 'plot.png', suite)
+        plot_suite(suite, results, out / 'plot.png')
         print(f'\n{table}\n\n{out}: table.md, results.csv, plot.png')
     for cell, log in failed.items():
         print(f'\n{cell.path} failed; its log ends:\n{log}', file=sys.stderr)

@@ -1,6 +1,5 @@
 """Compare DDL with the matrix products that it needs: benchmark_ddl.py."""
 import argparse
-import platform
 
 import torch
 
@@ -11,6 +10,7 @@ from csd_mmpretrain.methods.csdnet.ddl_benchmark import (
     format_ddl_table,
 )
 from csd_mmpretrain.runtime.tool_options import add_device, positive
+from csd_mmpretrain.utils.measure import machine_name
 
 
 def parse_args() -> argparse.Namespace:
@@ -61,12 +61,9 @@ def main() -> None:
         print(f'{peer} is left out: pip install "csd_mmpretrain[bench]".')
     elif args.no_peer:
         names.remove(peer)
-    machine = (
-        torch.cuda.get_device_name() if args.device == 'cuda' else
-        f'{platform.machine()} CPU, {torch.get_num_threads()} thread(s)')
     print(f'\n{args.batch_size} images in two views, {args.channels} '
-          f'channels, {machine}, torch {torch.__version__}, {args.iters} '
-          'interleaved steps\n')
+          f'channels, {machine_name(args.device)}, torch '
+          f'{torch.__version__}, {args.iters} interleaved steps\n')
     costs = {
         queue_len: benchmark_ddl(
             DDLSetting(queue_len, args.batch_size, args.channels,

@@ -1,19 +1,19 @@
 """Time and memory of retrieval by blocks: benchmark_retrieval.py."""
 import argparse
-import platform
 
 import torch
 
 from csd_mmpretrain.benchmark.retrieval_benchmark import (
     HEADER,
-    RetrievalSetting,
     compare_ranks,
-    cost_row,
-    measure_blocks,
-    measure_reference,
+    make_features,
+    measure_ranking,
+    rank_by_sorting,
 )
+from csd_mmpretrain.evaluation.retrieval import rank_positives
 from csd_mmpretrain.evaluation.similarity import MEMORY
 from csd_mmpretrain.runtime.tool_options import add_device
+from csd_mmpretrain.utils.measure import machine_name
 from csd_mmpretrain.utils.tables import markdown_table
 
 
@@ -54,21 +54,22 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Measure and print the table."""
     args = parse_args()
-    setting = RetrievalSetting(args.num, args.channels, args.num_classes,
-                               args.memory, args.device)
-    machine = (
-        f'{platform.machine()} CPU, {torch.get_num_threads()} thread(s)'
-        if args.device == 'cpu' else torch.cuda.get_device_name())
     print(f'{args.num} queries, {args.num} gallery items, {args.channels} '
-          f'channels, {machine}, torch {torch.__version__}\n')
-    blocks = measure_blocks(setting)
-    rows = [cost_row('by blocks', blocks)]
+          f'channels, {machine_name(args.device)}, torch '
+          f'{torch.__version__}\n')
+    features = make_features(args.num, args.channels, args.num_classes,
+                             args.device)
+    costs = {'by blocks': measure_ranking(
+        rank_positives, features, memory=args.memory)}
     if not args.no_reference:
-        reference = measure_reference(setting)
-        rows.append(cost_row('whole matrix, full sort', reference))
-    print(markdown_table(HEADER, rows))
+        costs['whole matrix, full sort'] = measure_ranking(
+            rank_by_sorting, features)
+    print(markdown_table(HEADER, [(name, f'{seconds:.1f}', f'{grown:.0f}')
+                                  for name, (seconds, grown, _) in
+                                  costs.items()]))
     if not args.no_reference:
-        others, difference = compare_ranks(blocks.ranked, reference.ranked)
+        others, difference = compare_ranks(
+            *(ranked for *_, ranked in costs.values()))
         print(f'\n{others} of {args.num} queries have another first rank; '
               'the average precision differs by at most '
               f'{difference:.1e}.')

@@ -1,6 +1,5 @@
 """Compare a CSDNet step with plain training: benchmark_step.py CONFIG."""
 import argparse
-import platform
 
 import torch
 
@@ -16,6 +15,8 @@ from csd_mmpretrain.runtime.tool_options import (
     add_device,
     positive,
 )
+from csd_mmpretrain.utils.measure import machine_name
+from csd_mmpretrain.utils.type_name import type_name
 
 
 def parse_args() -> argparse.Namespace:
@@ -28,7 +29,8 @@ def parse_args() -> argparse.Namespace:
         description='Time and peak memory of training steps (the plain '
         'classifier, two plain passes, CSDNet) and of predictions, on random '
         'images and weights.')
-    parser.add_argument('config', help='a config of CSDNet')
+    parser.add_argument('config', help='a config of CSDNet, or of a method '
+                        'of your own that stands in for a plain classifier')
     parser.add_argument(
         '--batch-size', type=positive, help='that of the config by default')
     parser.add_argument(
@@ -59,13 +61,14 @@ def main() -> None:
         img_size=args.img_size or config_img_size(cfg),
         device=args.device,
         amp=args.amp)
-    machine = (
-        torch.cuda.get_device_name() if args.device == 'cuda' else
-        f'{platform.machine()} CPU, {torch.get_num_threads()} thread(s)')
+    head = cfg.model.get('head') or {}
+    if type_name(head.get('type')) == 'CSDHead':
+        setting = setting._replace(name='CSDNet')
     print(f'\n{args.config}: {cfg.model.backbone.type}, batch '
           f'{setting.batch_size}, {setting.img_size} px, '
-          f'{"mixed" if args.amp else "single"} precision, {machine}, torch '
-          f'{torch.__version__}, {args.iters} interleaved steps')
+          f'{"mixed" if args.amp else "single"} precision, '
+          f'{machine_name(args.device)}, torch {torch.__version__}, '
+          f'{args.iters} interleaved steps')
     for training in (True, False):
         setting = setting._replace(training=training)
         costs = benchmark_step(setting, args.iters, args.warmup)

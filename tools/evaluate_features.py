@@ -1,11 +1,10 @@
-"""Judge features: evaluate_features.py CONFIG CHECKPOINT."""
+"""Evaluate features: evaluate_features.py CONFIG CHECKPOINT."""
 import argparse
 
 from rich.progress import track
 
 from csd_mmpretrain.checkpoints.trained_model import load_model
 from csd_mmpretrain.evaluation.feature_data import labelled_splits
-from csd_mmpretrain.evaluation.feature_metric import LabelledFeatures
 from csd_mmpretrain.evaluation.feature_table import (
     FRACTIONS,
     HEADER,
@@ -32,15 +31,15 @@ def parse_args() -> argparse.Namespace:
         Namespace: The options.
     """
     parser = argparse.ArgumentParser(
-        description='Judge the features of a model, of any head or '
-        'self-supervised, by weighted kNN, retrieval under named protocols, '
-        'and linear probes with parts of the labels. Training images are '
-        'those of the train_dataloader, test images those of the '
+        description='Evaluate the features of any classifier or '
+        'self-supervised model by weighted kNN, retrieval under named '
+        'protocols, and linear probes with parts of the labels. Training '
+        'images are those of the train_dataloader, test images those of the '
         'test_dataloader (or val_dataloader); both go through the pipeline '
         'of the test.')
     parser.add_argument('config', help='config file of the model')
     parser.add_argument(
-        'checkpoint', help='its checkpoint; one of the backbone alone serves')
+        'checkpoint', help='its checkpoint, or one of its backbone alone')
     parser.add_argument(
         '--data-config',
         metavar='CONFIG',
@@ -58,26 +57,26 @@ def parse_args() -> argparse.Namespace:
         nargs='*',
         default=KS,
         metavar='K',
-        help='neighbours of kNN (10 20 100 200); none leaves it out')
+        help='neighbors of kNN (10 20 100 200); none leaves it out')
     parser.add_argument(
         '--temperature',
         type=float,
         default=TEMPERATURE,
-        help='of the weights of kNN (0.07)')
+        help='temperature of the votes of kNN (0.07)')
     parser.add_argument(
         '--protocols',
         nargs='*',
         choices=PROTOCOLS,
         default=PROTOCOLS,
-        help='of retrieval; their numbers are not comparable (all three)')
+        help='protocols of retrieval, which are not comparable (all three)')
     parser.add_argument(
         '--fractions',
         type=float,
         nargs='*',
         default=FRACTIONS,
         metavar='PART',
-        help='parts of the training labels for the linear probe, at least '
-        'one image of each class (0.01 0.05 0.1 0.2 0.5 1); none leaves it '
+        help='fractions of the training labels for the linear probe, with at '
+        'least one image per class (0.01 0.05 0.1 0.2 0.5 1); none leaves it '
         'out')
     parser.add_argument(
         '--seeds',
@@ -85,7 +84,7 @@ def parse_args() -> argparse.Namespace:
         nargs='+',
         default=SEEDS,
         metavar='SEED',
-        help='of the choice of these parts (0 1 2)')
+        help='seeds of the choice of these images (0 1 2)')
     parser.add_argument(
         '--out',
         type=table_file,
@@ -96,8 +95,8 @@ def parse_args() -> argparse.Namespace:
     args = parser.parse_args()
     for fraction in args.fractions:
         if not 0 < fraction <= 1:
-            parser.error(f'--fractions {fraction:g}: parts must be more than '
-                         '0 and at most 1; 0.1 is 10 %.')
+            parser.error(f'--fractions {fraction:g}: fractions must be more '
+                         'than 0 and at most 1; 0.1 is 10 %.')
     if not args.temperature > 0:
         parser.error(f'--temperature {args.temperature:g}: it must be more '
                      'than 0.')
@@ -105,17 +104,16 @@ def parse_args() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Print the table that the command line asks for."""
+    """Print and write the table of the features."""
     args = parse_args()
     cfg = load_config(args.config, args.cfg_options)
     data = cfg if args.data_config is None else load_config(args.data_config)
     images = labelled_splits(data, cfg)
-    model = load_model(cfg, args.checkpoint, args.device,
-                       args.stage).model
+    model = load_model(cfg, args.checkpoint, args.device, args.stage).model
     train, test = (
-        LabelledFeatures(*collect_features(
+        collect_features(
             model, track(images[split].loader, f'Features of {split} images'),
-            args.stage)) for split in ('train', 'test'))
+            args.stage) for split in ('train', 'test'))
     table = feature_table(train, test, args.ks, args.temperature,
                           args.protocols, args.fractions, args.seeds)
     height, width = images['test'].loader.dataset[0]['inputs'].shape[1:]

@@ -21,7 +21,7 @@ from csd_mmpretrain.benchmark.kfold import (
     fold_jobs,
     fold_rows,
     launch_command,
-    summarise_folds,
+    summarize_folds,
 )
 from csd_mmpretrain.runtime.run_options import LAUNCHERS
 from csd_mmpretrain.runtime.tool_options import add_weights, positive
@@ -128,8 +128,8 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def train_arguments(args: argparse.Namespace) -> list:
-    """Give the training tool, and the options that it gets.
+def train_command(args: argparse.Namespace) -> list:
+    """Start the training tool with its options.
 
     Args:
         args (Namespace): The options of this tool.
@@ -137,7 +137,8 @@ def train_arguments(args: argparse.Namespace) -> list:
     Returns:
         list[str]: Without config and work directory.
     """
-    train = [str(Path(__file__).with_name('train.py'))]
+    train = launch_command(args.launcher, args.num_processes)
+    train.append(str(Path(__file__).with_name('train.py')))
     train += ['--launcher', args.launcher]
     train += [
         f'--{flag.replace("_", "-")}' for flag in FLAGS if getattr(args, flag)
@@ -164,11 +165,10 @@ def main() -> None:
         failed = run_jobs(
             [job for job in jobs if args.fold in (None, job.cell.split)],
             [usable_gpus() or None],
-            train_arguments(args),
+            train_command(args),
             describe_options(args.weights, processes, amp=args.amp,
                              auto_scale_lr=args.auto_scale_lr),
             keep_checkpoints=True,
-            launch=launch_command(args.launcher, args.num_processes),
             processes=processes)
     results = {
         cell.split: result for cell, result in read_results(jobs).items()
@@ -188,7 +188,7 @@ def main() -> None:
                     num_splits=args.num_splits,
                     seed=args.seed,
                     metric=args.metric,
-                    **summarise_folds(results),
+                    **summarize_folds(results),
                     folds={k: r._asdict() for k, r in results.items()},
                     missing=missing),
                 indent=1),

@@ -1,6 +1,4 @@
 """Test a model: python tools/test.py CONFIG CHECKPOINT."""
-import argparse
-
 import mmengine
 from mmengine.evaluator import DumpResults
 from mmengine.runner import Runner
@@ -15,12 +13,8 @@ from csd_mmpretrain.runtime.run_options import (
 METRIC_FILES = ('.json', '.yaml', '.yml', *RESULT_FILES)
 
 
-def parse_args() -> argparse.Namespace:
-    """Read the command line.
-
-    Returns:
-        Namespace: The options.
-    """
+def main() -> None:
+    """Test with the config, checkpoint and options of the command line."""
     parser = make_test_parser()
     args = parser.parse_args()
     metrics = args.out_item == 'metrics'
@@ -29,19 +23,13 @@ def parse_args() -> argparse.Namespace:
         parser.error(f'--out {args.out}: the name of a file of '
                      f'{"metrics" if metrics else "predictions"} must end in '
                      f'{", ".join(endings)}.')
-    return args
-
-
-def main() -> None:
-    """Test with the config, checkpoint and options of the command line."""
-    args = parse_args()
 
     def test(runner: Runner) -> None:
-        if args.out and args.out_item != 'metrics':
+        if args.out and not metrics:
             runner.test_evaluator.metrics.append(DumpResults(args.out))
-        metrics = runner.test()
-        if args.out and args.out_item == 'metrics':
-            mmengine.dump(metrics, args.out)
+        found = runner.test()
+        if args.out and metrics:
+            mmengine.dump(found, args.out)
 
     launch(make_test_config(args), test)
 

@@ -2,7 +2,7 @@
 
 The score is Rank-1 after the last epoch: queries are the test photos, the
 gallery is the training photos (protocol train-gallery). Weighted kNN stands
-beside it in the logs, where compare_runs.py reads it: docs/cmd.md.
+beside it in the logs, where compare_runs.py reads it: docs/methods/cmd.md.
 """
 baseline = 'dino'
 seeds = [1, 2, 3]
@@ -38,13 +38,13 @@ options = {
 }
 
 runs = dict(
-    dino=dict(title='DINO', config='../cmd/dino_mobilenet-v2_grocery81.py'),
+    dino=dict(title='DINO', config='../peers/dino_mobilenet-v2_grocery81.py'),
     region=dict(
         title='+ L_R', config='../cmd/cmd_mobilenet-v2_grocery81_region.py'),
     cmd=dict(
         title='+ L_R + L_S (CMD)',
         config='../cmd/cmd_mobilenet-v2_grocery81.py'),
     mocov2=dict(
-        title='MoCo v2', config='../cmd/mocov2_mobilenet-v2_grocery81.py'),
+        title='MoCo v2', config='../peers/mocov2_mobilenet-v2_grocery81.py'),
     simsiam=dict(
-        title='SimSiam', config='../cmd/simsiam_mobilenet-v2_grocery81.py'))
+        title='SimSiam', config='../peers/simsiam_mobilenet-v2_grocery81.py'))

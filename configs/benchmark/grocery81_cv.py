@@ -40,7 +40,7 @@ _standardised = {f'{_neck}.gating': 'standardised'}
 _scaled = {f'{_ssdt}.temperature': 3 / 16, f'{_ssdt}.loss_weight': 16.**2}
 
 _peers = {
-    'plain': '../csdnet/grocery81_baseline.py',
+    'plain': '../peers/grocery81_baseline.py',
     'cross entropy': '../peers/grocery81_cross-entropy.py',
     'Mixup': '../peers/grocery81_mixup.py',
     'CutMix': '../peers/grocery81_cutmix.py',

@@ -19,7 +19,7 @@ _kernel = 'model.neck.kernel'
 _gating = 'model.neck.gating'
 
 _rows = [
-    ('plain', 'plain, half the compute', '../csdnet/grocery81_baseline.py',
+    ('plain', 'plain, half the compute', '../peers/grocery81_baseline.py',
      {}),
     ('2x-epochs', 'plain', '../peers/grocery81_2x-epochs.py', {}),
     ('csdnet', 'CSDNet', '../csdnet/grocery81.py', {}),

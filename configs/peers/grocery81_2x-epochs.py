@@ -1,5 +1,5 @@
 """Label smoothing for twice the epochs: the compute of two views."""
-_base_ = '../csdnet/grocery81_baseline.py'
+_base_ = './grocery81_baseline.py'
 
 max_epochs = 20
 

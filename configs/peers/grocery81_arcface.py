@@ -1,5 +1,5 @@
 """ArcFace on Grocery81: cross entropy of angles, with a margin."""
-_base_ = '../csdnet/grocery81_baseline.py'
+_base_ = './grocery81_baseline.py'
 
 model = dict(
     head=dict(

@@ -1,5 +1,5 @@
 """Random erasing on Grocery81: a box of every second image becomes noise."""
-_base_ = '../csdnet/grocery81_baseline.py'
+_base_ = './grocery81_baseline.py'
 
 train_pipeline = [
     *_base_.train_pipeline[:-1],

@@ -2,13 +2,11 @@
 import json
 import os
 import subprocess
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
-from queue import Queue
 from threading import Event
-from typing import IO, Callable, Dict, List, NamedTuple, Optional, Sequence
+from typing import IO, Dict, List, NamedTuple, Optional, Sequence
 
 from csd_mmpretrain.checkpoints.checkpoint_files import write_whole
 from csd_mmpretrain.checkpoints.pretrained import file_hash
@@ -25,16 +23,10 @@ except ImportError:  # Windows
 
 
 class Result(NamedTuple):
-    """What came out of one training.
+    """Result of a training.
 
-    Attributes:
-        last (float): The score of the last validation.
-        best (float): The best score of all validations.
-        epochs (int): Epochs trained.
-        images (int): Images sent through the backbone, second views and crops
-            counted.
-        seconds (float): From the start to the end of the program, all
-            attempts together.
+    The scores of the last and of the best validation, trained epochs, images
+    sent through the backbone, and seconds of all attempts together.
     """
 
     last: float
@@ -45,63 +37,38 @@ class Result(NamedTuple):
 
 
 class Job(NamedTuple):
-    """A training that can be started.
+    """A training that can be started in its work directory ``folder``.
 
-    Attributes:
-        cell (Cell): The cell of the suite.
-        folder (Path): Its work directory.
-        config (Path): The file of its config, beside that folder, where the
-            runner writes a copy of its own.
-        text (str): The whole config.
-        epochs (int): Epochs it trains.
-        images (int): See :class:`Result`.
-        metric (str): The validation's name of the score.
+    ``text`` is the whole config, ``metric`` the name of the score; ``epochs``
+    and ``images`` are those of :class:`Result`.
     """
 
     cell: Cell
     folder: Path
-    config: Path
     text: str
     epochs: int
     images: int
     metric: str
 
+    @property
+    def config(self) -> Path:
+        """The config file; the runner writes a copy of it to the folder."""
+        return Path(f'{self.folder}.py')
+
 
 def prepare_jobs(suite: Suite, out: Path) -> List[Job]:
-    """Make the config of each cell.
-
-    Args:
-        suite (Suite): The suite.
-        out (Path): The suite's folder.
-
-    Returns:
-        list[Job]: One per cell.
-
-    Raises:
-        ValueError: If a config does not count epochs, or images cannot be
-            left out of its training data.
-    """
+    """Make the config of each cell, see ``cell_config``."""
     methods = {method.name: load_method(method) for method in suite.methods}
     jobs = []
     for cell in suite_cells(suite):
         cfg, images = cell_config(*methods[cell.method], cell, suite.splits)
         jobs.append(
-            Job(cell, out / cell.path, out / f'{cell.path}.py',
-                cfg.pretty_text, cfg.train_cfg.max_epochs, images,
-                suite.metric))
+            Job(cell, out / cell.path, cfg.pretty_text,
+                cfg.train_cfg.max_epochs, images, suite.metric))
     return jobs
 
 
-def prepare_folder(job: Job, options: str) -> None:
-    """Write the config and the options of a training.
-
-    Args:
-        job (Job): The training.
-        options (str): Of :func:`describe_options`.
-
-    Raises:
-        ValueError: If it was started with another config or other options.
-    """
+def _prepare_folder(job: Job, options: str) -> None:
     note = job.folder / 'options.txt'
     job.folder.mkdir(parents=True, exist_ok=True)
     started = {*job.folder.iterdir()} - {note}
@@ -111,29 +78,27 @@ def prepare_folder(job: Job, options: str) -> None:
         job.config.write_text(job.text, encoding='utf-8')
     if not _is_config_of(job):
         raise ValueError(
-            f'{job.config} is another config than is asked for now, so '
-            f'{job.folder} is of another training. Remove both, or choose '
-            'another folder (`--out`, `--work-dir`).')
+            f'{job.config} differs from the config asked for now, so '
+            f'{job.folder} belongs to another training. Remove both, or '
+            'choose another folder (`--out`, `--work-dir`).')
     found = note.read_text(encoding='utf-8') if note.is_file() else options
     if found != options:
         raise ValueError(
-            f'{job.folder} was trained with {found or "no options"}, and '
-            f'now it is {options or "none"}. Give the same, remove the '
-            'folder, or choose another one (`--out`, `--work-dir`).')
+            f'{job.folder} was trained with {found or "no options"}, but '
+            f'now the options are {options or "none"}. Give the same, remove '
+            'the folder, or choose another one (`--out`, `--work-dir`).')
+
+
+def _is_config_of(job: Job) -> bool:
+    return job.config.read_text(encoding='utf-8') == job.text
 
 
 def describe_options(weights: Optional[str], processes: int = 1,
                      **flags: bool) -> str:
-    """Write what a training is started with beside its config.
+    """Write the options of a training that change its result.
 
-    Args:
-        weights (str, optional): The file of ``--weights``.
-        processes (int): Of one training; they share its steps, so the batch
-            of a step grows with them. Defaults to 1.
-        **flags (bool): Other options, and whether they are given.
-
-    Returns:
-        str: The options, with the hash of the weights.
+    Weights are named by their hash. Processes count, as the batch of a step
+    grows with them.
 
     Example:
         >>> describe_options(None, amp=True, auto_scale_lr=False)
@@ -143,37 +108,24 @@ def describe_options(weights: Optional[str], processes: int = 1,
              if given]
     if processes > 1:
         words.append(f'--num-processes {processes}')
-    return ' '.join(
-        words + ([f'--weights (SHA-256 {file_hash(weights)}...)']
-                 if weights else []))
+    if weights:
+        words.append(f'--weights (SHA-256 {file_hash(weights)}...)')
+    return ' '.join(words)
 
 
 def read_result(folder: Path) -> Optional[Result]:
-    """Read the result of a finished training.
-
-    Args:
-        folder (Path): Its work directory.
-
-    Returns:
-        Result | None: None if it has not finished.
-    """
+    """Read the result in a work directory; None if it has not finished."""
     path = folder / 'result.json'
     if not path.is_file():
         return None
     return Result(**json.loads(path.read_text(encoding='utf-8')))
 
 
-def read_results(jobs: Sequence[Job],
-                 say: Callable[[str], None] = print) -> Dict[Cell, Result]:
+def read_results(jobs: Sequence[Job]) -> Dict[Cell, Result]:
     """Read the results of the trainings that have finished.
 
-    Args:
-        jobs (Sequence[Job]): The trainings.
-        say (Callable): Gets a line with those that are left out, as they were
-            trained with another config than the job's.
-
-    Returns:
-        dict[Cell, Result]: By training.
+    Prints a line that names those of another config than the job's; they are
+    left out.
     """
     results, others = {}, []
     for job in jobs:
@@ -185,43 +137,35 @@ def read_results(jobs: Sequence[Job],
         else:
             results[job.cell] = result
     if others:
-        say('Left out, as their configs are others than are asked for now: '
-            f'{first_names(others, 3)}. Give the options of their training, '
-            'or remove them with their folders to train anew.')
+        print('Left out, as these configs differ from those asked for now: '
+              f'{first_names(others, 3)}. Give the options of their training, '
+              'or remove them with their folders to train anew.')
     return results
-
-
-def _is_config_of(job: Job) -> bool:
-    return job.config.read_text(encoding='utf-8') == job.text
 
 
 def run_jobs(jobs: Sequence[Job],
              devices: Sequence[Optional[str]],
-             train: Sequence[str],
+             command: Sequence[str],
              options: str = '',
              keep_checkpoints: bool = False,
-             launch: Sequence[str] = (sys.executable, ),
-             processes: int = 1,
-             say: Callable[[str], None] = print) -> Dict[Cell, str]:
+             processes: int = 1) -> Dict[Cell, str]:
     """Train what has no result yet, one training per device at a time.
 
-    A training that was stopped goes on from its latest checkpoint.
+    A training that was stopped goes on from its latest checkpoint. Prints a
+    line for each training that ends.
 
     Args:
         jobs (Sequence[Job]): In the order in which they are started.
-        devices (Sequence[str | None]): As many at a time: the number of a
-            GPU, or None for a CPU process, which gets its part of the cores
-            where ``OMP_NUM_THREADS`` is not set.
-        train (Sequence[str]): tools/train.py, and arguments for all runs.
+        devices (Sequence[str | None]): The number of a GPU, or None for a
+            CPU process, which gets its part of the cores unless
+            ``OMP_NUM_THREADS`` is set; one training at a time for each.
+        command (Sequence[str]): Starts tools/train.py with arguments for all
+            trainings.
         options (str): Those that change a result, see
             :func:`describe_options`. Defaults to none.
         keep_checkpoints (bool): Keep the checkpoints of finished trainings.
             Defaults to False.
-        launch (Sequence[str]): What starts a program. Defaults to this
-            Python.
-        processes (int): As many does it start; they share the cores. Defaults
-            to 1.
-        say (Callable): Gets a line for each training that ends.
+        processes (int): Processes of one training. Defaults to 1.
 
     Returns:
         dict[Cell, str]: The cells that failed, with the end of their log.
@@ -232,40 +176,36 @@ def run_jobs(jobs: Sequence[Job],
         RuntimeError: If a training is running in a folder already.
     """
     for job in jobs:
-        prepare_folder(job, options)
+        _prepare_folder(job, options)
     todo = [job for job in jobs if read_result(job.folder) is None]
-    say(f'{len(jobs) - len(todo)} of {len(jobs)} trainings have a result.')
-    free = Queue()
-    for device in devices:
-        free.put(device)
-    failed = {}
-    progress = _Progress(todo, len(devices))
-    running = []
-    stopped = Event()
+    print(f'{len(jobs) - len(todo)} of {len(jobs)} trainings have a result.')
+    total = sum(job.images for job in todo)
+    failed, done, running, stopped = {}, [], [], Event()
+    waiting = iter(todo)
 
-    def work(job: Job) -> None:
-        if stopped.is_set():
-            return
-        device = free.get()
-        try:
-            error = _train(job, device, processes * len(devices),
-                           [*launch, *train], running)
-        except BaseException:
-            stopped.set()
-            raise
-        finally:
-            free.put(device)
-        if error is not None:
-            failed[job.cell] = error
-            say(f'{job.cell.path} failed, see {job.folder / "out.log"}')
-            return
-        if not keep_checkpoints:
-            for checkpoint in job.folder.glob('*.pth'):
-                checkpoint.unlink()
-        say(progress.after(job, read_result(job.folder)))
+    def work(device: Optional[str]) -> None:
+        for job in waiting:  # shared: each device takes the next
+            if stopped.is_set():
+                return
+            error = _train(job, device, processes * len(devices), command,
+                           running)
+            if error is not None:
+                failed[job.cell] = error
+                print(f'{job.cell.path} failed, see {job.folder / "out.log"}')
+                continue
+            if not keep_checkpoints:
+                for checkpoint in job.folder.glob('*.pth'):
+                    checkpoint.unlink()
+            result = read_result(job.folder)
+            done.append((job.images, result.seconds))
+            images, seconds = map(sum, zip(*done))
+            left = seconds / images * (total - images) / len(devices)
+            print(f'[{len(done)}/{len(todo)}] {job.cell.path}: '
+                  f'{result.last:.2f} in {result.seconds / 60:.1f} min; about '
+                  f'{left / 60:.0f} min left')
 
     with ThreadPoolExecutor(len(devices)) as pool:
-        futures = [pool.submit(work, job) for job in todo]
+        futures = [pool.submit(work, device) for device in devices]
         try:
             for future in as_completed(futures):
                 future.result()
@@ -277,48 +217,21 @@ def run_jobs(jobs: Sequence[Job],
     return failed
 
 
-class _Progress:
-    """Time left, from the images that are still to be trained on."""
-
-    def __init__(self, todo: Sequence[Job], parallel: int) -> None:
-        self.total = len(todo)
-        self.left = sum(job.images for job in todo)
-        self.parallel = parallel
-        self.done = self.images = 0
-        self.seconds = 0.
-
-    def after(self, job: Job, result: Result) -> str:
-        self.done += 1
-        self.left -= job.images
-        self.images += job.images
-        self.seconds += result.seconds
-        left = self.seconds / self.images * self.left / self.parallel
-        return (f'[{self.done}/{self.total}] {job.cell.path}: '
-                f'{result.last:.2f} in {result.seconds / 60:.1f} min; about '
-                f'{left / 60:.0f} min left')
-
-
 def _train(job: Job, device: Optional[str], parallel: int,
-           train: Sequence[str], running: list) -> Optional[str]:
+           command: Sequence[str], running: list) -> Optional[str]:
     """Run the training; return the end of its log if it fails."""
-    environment = dict(os.environ, OMP_WAIT_POLICY='PASSIVE')
+    environment = dict(os.environ, OMP_WAIT_POLICY='PASSIVE',
+                       CUDA_VISIBLE_DEVICES=device or '')
     if device is None:
-        environment['CUDA_VISIBLE_DEVICES'] = ''
         environment.setdefault('OMP_NUM_THREADS',
                                str(max(1, usable_cores() // parallel)))
-    else:
-        environment['CUDA_VISIBLE_DEVICES'] = device
     start = time.time()
     log = job.folder / 'out.log'
+    command = [*command, str(job.config), '--work-dir', str(job.folder),
+               '--resume']
     with open(log, 'a', encoding='utf-8') as out:
         _lock(out)
-        process = subprocess.Popen([
-            *train,
-            str(job.config), '--work-dir',
-            str(job.folder), '--resume'
-        ],
-                                   env=environment,
-                                   stdout=out,
+        process = subprocess.Popen(command, env=environment, stdout=out,
                                    stderr=subprocess.STDOUT)
         running.append(process)
         code = process.wait()
@@ -355,7 +268,8 @@ def _lock(out: IO[str]) -> None:
     except BlockingIOError:
         raise RuntimeError(
             f'{out.name}: a training is running in this folder already, '
-            'perhaps of an earlier start that was killed. Wait until it ends, '
-            f'or end it: `fuser {out.name}` tells its processes.') from None
+            'perhaps from an earlier start that was killed. Wait until it '
+            f'ends, or end it: `fuser {out.name}` lists its processes.'
+        ) from None
     except OSError:
         return  # a file system without locks

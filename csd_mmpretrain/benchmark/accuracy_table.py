@@ -1,199 +1,110 @@
-"""Results of a suite: mean, deviation, paired difference; Markdown, CSV."""
+"""Results of a suite as Markdown, CSV and a plot."""
 import csv
 from pathlib import Path
-from statistics import mean, stdev
-from typing import Dict, Iterable, List, NamedTuple, Sequence, Tuple
+from statistics import mean
+from typing import Dict, Iterable, List, Tuple
+
+from csd_mmpretrain.utils.tables import markdown_table, write_table
 
 from .accuracy_runs import Job, Result
 from .suite import Cell, Method, Suite
+from .summary import Summary, half_interval, summarize
 
-COLUMNS = ('method', 'seed', 'split', *Result._fields)
-
-
-class Row(NamedTuple):
-    """A method in the table.
-
-    Attributes:
-        method (Method): The method.
-        scores (list[float]): Of its finished trainings, last epoch.
-        deviation (float): Standard deviation of the scores; 0 of one.
-        differences (list[float]): To the baseline, for the seeds and splits
-            that both have; none in the row of the baseline.
-        epochs (int): Epochs of a training.
-        images (int): Images through the backbone in a training.
-        seconds (float): Mean seconds of a training.
-    """
-
-    method: Method
-    scores: List[float]
-    deviation: float
-    differences: List[float]
-    epochs: int
-    images: int
-    seconds: float
+HEADER = ('method', 'score, % (mean ± deviation)', 'runs',
+          'to the baseline (95 % interval)', 'epochs', 'images seen',
+          'min per run')
+COLUMNS = (*Cell._fields, *Result._fields)
 
 
-def paired_interval(differences: Sequence[float]) -> Tuple[float, float]:
-    """Give the mean of paired differences and its 95 % interval.
+def summarize_suite(
+        suite: Suite,
+        results: Dict[Cell, Result]) -> List[Tuple[Method, Summary]]:
+    """Summarize the last scores of the methods that have a result."""
+    scores = {method.name: {} for method in suite.methods}
+    for cell, result in results.items():
+        scores[cell.method][cell[1:]] = result.last
+    found = summarize(scores, suite.baseline)
+    return [(method, found[method.name]) for method in suite.methods
+            if method.name in found]
 
-    Args:
-        differences (Sequence[float]): Of two methods, one per seed.
 
-    Returns:
-        tuple[float, float]: The mean, and half the width of the interval. It
-        is Student's, and infinite for one pair. In cross-validation the pairs
-        share training images, and the interval is somewhat too narrow.
+def format_suite(suite: Suite, results: Dict[Cell, Result]) -> str:
+    """Write a Markdown table with a row for each method that has a result."""
+    rows = []
+    for method, summary in summarize_suite(suite, results):
+        own = [r for cell, r in results.items() if cell.method == method.name]
+        rows.append((method.title, summary.text, len(own),
+                     _difference_text(summary), own[0].epochs, own[0].images,
+                     f'{mean(r.seconds for r in own) / 60:.1f}'))
+    return markdown_table(HEADER, rows)
 
-    Raises:
-        ImportError: If scipy is missing.
 
-    Example:
-        >>> paired_interval([2., 2., 2.])
-        (2.0, 0.0)
+def _difference_text(summary: Summary) -> str:
+    if not summary.differences:
+        return ''
+    if len(summary.differences) < 2:
+        return f'{summary.differences[0]:+.2f} (one pair)'
+    return summary.interval_text
+
+
+def plot_suite(suite: Suite, results: Dict[Cell, Result], path: Path) -> None:
+    """Plot the differences of the methods to the baseline.
+
+    A dot for each seed and split, a diamond for the mean, and its 95 %
+    interval for three pairs or more. Raises ImportError without matplotlib.
     """
     try:
-        from scipy.stats import t
+        from matplotlib.figure import Figure
     except ImportError as error:
-        raise ImportError('Intervals need scipy: '
+        raise ImportError('The plot needs matplotlib: '
                           'pip install "csd_mmpretrain[bench]".') from error
-    n = len(differences)
-    half = float('inf') if n < 2 else float(
-        t.ppf(0.975, n - 1)) * stdev(differences) / n**0.5
-    return mean(differences), half
-
-
-def deviation(scores: Sequence[float]) -> float:
-    """Give the standard deviation of scores.
-
-    Args:
-        scores (Sequence[float]): At least one.
-
-    Returns:
-        float: 0 for a single score.
-    """
-    return stdev(scores) if len(scores) > 1 else 0.
-
-
-def interval_text(differences: Sequence[float]) -> str:
-    """Write the mean of paired differences with its 95 % interval.
-
-    Args:
-        differences (Sequence[float]): Two or more.
-
-    Returns:
-        str: Such as ``'+2.00 (+1.50 to +2.50)'``.
-    """
-    middle, half = paired_interval(differences)
-    return f'{middle:+.2f} ({middle - half:+.2f} to {middle + half:+.2f})'
-
-
-def make_rows(suite: Suite, results: Dict[Cell, Result]) -> List[Row]:
-    """Sum up the results of each method.
-
-    Args:
-        suite (Suite): The suite.
-        results (dict[Cell, Result]): Of the finished trainings.
-
-    Returns:
-        list[Row]: The methods that have a result, in the suite's order.
-    """
-    by_method = {
-        method.name: {
-            cell[1:]: result
-            for cell, result in results.items() if cell.method == method.name
-        }
-        for method in suite.methods
-    }
-    base = by_method[suite.baseline]
-    rows = []
-    for method in suite.methods:
-        own = by_method[method.name]
-        if not own:
-            continue
-        scores = [result.last for result in own.values()]
-        differences = [] if own is base else [
-            own[key].last - base[key].last for key in own if key in base
-        ]
-        first = next(iter(own.values()))
-        rows.append(
-            Row(method, scores,
-                deviation(scores), differences,
-                first.epochs, first.images,
-                mean(result.seconds for result in own.values())))
-    return rows
-
-
-def format_rows(rows: Iterable[Row]) -> str:
-    """Write rows as a Markdown table.
-
-    Args:
-        rows (Iterable[Row]): Of :func:`make_rows`.
-
-    Returns:
-        str: The table.
-    """
-    lines = [
-        '| method | score, % (mean ± deviation) | runs | to the baseline '
-        '(95 % interval) | epochs | images seen | min per run |',
-        '| :--- | ---: | ---: | ---: | ---: | ---: | ---: |'
-    ]
-    for row in rows:
-        lines.append(
-            f'| {row.method.title} | {mean(row.scores):.2f} ± '
-            f'{row.deviation:.2f} | {len(row.scores)} | '
-            f'{_difference_text(row.differences)} | {row.epochs} | '
-            f'{row.images} | {row.seconds / 60:.1f} |')
-    return '\n'.join(lines)
-
-
-def _difference_text(differences: Sequence[float]) -> str:
-    if not differences:
-        return ''
-    if len(differences) < 2:
-        return f'{differences[0]:+.2f} (one pair)'
-    return interval_text(differences)
+    baseline = next(method.title for method in suite.methods
+                    if method.name == suite.baseline)
+    rows = [(method.title, summary.differences)
+            for method, summary in summarize_suite(suite, results)
+            if summary.differences]
+    figure = Figure(figsize=(7, 1 + 0.25 * len(rows)), layout='constrained')
+    axes = figure.add_subplot()
+    axes.axvline(0, lw=0.8, ls='--', color='tab:gray')
+    for place, (_, differences) in enumerate(rows):
+        axes.plot(differences, [place] * len(differences), 'o', ms=4,
+                  alpha=0.5, mew=0, color='tab:blue')
+        axes.errorbar(
+            mean(differences), place, fmt='D', ms=6, capsize=3,
+            xerr=half_interval(differences) if len(differences) > 2 else None,
+            color='tab:blue')
+    axes.set_yticks(
+        range(len(rows)),
+        [f'{title} ({len(differences)})' for title, differences in rows])
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.set_xlabel(f'{suite.metric}: points above {baseline}\n'
+                    '(in brackets: pairs of seeds or splits)')
+    axes.grid(axis='x', lw=0.4)
+    axes.spines[['top', 'right']].set_visible(False)
+    figure.savefig(path, dpi=130)
 
 
 def write_csv(results: Dict[Cell, Result], path: Path) -> None:
-    """Write one line per training.
-
-    Args:
-        results (dict[Cell, Result]): Of the finished trainings.
-        path (Path): The file.
-    """
-    with open(path, 'w', newline='', encoding='utf-8') as file:
-        writer = csv.writer(file, lineterminator='\n')
-        writer.writerow(COLUMNS)
-        for cell, result in results.items():
-            writer.writerow([
-                f'{value:.2f}' if isinstance(value, float) else value
-                for value in (*cell, *result)
-            ])
+    """Write one line per training, with the columns of cell and result."""
+    write_table(path, COLUMNS, [[
+        f'{value:.2f}' if isinstance(value, float) else value
+        for value in (*cell, *result)
+    ] for cell, result in results.items()])
 
 
-def read_csv(path: Path) -> Dict[Cell, Result]:
-    """Read what :func:`write_csv` has written.
-
-    Args:
-        path (Path): The file.
-
-    Returns:
-        dict[Cell, Result]: By training.
-
-    Raises:
-        ValueError: If its columns are others.
-    """
+def _read_csv(path: Path) -> Dict[Cell, Result]:
     with open(path, newline='', encoding='utf-8') as file:
         lines = list(csv.reader(file))
     if not lines or tuple(lines[0]) != COLUMNS:
         raise ValueError(f'{path}: the first line must be '
                          f'{",".join(COLUMNS)}.')
-    results = {}
-    for method, seed, split, last, best, epochs, images, seconds in lines[1:]:
-        cell = Cell(method, int(seed), int(split) if split else None)
-        results[cell] = Result(float(last), float(best), int(epochs),
-                               int(images), float(seconds))
-    return results
+    return {
+        Cell(method, int(seed), int(split) if split else None): Result(
+            float(last), float(best), int(epochs), int(images),
+            float(seconds))
+        for method, seed, split, last, best, epochs, images, seconds in
+        lines[1:]
+    }
 
 
 def read_earlier(paths: Iterable[Path],
@@ -201,29 +112,28 @@ def read_earlier(paths: Iterable[Path],
     """Read results of the same suite from other folders or machines.
 
     Args:
-        paths (Iterable[Path]): Files that :func:`write_csv` has written; of a
-            training that is in several, the last counts.
+        paths (Iterable[Path]): Files of :func:`write_csv`; for a training
+            that is in several, the last counts.
         jobs (Iterable[Job]): The suite's trainings.
 
     Returns:
         dict[Cell, Result]: By training.
 
     Raises:
-        ValueError: If a method is none of the suite's, or a training of the
-            suite has other epochs or images there.
+        ValueError: If a file has other columns, a method that is not in the
+            suite, or a training with other epochs or images.
     """
     jobs = {job.cell: job for job in jobs}
     methods = {cell.method for cell in jobs}
     results = {}
     for path in paths:
-        for cell, result in read_csv(path).items():
+        for cell, result in _read_csv(path).items():
             if cell.method not in methods:
                 raise ValueError(
                     f'{path}: the suite has no method {cell.method!r}. Give '
                     'the results of this suite.')
-            job = jobs.get(cell)
-            if job and (job.epochs, job.images) != (result.epochs,
-                                                    result.images):
+            job = jobs.get(cell, result)
+            if (job.epochs, job.images) != (result.epochs, result.images):
                 raise ValueError(
                     f'{path}: {cell.path} is of {result.epochs} epochs and '
                     f'{result.images} images, but in the suite it has '

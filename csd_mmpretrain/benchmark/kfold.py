@@ -1,12 +1,13 @@
-"""Cross-validation of one config: its folds, and what they came to."""
+"""Cross-validation of one config: its folds and their summary."""
 import sys
 from pathlib import Path
-from statistics import mean
 from typing import Dict, List, Optional, Sequence
 
-from .accuracy_runs import Job, Result
-from .accuracy_table import deviation
-from .suite import Cell, Method, cell_config, load_method
+from csd_mmpretrain.runtime.run_options import load_config
+
+from .accuracy_runs import Job, Result, prepare_jobs
+from .suite import Method, Suite
+from .summary import Summary
 
 HEADER = ('fold', 'score, %', 'best, %', 'epochs', 'minutes')
 
@@ -18,75 +19,36 @@ def fold_jobs(config: str,
               metric: str = 'accuracy/top1',
               validate: bool = True,
               options: Optional[dict] = None) -> List[Job]:
-    """Make the configs of the folds.
-
-    Each fold is held out once, the others are trained on; every class is
-    spread over all folds. Only training images are used.
+    """Make the configs of stratified folds, see ``cell_config``.
 
     Args:
         config (str): The config file.
         work_dir (Path): The folder of the folds.
-        num_splits (int): How many folds.
-        seed (int): Of the division into folds. Defaults to 0. That of the
-            trainings is the config's.
-        metric (str): The validation's name of the score. Defaults to
-            ``'accuracy/top1'``.
-        validate (bool): Validate as often as the config says, or only after
-            the last epoch. Defaults to True.
-        options (dict, optional): New values by dotted key. Defaults to None.
+        num_splits (int): Number of folds; each is held out once.
+        seed (int): Of the division into folds; that of the trainings is the
+            config's. Defaults to 0.
+        metric (str): Name of the score in the validation.
+        validate (bool): As often as the config says (default), or only after
+            the last epoch.
+        options (dict, optional): New values by dotted key.
 
     Returns:
         list[Job]: One per fold.
-
-    Raises:
-        ValueError: If a class has fewer images than there are folds, images
-            cannot be left out of the training data, or the config does not
-            count epochs or has no validation.
     """
-    name = Path(config).stem
-    cfg, labels = load_method(Method(name, name, config, options or {}))
-    epochs = cfg.train_cfg.get('max_epochs')
-    if not epochs or cfg.get('val_dataloader') is None:
-        raise ValueError(f'{config}: cross-validation needs '
-                         'train_cfg.max_epochs and a val_dataloader, whose '
-                         'pipeline the held-out images go through.')
+    cfg = load_config(config, options)
+    options = dict(options or {})
     if not validate:
-        cfg.train_cfg.val_interval = epochs
+        options['train_cfg.val_interval'] = cfg.train_cfg.get('max_epochs')
+    name = Path(config).stem
     train_seed = cfg.get('randomness', {}).get('seed') or 0
-    jobs = []
-    for fold in range(num_splits):
-        cell = Cell(name, train_seed, fold)
-        fold_cfg, images = cell_config(cfg, labels, cell,
-                                       dict(num=num_splits, seed=seed))
-        jobs.append(
-            Job(cell, fold_folder(work_dir, fold), work_dir / f'fold{fold}.py',
-                fold_cfg.pretty_text, epochs, images, metric))
-    return jobs
-
-
-def fold_folder(work_dir: Path, fold: int) -> Path:
-    """Tell where a fold is trained.
-
-    Args:
-        work_dir (Path): The folder of the folds.
-        fold (int): Its number.
-
-    Returns:
-        Path: Its work directory.
-    """
-    return work_dir / f'fold{fold}'
+    suite = Suite(name, [Method(name, name, config, options)], name,
+                  [train_seed], dict(num=num_splits, seed=seed), metric)
+    return [job._replace(folder=work_dir / f'fold{job.cell.split}')
+            for job in prepare_jobs(suite, work_dir)]
 
 
 def launch_command(launcher: str, processes: int) -> List[str]:
-    """Give what starts the processes of one training.
-
-    Args:
-        launcher (str): ``'none'``, ``'pytorch'``, ``'slurm'`` (inside an
-            allocation) or ``'mpi'``.
-        processes (int): How many.
-
-    Returns:
-        list[str]: The start of a command line; the program's path follows.
+    """Write what starts the processes of a program, up to its path.
 
     Example:
         >>> launch_command('mpi', 2)[:3]
@@ -106,40 +68,27 @@ def launch_command(launcher: str, processes: int) -> List[str]:
 
 
 def fold_rows(results: Dict[int, Result]) -> List[Sequence[str]]:
-    """Write the folds and their mean as the cells of a table.
-
-    Args:
-        results (dict[int, Result]): Of the finished folds.
-
-    Returns:
-        list[Sequence[str]]: Rows for :data:`HEADER`.
-    """
+    """Write finished folds and their mean as rows below :data:`HEADER`."""
     rows = [(str(fold), f'{result.last:.2f}', f'{result.best:.2f}',
              str(result.epochs), f'{result.seconds / 60:.1f}')
             for fold, result in sorted(results.items())]
-    summary = summarise_folds(results)
-    return [
-        *rows,
-        ('mean ± deviation', *(f'{summary[f"{key}_mean"]:.2f} ± '
-                               f'{summary[f"{key}_deviation"]:.2f}'
-                               for key in ('last', 'best')), '', '')
-    ]
+    last, best = _summaries(results).values()
+    return [*rows, ('mean ± deviation', last.text, best.text, '', '')]
 
 
-def summarise_folds(results: Dict[int, Result]) -> Dict[str, float]:
-    """Compute mean and standard deviation over the folds.
+def summarize_folds(results: Dict[int, Result]) -> Dict[str, float]:
+    """Compute ``last_mean``, ``last_deviation`` and the same of ``best``.
 
-    Args:
-        results (dict[int, Result]): Of the finished folds, at least one.
-
-    Returns:
-        dict[str, float]: ``last_mean``, ``last_deviation``, ``best_mean`` and
-        ``best_deviation``; a deviation of one fold is 0. The folds share
-        training images, so it says little of another data set.
+    The folds share training images, so the deviation says little about
+    another data set.
     """
-    summary = {}
-    for key in ('last', 'best'):
-        scores = [getattr(result, key) for result in results.values()]
-        summary[f'{key}_mean'] = mean(scores)
-        summary[f'{key}_deviation'] = deviation(scores)
-    return summary
+    return {
+        f'{score}_{key}': getattr(summary, key)
+        for score, summary in _summaries(results).items()
+        for key in ('mean', 'deviation')
+    }
+
+
+def _summaries(results: Dict[int, Result]) -> Dict[str, Summary]:
+    return {key: Summary([getattr(result, key) for result in results.values()])
+            for key in ('last', 'best')}

@@ -1,7 +1,8 @@
-"""What a training has left in its work directory: scores, config, seed."""
+"""Scores, config and seed of a training, from its work directory."""
 import json
 import math
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Dict, Iterator, List, NamedTuple, Optional
 
@@ -15,16 +16,12 @@ class Run(NamedTuple):
 
     Attributes:
         folder (Path): Its work directory.
-        group (str): What it is a repetition of.
-        seed (int, optional): ``randomness.seed``; None if it had none.
-        images (str): What selects its training images, in
-            cross-validation: ``indices``, or fold and seed of a
-            ``KFoldDataset``; empty for all images.
-        scores (dict[int, float]): By the epoch (or iteration) of the
-            validation, ascending.
+        group (str): Name that repetitions share.
+        seed (int, optional): ``randomness.seed``.
+        images (str): Settings that select its training images: ``indices``,
+            or those of a ``KFoldDataset``; empty for all.
+        scores (dict[int, float]): By the validation's epoch (or iteration).
         planned (int): Epochs (or iterations) that the config asks for.
-        finished (bool): Whether the last validation that it asks for is
-            there.
     """
 
     folder: Path
@@ -33,46 +30,37 @@ class Run(NamedTuple):
     images: str
     scores: Dict[int, float]
     planned: int
-    finished: bool
+
+    @property
+    def finished(self) -> bool:
+        """Whether the last planned validation is there."""
+        return max(self.scores) >= self.planned
+
+    @property
+    def last(self) -> float:
+        """Score of the last validation."""
+        return list(self.scores.values())[-1]
+
+    @property
+    def best(self) -> float:
+        """Best score of all validations."""
+        return max(self.scores.values())
 
 
 def read_scores(folder: Path, metric: str) -> Dict[int, float]:
-    """Read the validations' scores from the logs of all attempts.
-
-    A line that a power failure or a full disk has cut off is left out.
-
-    Args:
-        folder (Path): A work directory.
-        metric (str): The validation's name of the score, such as
-            ``'accuracy/top1'``.
-
-    Returns:
-        dict[int, float]: By step, ascending. What an attempt trained anew
-        counts in the place of the earlier attempts' scores, from its first
-        step on. Empty without a validation.
-    """
+    """Read the scores of all validations by step, see :func:`read_run`."""
     scores = {}
     for entries in _attempts(folder):
-        begin = min(
-            (entry.get('epoch', entry['step']) for entry in entries),
-            default=math.inf)
-        scores = {
-            step: score for step, score in scores.items() if step < begin
-        }
+        begin = min((entry.get('epoch', entry['step']) for entry in entries),
+                    default=math.inf)
+        scores = {step: scores[step] for step in scores if step < begin}
         scores.update((entry['step'], entry[metric]) for entry in entries
                       if metric in entry)
-    return {step: scores[step] for step in sorted(scores)}
+    return dict(sorted(scores.items()))
 
 
 def score_names(folder: Path) -> List[str]:
-    """List the scores that the validations of a training have.
-
-    Args:
-        folder (Path): A work directory.
-
-    Returns:
-        list[str]: The names, sorted.
-    """
+    """List the names of all scores in a work directory, sorted."""
     names = {
         name for entries in _attempts(folder) for entry in entries
         if 'iter' not in entry for name in entry
@@ -82,31 +70,16 @@ def score_names(folder: Path) -> List[str]:
 
 def _attempts(folder: Path) -> Iterator[List[dict]]:
     for log in sorted(Path(folder).glob('*/vis_data/scalars.json')):
-        yield [entry for entry in _entries(log) if 'step' in entry]
-
-
-def _entries(log: Path) -> Iterator[dict]:
-    text = log.read_text(encoding='utf-8', errors='replace')
-    for line in text.splitlines():
-        try:
-            yield json.loads(line)
-        except json.JSONDecodeError:
-            continue
+        entries = []
+        for line in log.read_text('utf-8', errors='replace').splitlines():
+            # A power failure or a full disk cuts lines off.
+            with suppress(json.JSONDecodeError):
+                entries.append(json.loads(line))
+        yield [entry for entry in entries if 'step' in entry]
 
 
 def read_run_config(folder: Path) -> Config:
-    """Read the config that the newest attempt of a training ran with.
-
-    Args:
-        folder (Path): A work directory.
-
-    Returns:
-        Config: The whole config.
-
-    Raises:
-        FileNotFoundError: If the folder is not there, or is no work directory
-            of a training.
-    """
+    """Read the config of the newest attempt of a training."""
     folder = Path(folder)
     configs = sorted(folder.glob('*/vis_data/config.py'))
     if not configs:
@@ -121,22 +94,22 @@ def read_run_config(folder: Path) -> Config:
 def read_run(folder: Path,
              metric: str,
              pattern: Optional[str] = None) -> Run:
-    """Read a training.
+    """Read a training from its work directory.
 
     Args:
-        folder (Path): Its work directory.
-        metric (str): The validation's name of the score.
-        pattern (str, optional): A regular expression that is searched in the
-            folder's path: its first group, or all it matches, names the
-            training's group. Defaults to None: the name of the config, or of
-            the parent folder for a config that is named after a seed, split
-            or fold.
+        folder (Path): A work directory.
+        metric (str): Name of the score, such as ``'accuracy/top1'``.
+        pattern (str, optional): A regular expression searched in the folder's
+            path: its first group, or the whole match, names the training's
+            group. Defaults to None: the name of the config, or of the parent
+            folder for a config that is named after a seed, split or fold.
 
     Returns:
-        Run: The training.
+        Run: The training. An attempt replaces the scores of earlier ones from
+        its first step on.
 
     Raises:
-        FileNotFoundError: If the folder is no work directory.
+        FileNotFoundError: If the folder is missing or no work directory.
         ValueError: If it has no such score, or the pattern does not match.
     """
     folder = Path(folder)
@@ -147,11 +120,10 @@ def read_run(folder: Path,
             f'{folder}: no validation has the score {metric!r}. Name another '
             'with --metric, or leave the folder out.')
     train = cfg.train_cfg
-    planned = train.get('max_epochs') or train.get('max_iters')
     return Run(folder, _group(folder, pattern),
                cfg.get('randomness', {}).get('seed'),
-               _selection(cfg.train_dataloader.dataset), scores, planned,
-               max(scores) >= planned)
+               _selection(cfg.train_dataloader.dataset), scores,
+               train.get('max_epochs') or train.get('max_iters'))
 
 
 def _selection(dataset: dict) -> str:

@@ -1,12 +1,13 @@
-"""Time and memory of a step: plain, twice plain, and CSDNet."""
+"""Time and memory of a step: a config's model and its plain classifier."""
 from copy import deepcopy
 from functools import partial
-from statistics import median
+from math import ceil, prod
 from types import SimpleNamespace
-from typing import Callable, Dict, List, NamedTuple
+from typing import Callable, Dict, NamedTuple
 
+import numpy as np
 import torch
-from mmengine.config import Config, ConfigDict
+from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.model import BaseModel
 from mmengine.optim import build_optim_wrapper
@@ -19,31 +20,25 @@ from csd_mmpretrain.datasets.dataset_settings import shared_pipeline
 from csd_mmpretrain.runtime.run_options import set_amp
 from csd_mmpretrain.utils.hook_settings import hook_settings
 from csd_mmpretrain.utils.measure import (
+    Cost,
     in_process,
-    median_ratio,
     peak_growth,
-    spread,
     take_turns,
 )
+from csd_mmpretrain.utils.protocol import plain_settings, views_per_image
+from csd_mmpretrain.utils.tables import markdown_table
 from csd_mmpretrain.utils.type_name import type_name
 
-VARIANTS = {
-    'plain': 'the plain classifier',
-    'twice': 'two plain passes',
-    'csdnet': 'CSDNet'
-}
+from .suite import view_hooks
+
+PLAIN = 'the plain classifier'
 
 
 class StepSetting(NamedTuple):
-    """What is measured.
+    """What is measured: training steps or predictions of a config's model.
 
-    Attributes:
-        cfg (Config): A config of CSDNet.
-        batch_size (int): Images per step.
-        img_size (int): Height and width of the images in pixels.
-        device (str): ``'cpu'`` or ``'cuda'``.
-        amp (bool): Mixed precision, that of ``tools/train.py --amp``.
-        training (bool): Training steps, or predictions.
+    ``device`` is ``'cpu'`` or ``'cuda'``, ``amp`` the mixed precision of
+    ``tools/train.py --amp``, ``name`` that of the model in the table.
     """
 
     cfg: Config
@@ -52,97 +47,58 @@ class StepSetting(NamedTuple):
     device: str = 'cpu'
     amp: bool = False
     training: bool = True
-
-    @property
-    def variants(self) -> List[str]:
-        """Those that are compared; a prediction passes once."""
-        return list(VARIANTS) if self.training else ['plain', 'csdnet']
-
-
-class StepCost(NamedTuple):
-    """What the steps of a variant cost.
-
-    Attributes:
-        seconds (list[float]): Of each measured step.
-        peak_mib (float): Peak memory, MiB.
-    """
-
-    seconds: List[float]
-    peak_mib: float
+    name: str = "the config's model"
 
 
 def plain_model_cfg(model: dict) -> dict:
-    """Turn the model of a CSDNet config into its plain classifier.
+    """Put the plain neck and head in the place of a model's own.
 
-    The same backbone; average pooling in the place of SSDPNeck; the inner
-    head of CSDHead.
-
-    Args:
-        model (dict): The config's model; it is left as it is.
-
-    Returns:
-        dict: The plain model.
-
-    Raises:
-        ValueError: If the model's head is not a CSDHead.
+    Raises ValueError if neither stands in for a plain one.
     """
-    head = model.get('head') or {}
-    if type_name(head.get('type')) != 'CSDHead':
+    plain = deepcopy(model)
+    for part in ('neck', 'head'):
+        if model.get(part):
+            plain[part] = plain_settings(plain[part])
+    if plain == model:
         raise ValueError(
-            f'The config\'s head is {head.get("type")}, so there is no '
-            'CSDNet to compare with the plain classifier. Give a config with '
-            "head=dict(type='CSDHead', ...), such as "
-            'configs/csdnet/grocery81.py.')
-    model = deepcopy(model)
-    model['head'] = model['head']['cls_head']
-    neck = model.get('neck') or {}
-    if type_name(neck.get('type')) == 'SSDPNeck':
-        if neck.get('layout', 'nchw') == 'nchw':
-            model['neck'] = ConfigDict(type='GlobalAveragePooling')
-        else:
-            # mmpretrain has no average pooling of these layouts.
-            neck.update(gating='none', kernel='gap')
-    return model
+            f'The config\'s head is {(model.get("head") or {}).get("type")}, '
+            'and neither it nor the neck stands in for a plain one, so there '
+            'is nothing to compare with the plain classifier. Give a config '
+            'such as configs/csdnet/grocery81.py.')
+    return plain
 
 
 def config_img_size(cfg: Config) -> int:
-    """Find the size of the training images in a config.
+    """Find the size in pixels of the training images of a config.
 
-    Args:
-        cfg (Config): The whole config.
-
-    Returns:
-        int: Pixels.
-
-    Raises:
-        ValueError: If the training pipeline does not tell.
+    Raises ValueError if the training pipeline neither crops nor resizes.
     """
-    steps = shared_pipeline(cfg.train_dataloader.dataset) or []
-    for step in reversed(steps):
+    for step in reversed(shared_pipeline(cfg.train_dataloader.dataset) or []):
         size = step.get('crop_size', step.get('scale'))
         kind = type_name(step['type'])
         if 'Crop' in kind or kind == 'Resize':
             return size if isinstance(size, int) else size[0]
     raise ValueError('The training pipeline of the config neither crops nor '
-                     'resizes, so the size of the images is not known. Give '
-                     'it with `--img-size`.')
+                     'resizes, so the size of the images is unknown. Give it '
+                     'with `--img-size`.')
 
 
-def model_step(setting: StepSetting, variant: str) -> Callable[[], None]:
-    """Make a function that does one step with a model, random images in.
+def step_variants(setting: StepSetting) -> Dict[str, int]:
+    """List what is compared, with the number of plain passes of each.
 
-    It is the step of mmengine's runner. Training: preprocessing, forward,
-    backward and the config's optimizer, where ``'twice'`` is two plain
-    forwards and backwards with one update at the end. Prediction:
-    preprocessing, forward, scores.
-
-    Args:
-        setting (StepSetting): What is measured.
-        variant (str): ``'plain'``, ``'twice'`` or ``'csdnet'``.
-
-    Returns:
-        Callable: Call it for one step.
+    In training, as many plain passes as the backbone makes in a step of the
+    config come between the plain classifier and the config's model.
     """
+    passes = ceil(prod(map(views_per_image, view_hooks(setting.cfg))))
+    variants = {PLAIN: 1}
+    if setting.training and passes > 1:
+        number = 'two' if passes == 2 else str(passes)
+        variants[f'{number} plain passes'] = passes
+    return {**variants, setting.name: 1}
+
+
+def _model_step(setting: StepSetting, variant: str) -> Callable[[], None]:
+    """Make a function of one step; several plain passes make one update."""
     # Or mmengine lists the options of every parameter.
     MMLogger.get_current_instance().setLevel('WARNING')
     cfg = deepcopy(setting.cfg)
@@ -150,15 +106,27 @@ def model_step(setting: StepSetting, variant: str) -> Callable[[], None]:
         'cudnn_benchmark', False)
     if 'img_size' in cfg.model.backbone:
         cfg.model.backbone.img_size = setting.img_size
-    if variant != 'csdnet':
-        cfg.model = plain_model_cfg(cfg.model)
+    plain = plain_model_cfg(cfg.model)
+    size = (setting.batch_size, 3, setting.img_size, setting.img_size)
+    labels = torch.randint(plain['head']['num_classes'], size[:1])
+    batch = dict(
+        inputs=torch.randint(256, size, dtype=torch.uint8),
+        data_samples=[DataSample().set_gt_label(y) for y in labels])
+    if variant != setting.name:
+        cfg.model = plain
     model = build_bare_model(cfg).to(setting.device).train(setting.training)
-    _apply_hooks(cfg, model, setting.training and variant == 'csdnet')
-    batch = _random_batch(setting, plain_model_cfg(setting.cfg.model))
+    runner = SimpleNamespace(model=model)
+    for kind in ('ChannelsLastHook', 'KeepMemoryHook'):
+        settings = hook_settings(cfg, kind)
+        if settings:
+            HOOKS.build(settings).before_run(runner)
     if not setting.training:
         return partial(_predict, model, batch, setting)
 
-    passes = 2 if variant == 'twice' else 1
+    if variant == setting.name:
+        for hook in view_hooks(cfg):
+            hook.before_train(runner)
+    passes = step_variants(setting)[variant]
     cfg.optim_wrapper.accumulative_counts = passes
     if setting.amp:
         set_amp(cfg, setting.device != 'cpu')
@@ -179,33 +147,15 @@ def _predict(model: BaseModel, batch: dict, setting: StepSetting) -> None:
         model.test_step(batch)
 
 
-def _apply_hooks(cfg: Config, model: BaseModel, second_view: bool) -> None:
-    """Let the hooks that change the step work on the model."""
-    runner = SimpleNamespace(model=model)
-    for kind in ('ChannelsLastHook', 'KeepMemoryHook'):
-        hook = hook_settings(cfg, kind)
-        if hook:
-            HOOKS.build(hook).before_run(runner)
-    hook = hook_settings(cfg, 'SSDPHook')
-    if second_view and hook:
-        HOOKS.build(hook).before_train(runner)
-
-
-def _random_batch(setting: StepSetting, model: dict) -> Dict[str, object]:
-    size = (setting.batch_size, 3, setting.img_size, setting.img_size)
-    labels = torch.randint(model['head']['num_classes'], size[:1])
-    return dict(
-        inputs=torch.randint(256, size, dtype=torch.uint8),
-        data_samples=[DataSample().set_gt_label(y) for y in labels])
-
-
 def benchmark_step(setting: StepSetting,
                    iters: int = 10,
-                   warmup: int = 2) -> Dict[str, StepCost]:
+                   warmup: int = 2) -> Dict[str, Cost]:
     """Measure the variants.
 
-    Time: one process, all models in it, whose steps alternate. Memory: a
-    process of its own for each variant, for ``warmup + 2`` steps.
+    Time: steps of all models alternate in one process. Memory: ``warmup + 2``
+    steps in a process of its own for each. On a GPU it is what torch has
+    allocated at most; on a CPU the growth of the process's peak resident
+    memory, with weights, gradients, optimizer state and activations.
 
     Args:
         setting (StepSetting): What is measured.
@@ -213,79 +163,46 @@ def benchmark_step(setting: StepSetting,
         warmup (int): Steps before them that are not counted. Defaults to 2.
 
     Returns:
-        dict[str, StepCost]: By variant.
+        dict[str, Cost]: By variant.
     """
     plain_model_cfg(setting.cfg.model)
-    cfg = setting.cfg
-    portable = setting._replace(cfg=(cfg._cfg_dict.to_dict(), cfg.filename))
-    peaks = {
-        v: in_process(peak_memory, portable, v, warmup + 2)
-        for v in setting.variants
-    }
-    steps = {v: model_step(setting, v) for v in setting.variants}
+    variants = step_variants(setting)
+    peaks = {name: in_process(_peak_memory, setting, name, warmup + 2)
+             for name in variants}
+    steps = {name: _model_step(setting, name) for name in variants}
     seconds = take_turns(steps, iters, warmup, setting.device)
-    return {v: StepCost(seconds[v], peaks[v]) for v in setting.variants}
+    return {name: Cost(seconds[name], peaks[name]) for name in variants}
 
 
-def peak_memory(setting: StepSetting, variant: str, steps: int) -> float:
-    """Do a few steps in this process and tell the peak memory.
-
-    On a GPU: what torch has allocated there at most. On a CPU: by how much
-    the process's peak resident memory grows from before the model is built,
-    so weights, gradients, optimizer state and activations count.
-
-    Args:
-        setting (StepSetting): What is measured; its ``cfg`` may be a dict and
-            a file name, to cross to another process.
-        variant (str): See :func:`model_step`.
-        steps (int): How many steps.
-
-    Returns:
-        float: MiB.
-    """
+def _peak_memory(setting: StepSetting, variant: str, steps: int) -> float:
     import csd_mmpretrain  # noqa: F401  registers everything
-    if isinstance(setting.cfg, tuple):
-        setting = setting._replace(
-            cfg=Config(setting.cfg[0], filename=setting.cfg[1]))
 
     def work() -> None:
-        step = model_step(setting, variant)
+        step = _model_step(setting, variant)
         for _ in range(steps):
             step()
 
     return peak_growth(work, setting.device)
 
 
-def format_table(setting: StepSetting, costs: Dict[str, StepCost]) -> str:
-    """Write the costs as a Markdown table.
+def format_table(setting: StepSetting, costs: Dict[str, Cost]) -> str:
+    """Write the costs by variant as a Markdown table with ratios below.
 
-    Of two plain passes, an image counts once. The ratios of time are medians
-    over the turns.
-
-    Args:
-        setting (StepSetting): What was measured.
-        costs (dict[str, StepCost]): By variant.
-
-    Returns:
-        str: The table, with the ratios below.
+    The spread is half the interquartile range over the median; ratios of time
+    are medians over the turns.
     """
-    lines = [
-        f'| per {"training step" if setting.training else "prediction"} | ms '
-        '| spread | images/s | peak memory (MiB) |',
-        '| :--- | ---: | ---: | ---: | ---: |'
-    ]
-    for variant, cost in costs.items():
-        middle = median(cost.seconds)
-        lines.append(f'| {VARIANTS[variant]} | {1000 * middle:.0f} | '
-                     f'{spread(cost.seconds):.1%} | '
-                     f'{setting.batch_size / middle:.2f} | '
-                     f'{cost.peak_mib:.0f} |')
-    lines.append('')
-    csdnet = costs['csdnet']
-    for variant, other in costs.items():
-        if variant != 'csdnet':
-            lines.append(
-                f'- CSDNet against {VARIANTS[variant]}: time x '
-                f'{median_ratio(csdnet.seconds, other.seconds):.3f}, memory '
-                f'x {csdnet.peak_mib / max(other.peak_mib, 1):.2f}')
-    return '\n'.join(lines)
+    rows, ratios = [], []
+    own = costs[setting.name]
+    for name, (seconds, peak) in costs.items():
+        low, middle, high = np.quantile(seconds, (0.25, 0.5, 0.75))
+        rows.append((name, f'{1000 * middle:.0f}',
+                     f'{(high - low) / 2 / middle:.1%}',
+                     f'{setting.batch_size / middle:.2f}', f'{peak:.0f}'))
+        if name != setting.name:
+            ratios.append(f'- {setting.name} against {name}: time x '
+                          f'{np.median(own.seconds / seconds):.3f}, memory x '
+                          f'{own.peak_mib / max(peak, 1):.2f}')
+    step = 'training step' if setting.training else 'prediction'
+    return '\n'.join([markdown_table(
+        (f'per {step}', 'ms', 'spread', 'images/s', 'peak memory (MiB)'),
+        rows), '', *ratios])

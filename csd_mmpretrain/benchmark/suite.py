@@ -2,10 +2,14 @@
 import random
 from collections import defaultdict
 from copy import deepcopy
+from math import prod
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
-from mmengine.config import Config, ConfigDict
+import numpy as np
+from mmengine.config import Config
+from mmengine.hooks import Hook
+from mmpretrain.registry import HOOKS
 
 from csd_mmpretrain.datasets.dataset_settings import (
     build_without_pipeline,
@@ -13,23 +17,15 @@ from csd_mmpretrain.datasets.dataset_settings import (
     source_settings,
 )
 from csd_mmpretrain.runtime.run_options import load_config
-from csd_mmpretrain.utils.hook_settings import hook_settings
+from csd_mmpretrain.utils.protocol import views_per_image
 from csd_mmpretrain.utils.type_name import type_name
 from csd_mmpretrain.utils.wording import first_names
 
 KEYS = ('baseline', 'runs', 'seeds', 'splits', 'options', 'metric')
-SPLIT_KEYS = ('num', 'shots', 'seed')
 
 
 class Method(NamedTuple):
-    """One row of the table.
-
-    Attributes:
-        name (str): Its key in the suite; the name of its folder.
-        title (str): Its words in the table.
-        config (str): Its config file.
-        options (dict): Settings changed in it, by dotted key.
-    """
+    """A row of the table: a config file with changed settings."""
 
     name: str
     title: str
@@ -38,18 +34,7 @@ class Method(NamedTuple):
 
 
 class Suite(NamedTuple):
-    """What is compared.
-
-    Attributes:
-        name (str): The name of its file.
-        methods (list[Method]): The rows.
-        baseline (str): Name of the row that the others are compared with.
-        seeds (list[int]): Seeds of the runs.
-        splits (dict, optional): Cross-validation on the training images, see
-            :func:`split_images`; None trains on all of them and scores the
-            validation data of the configs.
-        metric (str): The validation's name of the score.
-    """
+    """A checked suite file, see :func:`load_suite`."""
 
     name: str
     methods: List[Method]
@@ -60,13 +45,7 @@ class Suite(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """One training: a method, a seed and, in cross-validation, a split.
-
-    Attributes:
-        method (str): Name of the method.
-        seed (int): ``randomness.seed``.
-        split (int, optional): Number of the split.
-    """
+    """One training: a method, a seed and, in cross-validation, a split."""
 
     method: str
     seed: int
@@ -74,7 +53,7 @@ class Cell(NamedTuple):
 
     @property
     def path(self) -> str:
-        """The folder of the cell in that of its suite."""
+        """Its folder in that of the suite."""
         split = '' if self.split is None else f'_split{self.split}'
         return f'{self.method}/seed{self.seed}{split}'
 
@@ -83,83 +62,53 @@ def load_suite(path: str) -> Suite:
     """Read a suite file.
 
     Args:
-        path (str): A Python config with ``runs``, a dict of
-            ``name=dict(config=..., title=..., options=...)`` with config
-            files relative to the suite's folder; ``baseline``, one of the
-            names; ``seeds``, a list; and as it likes ``splits``, ``options``
-            of all runs and ``metric`` (``'accuracy/top1'``). Names with a
-            leading underscore are the file's own.
+        path (str): A Python config as in configs/benchmark/README.md. Its
+            ``splits`` are the arguments ``num``, ``shots`` and ``seed`` of
+            :func:`split_images`; without, all training images are trained on
+            and the configs' validation data are scored.
 
     Returns:
-        Suite: Checked.
+        Suite: The checked suite.
 
     Raises:
         FileNotFoundError: If the suite or one of its configs is missing.
-        ValueError: If a key is unknown, missing or does not fit.
-
-    Example:
-        ::
-
-            baseline = 'plain'
-            seeds = [1, 2, 3]
-            runs = dict(
-                plain=dict(config='../csdnet/grocery81_baseline.py'),
-                erase=dict(
-                    config='../csdnet/grocery81.py',
-                    options={'default_hooks.ssdp.view.mode': 'erase'}))
+        ValueError: If a key is unknown or missing, or its value is invalid.
     """
-    suite = {
-        key: value
-        for key, value in load_config(path).items() if not key.startswith('_')
-    }
-    unknown = [key for key in suite if key not in KEYS]
-    missing = [key for key in KEYS[:3] if not suite.get(key)]
-    if unknown or missing:
-        raise ValueError(
-            f'{path}: ' + '; '.join(
-                [f'unknown `{key}`' for key in unknown] +
-                [f'`{key}` is missing or empty' for key in missing]) +
-            f'. A suite has {", ".join(KEYS)}.')
-    splits = suite.get('splits')
-    strange = [key for key in splits or () if key not in SPLIT_KEYS]
-    if splits is not None and (strange or 'num' not in splits):
+    suite = load_config(path)
+    faults = [f'unknown `{key}`' for key in suite
+              if key not in KEYS and not key.startswith('_')]
+    faults += [f'`{key}` is missing or empty' for key in KEYS[:3]
+               if not suite.get(key)]
+    if faults:
+        raise ValueError(f'{path}: {"; ".join(faults)}. A suite has '
+                         f'{", ".join(KEYS)}.')
+    splits, runs = suite.get('splits'), suite['runs']
+    if splits is not None and not {'num'} <= set(splits) <= {
+            'num', 'shots', 'seed'}:
         raise ValueError(f'{path}: splits={dict(splits)} must have `num`, and '
                          'may have `shots` and `seed`.')
-    if suite['baseline'] not in suite['runs']:
-        raise ValueError(
-            f"{path}: baseline={suite['baseline']!r} is none of the runs "
-            f'{first_names(list(suite["runs"]), 5)}.')
-    methods = [
-        _method(path, name, run, suite.get('options') or {})
-        for name, run in suite['runs'].items()
-    ]
+    if suite['baseline'] not in runs:
+        raise ValueError(f"{path}: baseline={suite['baseline']!r} is none of "
+                         f'the runs {first_names(list(runs), 5)}.')
+    methods = []
+    for name, run in runs.items():
+        config = Path(path).parent / run.get('config', '')
+        if not config.is_file():
+            raise FileNotFoundError(
+                f'{path}: runs.{name}.config={run.get("config")!r} is no file '
+                "beside the suite. Write it relative to the suite's folder.")
+        options = {**(suite.get('options') or {}), **run.get('options', {})}
+        methods.append(
+            Method(name, run.get('title', name), str(config), options))
     return Suite(
         Path(path).stem, methods, suite['baseline'], list(suite['seeds']),
         splits and dict(splits), suite.get('metric', 'accuracy/top1'))
 
 
-def _method(suite: str, name: str, run: ConfigDict, options: dict) -> Method:
-    config = Path(suite).parent / run.get('config', '')
-    if not config.is_file():
-        raise FileNotFoundError(
-            f'{suite}: runs.{name}.config={run.get("config")!r} is no file '
-            "beside the suite. Write it relative to the suite's folder.")
-    return Method(name, run.get('title', name), str(config), {
-        **options,
-        **run.get('options', {})
-    })
-
-
 def suite_cells(suite: Suite) -> List[Cell]:
     """List the trainings of a suite, all methods of a seed together.
 
-    So a suite that is stopped has compared all methods on what it has run.
-
-    Args:
-        suite (Suite): The suite.
-
-    Returns:
-        list[Cell]: In the order in which they are started.
+    So a suite that was stopped has trained all methods alike.
     """
     splits = range(suite.splits['num']) if suite.splits else [None]
     return [
@@ -169,20 +118,11 @@ def suite_cells(suite: Suite) -> List[Cell]:
 
 
 def load_method(method: Method) -> Tuple[Config, List[int]]:
-    """Read a method's config, and the labels of its training images.
-
-    Args:
-        method (Method): The method.
-
-    Returns:
-        tuple[Config, list[int]]: The whole config, with the method's options,
-        and a label per training image.
-    """
+    """Read a method's whole config and the label of each training image."""
     cfg = load_config(method.config, method.options)
     dataset = build_without_pipeline(cfg.train_dataloader.dataset)
-    labels = (dataset.get_data_info(i)['gt_label']
-              for i in range(len(dataset)))
-    return cfg, [int(label) for label in labels]
+    return cfg, [int(dataset.get_data_info(i)['gt_label'])
+                 for i in range(len(dataset))]
 
 
 def cell_config(cfg: Config, labels: Sequence[int], cell: Cell,
@@ -190,20 +130,20 @@ def cell_config(cfg: Config, labels: Sequence[int], cell: Cell,
     """Make the config of one training.
 
     Args:
-        cfg (Config): The method's, which is left as it is.
+        cfg (Config): The method's; it is not changed.
         labels (Sequence[int]): Of the training images.
         cell (Cell): The training.
-        splits (dict, optional): That of the suite.
+        splits (dict, optional): Those of the suite.
 
     Returns:
-        tuple[Config, int]: The config, and the number of images that its
-        training sends through the backbone: second views (smaller ones by
-        their share of pixels) and the crops of ``MultiView`` are counted,
-        what a teacher sees is not.
+        tuple[Config, int]: The config, and the number of images that the
+        training sends through the backbone. Second views count by their
+        fraction of pixels and crops of ``MultiView`` fully; images that only
+        a teacher sees do not count.
 
     Raises:
-        ValueError: If the config does not count epochs, images cannot be
-            left out of the training data, or nothing scores them.
+        ValueError: If the config does not count epochs, or if for a split it
+            has no validation or a training dataset without ``indices``.
     """
     if not cfg.train_cfg.get('max_epochs'):
         raise ValueError(
@@ -215,53 +155,55 @@ def cell_config(cfg: Config, labels: Sequence[int], cell: Cell,
     if splits:
         if cfg.get('val_dataloader') is None:
             raise ValueError(
-                'splits: the config has no val_dataloader, so images that are '
-                'held out would be scored by nothing. Leave `splits` out, or '
-                'take configs of classifiers.')
-        kept, held_out = split_images(labels, cell.split, **splits)
-        images = len(kept)
+                f'{cell.method}: cross-validation scores the held-out images '
+                'with the pipeline of the val_dataloader, but the config has '
+                'no val_dataloader. Take the config of a classifier, or leave '
+                '`splits` out of the suite.')
         train = cfg.train_dataloader.dataset
         if train.get('indices') is not None or {'dataset', 'datasets'
                                                 } & set(train):
             raise ValueError(
-                'splits: train_dataloader.dataset is '
-                f'{train.type} with a dataset inside or `indices` of its own; '
-                'images are left out of a plain dataset alone. Take the '
+                f'{cell.method}: cross-validation sets the `indices` of a '
+                f'plain dataset, but train_dataloader.dataset is {train.type} '
+                'with a dataset inside or `indices` of its own. Take the '
                 'wrapper or the indices out of the config.')
+        kept, held_out = split_images(labels, cell.split, **splits)
+        images = len(kept)
         cfg.val_dataloader.dataset = dict(
             train,
             pipeline=shared_pipeline(cfg.val_dataloader.dataset),
             indices=held_out)
         train.indices = kept
-    return cfg, round(_views(cfg) * images * cfg.train_cfg.max_epochs)
+    views = prod(map(views_per_image, view_hooks(cfg))) * _crops(cfg)
+    return cfg, round(views * images * cfg.train_cfg.max_epochs)
 
 
-def _views(cfg: Config) -> float:
-    """Count the views of an image that a training sends on."""
-    ssdp = hook_settings(cfg, 'SSDPHook')
-    views = 1
-    if ssdp and ssdp.get('enabled', True):
-        views += ssdp.get('scale', 1)**2
-    crops = {
-        _crops(source.get('pipeline') or [])
+def view_hooks(cfg: Config) -> List[Hook]:
+    """Build those hooks of a config that have ``views_per_image``."""
+    hooks = []
+    for settings in filter(None, (*(cfg.get('default_hooks') or {}).values(),
+                                  *(cfg.get('custom_hooks') or []))):
+        kind = settings['type']
+        kind = HOOKS.get(kind) if isinstance(kind, str) else kind
+        if hasattr(kind, 'views_per_image'):
+            hooks.append(HOOKS.build(settings))
+    return hooks
+
+
+def _crops(cfg: Config) -> int:
+    found = {
+        prod(int(np.sum(step['num_views']))
+             for step in source.get('pipeline') or ()
+             if type_name(step['type']) == 'MultiView')
         for source in source_settings(cfg.train_dataloader.dataset)
     }
-    if len(crops) > 1:
+    if len(found) > 1:
         raise ValueError(
             'The datasets of the train_dataloader make different numbers of '
-            f'views of an image ({first_names(sorted(map(str, crops)), 5)}), '
+            f'views of an image ({first_names(sorted(map(str, found)), 5)}), '
             'so the images sent through the backbone cannot be counted. Give '
             'them the same `MultiView`.')
-    return views * crops.pop()
-
-
-def _crops(pipeline: Sequence[dict]) -> int:
-    total = 1
-    for step in pipeline:
-        if type_name(step['type']) == 'MultiView':
-            num = step['num_views']
-            total *= num if isinstance(num, int) else sum(num)
-    return total
+    return found.pop()
 
 
 def split_images(labels: Sequence[int],
@@ -273,12 +215,11 @@ def split_images(labels: Sequence[int],
 
     Args:
         labels (Sequence[int]): The label of each image.
-        split (int): Which of the splits, from 0 to ``num - 1``.
-        num (int): How many splits there are.
+        split (int): Number of the split, from 0 to ``num - 1``.
+        num (int): Number of splits.
         shots (int, optional): Train on this many images of each class, drawn
             anew for each split, and hold the others out. Defaults to None:
-            ``num`` folds of equal size, each class spread over them; a split
-            holds one out.
+            stratified folds of equal size, each held out by one split.
         seed (int): Of the draw. Defaults to 0.
 
     Returns:
@@ -287,26 +228,25 @@ def split_images(labels: Sequence[int],
     Raises:
         ValueError: If a class has too few images.
     """
+    # scikit-learn's splitters would draw others than the published splits.
     classes = defaultdict(list)
     for index, label in enumerate(labels):
         classes[int(label)].append(index)
     least = min(map(len, classes.values()))
-    fits = 2 <= num <= least if shots is None else 1 <= shots < least
-    if not fits:
+    if not (2 <= num <= least if shots is None else 1 <= shots < least):
         wanted = f'shots={shots}' if shots is not None else f'num={num} folds'
         raise ValueError(
             f'splits: {wanted} leave no image of a class to hold out or to '
             f'train on; the smallest class has {least} images.')
-    held_out = []
+    held_out = set()
     dealt = 0
     for label, indices in classes.items():
         draw = random.Random(
             f'{seed}-{label}-{"folds" if shots is None else split}')
         draw.shuffle(indices)
-        held_out += (
-            indices[(split - dealt) % num::num]
-            if shots is None else indices[shots:])
+        held_out.update(indices[(split - dealt) % num::num]
+                        if shots is None else indices[shots:])
         # The next class goes on with the fold after the last one dealt to.
         dealt += len(indices)
-    out = set(held_out)
-    return [i for i in range(len(labels)) if i not in out], sorted(out)
+    kept = [i for i in range(len(labels)) if i not in held_out]
+    return kept, sorted(held_out)

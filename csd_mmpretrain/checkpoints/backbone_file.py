@@ -1,12 +1,10 @@
 """The backbone of a pre-training as a file that other configs start from."""
 import io
-import os
 
 import torch
-from mmengine.runner.checkpoint import CheckpointLoader
 
 from .checkpoint_files import write_whole
-from .pretrained import read_names
+from .pretrained import read_checkpoint
 
 PREFIXES = dict(teacher='teacher.backbone.', student='backbone.')
 
@@ -15,9 +13,9 @@ def export_backbone(checkpoint: str, out: str, part: str = 'teacher') -> int:
     """Write the backbone of a checkpoint as weights for any classifier.
 
     Args:
-        checkpoint (str): Of a pre-training; a run of CMD holds two networks,
-            one of any other model counts as the student.
-        out (str): The file to write: tensors named ``backbone.*``, for
+        checkpoint (str): Of a pre-training. One of CMD holds two networks;
+            that of any other model counts as the student.
+        out (str): The file to write, with tensors named ``backbone.*``, for
             ``init_cfg=dict(type='Pretrained', checkpoint=out,
             prefix='backbone.')``.
         part (str): ``'teacher'`` or ``'student'``. Defaults to
@@ -37,25 +35,19 @@ def export_backbone(checkpoint: str, out: str, part: str = 'teacher') -> int:
 
             export_backbone('work_dirs/cmd/epoch_300.pth', 'backbone.pth')
     """
-    if not os.path.isfile(checkpoint):
-        raise FileNotFoundError(
-            f'There is no checkpoint {checkpoint!r}. Pre-train with '
-            'tools/train.py; it lies in the work directory.')
+    content = read_checkpoint(checkpoint)
     prefix = PREFIXES[part]
-    names = [name for name in read_names(checkpoint)
-             if name.startswith(prefix)]
-    if not names:
+    weights = {
+        f'backbone.{name[len(prefix):]}': tensor.clone()
+        for name, tensor in content.get('state_dict', content).items()
+        if name.startswith(prefix)
+    }
+    if not weights:
         other = 'student' if part == 'teacher' else 'teacher'
         raise ValueError(
             f'{checkpoint} holds no {part}: no tensor is named {prefix}*. '
             f'Choose --part {other}, or give the checkpoint of a '
             'pre-training.')
-    content = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
-    tensors = content.get('state_dict', content)
-    weights = {
-        f'backbone.{name[len(prefix):]}': tensors[name].clone()
-        for name in names
-    }
     file = io.BytesIO()
     torch.save(dict(state_dict=weights), file)
     write_whole(out, file.getvalue())

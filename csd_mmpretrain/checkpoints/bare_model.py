@@ -10,11 +10,13 @@ from mmpretrain.registry import MODELS
 from .pretrained import pretrained_cfg
 
 
-def build_bare_model(cfg: Config) -> BaseModel:
+def build_bare_model(cfg: Config, keep_pretrained: bool = False) -> BaseModel:
     """Build the model of a config with random weights.
 
     Args:
-        cfg (Config): The whole config; it is left as it is.
+        cfg (Config): The whole config; it stays unchanged.
+        keep_pretrained (bool): Whether ``init_weights`` is to load pretrained
+            weights. Defaults to False.
 
     Returns:
         BaseModel: The model, with the config's ``data_preprocessor``.
@@ -25,23 +27,17 @@ def build_bare_model(cfg: Config) -> BaseModel:
             model = build_bare_model(
                 Config.fromfile('configs/csdnet/grocery81.py'))
     """
-    model = without_pretrained(deepcopy(cfg.model))
-    model.setdefault('data_preprocessor',
-                     deepcopy(cfg.get('data_preprocessor')))
+    settings = deepcopy(cfg.model)
+    settings.setdefault('data_preprocessor',
+                        deepcopy(cfg.get('data_preprocessor')))
+    if not keep_pretrained:
+        _drop_pretrained(settings)
     scope = cfg.get('default_scope', 'mmpretrain')
     with DefaultScope.overwrite_default_scope(scope):
-        return MODELS.build(model)
+        return MODELS.build(settings)
 
 
-def without_pretrained(cfg: Any) -> Any:
-    """Drop every mention of pretrained weights from a model's config.
-
-    Args:
-        cfg (Any): The config, or a part of it; changed in place.
-
-    Returns:
-        Any: The same object.
-    """
+def _drop_pretrained(cfg: Any) -> None:
     parts = cfg if isinstance(cfg, (list, tuple)) else []
     if isinstance(cfg, dict):
         if pretrained_cfg(cfg.get('init_cfg')):
@@ -50,5 +46,4 @@ def without_pretrained(cfg: Any) -> Any:
             cfg['pretrained'] = False
         parts = cfg.values()
     for part in parts:
-        without_pretrained(part)
-    return cfg
+        _drop_pretrained(part)

@@ -1,8 +1,9 @@
-"""Checkpoint files: written whole or not at all, checked, and chosen."""
+"""Checkpoint files: atomic writes, checks for damage, and the newest."""
 import os
 import re
 import zipfile
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Dict, Iterable, Iterator, List, Optional, Tuple, Union
 
 from mmengine.fileio import LocalBackend, get_file_backend, register_backend
@@ -14,23 +15,18 @@ ZIP_START = b'PK\3\4'
 
 
 def write_whole(path: str, content: bytes) -> None:
-    """Write a file so that a kill leaves the new one or the old one, whole.
+    """Write a file atomically: a kill leaves the old or the new one.
 
-    The content goes to ``<path>.part``, is flushed to the disk, and then
-    takes the file's name.
+    The content goes to ``<path>.part``, is flushed to the disk and renamed.
 
     Args:
-        path (str): The file. Its folder is made if it is not there.
-        content (bytes): What it shall hold.
+        path (str): The file; its folder is made where it is missing.
+        content (bytes): What to write.
 
     Raises:
-        OSError: If the content cannot be written, as on a full disk. The file
-            is then as it was, and the part is removed.
+        OSError: If the disk is full or read-only. The old file stays.
 
     Source: choice.
-
-    Example:
-        >>> write_whole('/tmp/last_checkpoint', b'epoch_3.pth')
     """
     part = path + PART
     try:
@@ -45,53 +41,35 @@ def write_whole(path: str, content: bytes) -> None:
             os.remove(part)
         raise OSError(
             error.errno, f'{path} could not be written ({error.strerror}). '
-            'What was saved before is as it was. Make room on the disk, or '
-            'choose a folder that can be written to, and go on with '
+            'What was saved before is unchanged. Free some disk space, or '
+            'choose a folder that can be written to, and continue with '
             '`--resume`.') from None
 
 
 def remove_parts(folder: str, end: str) -> None:
-    """Remove what a kill has left of files that were being written.
+    """Remove the parts of files that a kill has left unfinished.
 
     Args:
         folder (str): Where they are.
-        end (str): The end of the files' names.
-
-    Example:
-        >>> remove_parts('work_dirs/tiny', '.pth')
+        end (str): The end of the files' names, such as ``'.pth'``.
     """
-    for name in os.listdir(folder) if os.path.isdir(folder) else []:
-        if name.endswith(end + PART):
-            os.remove(os.path.join(folder, name))
+    for path in Path(folder).glob(f'*{end}{PART}'):
+        path.unlink()
 
 
 class WholeFileBackend(LocalBackend):
-    """mmengine's local files, with :func:`write_whole` for writing.
-
-    Example:
-        >>> WholeFileBackend().put(b'content', '/tmp/file')
-    """
+    """mmengine's local files, written by :func:`write_whole`."""
 
     def put(self, obj: bytes, filepath: Union[str, os.PathLike]) -> None:
-        """Write a file, whole or not at all.
-
-        Args:
-            obj (bytes): What it shall hold.
-            filepath (str | PathLike): The file.
-        """
         write_whole(os.fspath(filepath), obj)
 
 
 @contextmanager
 def whole_files() -> Iterator[None]:
-    """Let mmengine write local files whole or not at all, while it lasts.
+    """Let mmengine write local files atomically in this context.
 
     Source: choice. Only some of mmengine's ways to save a checkpoint take a
     backend as an argument; all of them ask for the one of local files.
-
-    Example:
-        >>> with whole_files():
-        ...     mmengine.runner.save_checkpoint({}, '/tmp/epoch_3.pth')
     """
     usual = type(get_file_backend(''))
     register_backend('local', WholeFileBackend, force=True, prefixes='')
@@ -102,20 +80,15 @@ def whole_files() -> Iterator[None]:
 
 
 class LateRemoval:
-    """A file backend that removes nothing before it is told to.
+    """A file backend that defers removals until ``remove_outdated``.
 
     Args:
         backend (BaseStorageBackend): The backend that does the work.
 
     Attributes:
-        outdated (list[str]): What was asked to be removed.
+        outdated (list[str]): Files and folders to remove.
 
     Source: choice.
-
-    Example:
-        >>> backend = LateRemoval(LocalBackend())
-        >>> backend.remove('/tmp/epoch_1.pth')  # is still there
-        >>> backend.remove_outdated(keep=())
     """
 
     def __init__(self, backend: LocalBackend) -> None:
@@ -126,17 +99,13 @@ class LateRemoval:
         return getattr(self._backend, name)
 
     def remove(self, path: str) -> None:
-        """Remember a file or folder that is to be removed.
-
-        Args:
-            path (str): Its path.
-        """
+        """Defer the removal of a file or folder."""
         self.outdated.append(path)
 
     rmtree = remove
 
     def remove_outdated(self, keep: Iterable[str]) -> None:
-        """Remove now what was asked for.
+        """Remove what is outdated.
 
         Args:
             keep (Iterable[str]): Paths that have been written anew since.
@@ -149,33 +118,17 @@ class LateRemoval:
         self.outdated.clear()
 
 
-def fault_of(path: str) -> Optional[str]:
-    """Tell what is wrong with a checkpoint, without loading its tensors.
-
-    The checksum of every part is compared, so a file that is cut short and
-    one that is damaged in the middle are both found. It reads the file once.
-
-    Args:
-        path (str): The checkpoint. A folder, as sharded checkpoints are, is
-            not looked into.
-
-    Returns:
-        str, optional: The fault, as the end of a sentence that begins with
-        the path; None if the file is whole.
-
-    Example:
-        >>> fault_of('nowhere.pth')
-        'is missing'
-    """
+def _fault_of(path: str) -> Optional[str]:
+    """Find damage by checksums, without loading; folders are not checked."""
     if os.path.isdir(path):
         return None
     if not os.path.isfile(path):
         return 'is missing'
-    if not os.path.getsize(path):
-        return 'is empty'
     with open(path, 'rb') as file:
-        zipped = file.read(len(ZIP_START)) == ZIP_START
-    if zipped:
+        start = file.read(len(ZIP_START))
+    if not start:
+        return 'is empty'
+    if start == ZIP_START:
         try:
             with zipfile.ZipFile(path) as archive:
                 part = archive.testzip()
@@ -191,18 +144,14 @@ def fault_of(path: str) -> Optional[str]:
 
 
 def checkpoint_folder(work_dir: str, out_dir: Optional[str]) -> str:
-    """Tell where a run's checkpoints are, as mmengine's hook places them.
+    """Tell where mmengine's CheckpointHook puts a run's checkpoints.
 
     Args:
         work_dir (str): Of the run.
-        out_dir (str, optional): That of the hook.
+        out_dir (str, optional): Of the hook.
 
     Returns:
-        str: The work directory, or a folder of its name in ``out_dir``.
-
-    Example:
-        >>> checkpoint_folder('work_dirs/tiny', '/big/disk')
-        '/big/disk/tiny'
+        str: ``work_dir``, or a folder of its name in ``out_dir``.
     """
     if out_dir in (None, work_dir):
         return work_dir
@@ -214,28 +163,21 @@ def saved_steps(folder: str, template: str) -> Dict[int, str]:
 
     Args:
         folder (str): Where they are.
-        template (str): Their name, with a field for the epoch or iteration,
-            such as ``'epoch_{}.pth'``.
+        template (str): Their name, such as ``'epoch_{}.pth'``.
 
     Returns:
-        dict[int, str]: The path of each, by epoch or iteration.
-
-    Example:
-        >>> saved_steps('work_dirs/tiny', 'epoch_{}.pth')
-        {2: 'work_dirs/tiny/epoch_2.pth'}
+        dict[int, str]: Paths by epoch or iteration.
     """
     names = os.listdir(folder) if os.path.isdir(folder) else []
-    steps = ((_step(name, template), name) for name in names)
-    return {
-        step: os.path.join(folder, name)
-        for step, name in steps if step is not None
-    }
+    steps = {_step(name, template): name for name in names}
+    return {step: os.path.join(folder, name)
+            for step, name in steps.items() if step is not None}
 
 
 def newest_whole(
         folder: str, template: str,
         named: Optional[str]) -> Tuple[Optional[str], Dict[str, str]]:
-    """Find the checkpoint to go on from.
+    """Find the checkpoint to resume from.
 
     Args:
         folder (str): Where the run keeps its checkpoints.
@@ -243,15 +185,11 @@ def newest_whole(
         named (str, optional): The one that ``last_checkpoint`` names.
 
     Returns:
-        tuple: The named one if it is whole, or else the newest whole one,
-        those before the named one first; None if there is no whole one. And
-        the fault of each that was looked at in vain, by path.
+        tuple: The path of the named one if it is whole, or else of the newest
+        whole one, those before the named one first, or None; and the faults
+        of the others that were checked, by path.
 
     Source: choice.
-
-    Example:
-        >>> newest_whole('work_dirs/tiny', 'epoch_{}.pth', None)
-        ('work_dirs/tiny/epoch_2.pth', {})
     """
     saved = saved_steps(folder, template)
     last = _step(os.path.basename(named or ''), template)
@@ -260,7 +198,7 @@ def newest_whole(
     paths = [saved[step] for step in steps]
     faults = {}
     for path in dict.fromkeys([named, *paths] if named else paths):
-        fault = fault_of(path)
+        fault = _fault_of(path)
         if fault is None:
             return path, faults
         faults[path] = fault

@@ -1,4 +1,4 @@
-"""Pretrained weights: which file they are, and whether they are there."""
+"""Pretrained weights: which file they are, and whether it fits."""
 import hashlib
 import os
 import re
@@ -8,12 +8,12 @@ from urllib.parse import urlparse
 
 import torch
 from mmengine.config import Config, ConfigDict
+from mmengine.runner.checkpoint import CheckpointLoader
 from torch import hub, nn
 
 from csd_mmpretrain.utils.type_name import type_name
 
 TRUST = 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD'
-YES = ('1', 'y', 'yes', 'true')
 # How torch names an object that it refuses.
 FOREIGN = re.compile(r'(?:GLOBAL|class) ([\w.]+)')
 WEB = ('http://', 'https://')
@@ -21,36 +21,18 @@ POINT = ('`--weights FILE` of tools/train.py, or '
          '`--cfg-options model.backbone.init_cfg.checkpoint=FILE` of any tool')
 
 
-def plain_name(name: str) -> str:
-    """Leave out of a tensor's name what a wrapper of several GPUs adds.
-
-    Args:
-        name (str): The name in a checkpoint.
-
-    Returns:
-        str: The name in the model.
-
-    Example:
-        >>> plain_name('module.backbone.conv1.weight')
-        'backbone.conv1.weight'
-    """
-    return re.sub(r'^module\.', '', name)
-
-
 def pretrained_cfg(init_cfg: Any) -> Optional[dict]:
     """Find the part of an ``init_cfg`` that loads weights.
 
     Args:
-        init_cfg (dict | list[dict] | None): A module's ``init_cfg``.
+        init_cfg (dict | list[dict] | None): Of a module.
 
     Returns:
-        dict, optional: The one of type ``Pretrained``, if any.
+        dict, optional: The one of type ``Pretrained``.
     """
     cfgs = init_cfg if isinstance(init_cfg, (list, tuple)) else [init_cfg]
-    for cfg in cfgs:
-        if cfg and 'Pretrained' in str(cfg.get('type')):
-            return cfg
-    return None
+    return next((cfg for cfg in cfgs
+                 if cfg and 'Pretrained' in str(cfg.get('type'))), None)
 
 
 def pretrained_parts(
@@ -61,7 +43,7 @@ def pretrained_parts(
         model (nn.Module): The model.
 
     Yields:
-        tuple: Name, module and the ``Pretrained`` init_cfg of a part.
+        tuple: Name, module and ``Pretrained`` init_cfg of a part.
     """
     for name, module in model.named_modules():
         cfg = pretrained_cfg(getattr(module, 'init_cfg', None))
@@ -70,14 +52,14 @@ def pretrained_parts(
 
 
 def local_path(checkpoint: str) -> Optional[str]:
-    """Tell where the file of a checkpoint is, or would be, on this machine.
+    """Tell where on this machine a checkpoint is, or would be.
 
     Args:
         checkpoint (str): A path or a URL.
 
     Returns:
-        str, optional: The path; for a web address the place in torch hub's
-        cache; None for mmengine's other schemes (``torchvision://``, ...).
+        str, optional: The path; of a web address that in torch hub's cache;
+        None for mmengine's other schemes (``torchvision://``, ...).
     """
     if checkpoint.startswith(WEB):
         name = os.path.basename(urlparse(checkpoint).path)
@@ -86,7 +68,7 @@ def local_path(checkpoint: str) -> Optional[str]:
 
 
 def file_hash(path: str) -> str:
-    """Hash a file as the names in model zoos do.
+    """Hash a file as model zoos do.
 
     Args:
         path (str): The file.
@@ -96,17 +78,16 @@ def file_hash(path: str) -> str:
     """
     digest = hashlib.sha256()
     with open(path, 'rb') as file:
-        for block in iter(lambda: file.read(1 << 20), b''):
+        while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()[:8]
 
 
 def read_names(path: str, trusted: bool = False) -> List[str]:
-    """List the names of the tensors in a checkpoint without reading them.
+    """List the names of a checkpoint's tensors without running its code.
 
-    Nothing of the file runs: Python objects in it are refused on any torch,
-    unless the environment variable TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1 says
-    that the files of this run are trusted.
+    Python objects in it are refused with any torch, unless the environment
+    variable TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1 trusts the files of this run.
 
     Args:
         path (str): The checkpoint.
@@ -120,9 +101,10 @@ def read_names(path: str, trusted: bool = False) -> List[str]:
         ValueError: If it is no checkpoint, is damaged, or holds more than
             plain types.
     """
-    plain = not trusted and os.getenv(TRUST, '0').lower() not in YES
+    trusted |= os.getenv(TRUST, '0').lower() in ('1', 'y', 'yes', 'true')
     try:
-        content = torch.load(path, map_location='meta', weights_only=plain)
+        content = torch.load(
+            path, map_location='meta', weights_only=not trusted)
         return list(dict.keys(content.get('state_dict', content)))
     except OSError:
         raise
@@ -130,8 +112,8 @@ def read_names(path: str, trusted: bool = False) -> List[str]:
         found = FOREIGN.search(str(error))
         why = (f'it holds Python objects ({found[1]}), which can run any '
                'program when they are loaded. Nothing of it was run. Ask for '
-               'a file of tensors and plain values (this project saves none '
-               'other); if you trust the file, set the environment variable '
+               'a file of tensors and plain values (this project saves no '
+               'others); if you trust the file, set the environment variable '
                f'{TRUST}=1.' if found else
                'it is damaged, cut short or another kind of file. Download '
                'or copy it again. '
@@ -140,63 +122,74 @@ def read_names(path: str, trusted: bool = False) -> List[str]:
             f'{path} does not load as a checkpoint: {why}') from None
 
 
-def fetch(checkpoint: str) -> None:
-    """Make sure that a checkpoint is on this machine.
+def read_checkpoint(path: str) -> dict:
+    """Load a checkpoint on the CPU, once :func:`read_names` has checked it.
 
     Args:
-        checkpoint (str): A path, or a web address, which is downloaded to
-            torch hub's cache unless it is there.
+        path (str): A .pth file.
+
+    Returns:
+        dict: What it holds.
 
     Raises:
-        FileNotFoundError: If there is no such file, or the download fails.
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no checkpoint, see :func:`read_names`.
     """
-    path = local_path(checkpoint)
-    if path is None or os.path.isfile(path):
-        return
-    if not checkpoint.startswith(WEB):
+    if not os.path.isfile(path):
         raise FileNotFoundError(
-            f'There is no file of pretrained weights {checkpoint!r}. Point '
-            f'at the right one with {POINT}.')
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    try:
-        hub.download_url_to_file(checkpoint, path, progress=os.isatty(2))
-    except (OSError, HTTPException) as error:
-        raise FileNotFoundError(
-            f'The pretrained weights {os.path.basename(path)} could not be '
-            f'downloaded from {checkpoint} ({error}). Put the file at {path}, '
-            f'or point at it with {POINT}.') from None
+            f'There is no checkpoint {path!r}. Train one with '
+            'tools/train.py; it is saved in the work directory.')
+    read_names(path)
+    return CheckpointLoader.load_checkpoint(path, map_location='cpu')
 
 
-def check_match(name: str, module: nn.Module, cfg: dict) -> None:
-    """Check that a file of weights belongs to a module at all.
+def fetch_weights(name: str, module: nn.Module, cfg: dict) -> None:
+    """Download pretrained weights if needed, and check that they fit.
 
     Args:
-        name (str): How to call the module in the error.
-        module (nn.Module): The module that will load the file.
+        name (str): Of the module, for errors.
+        module (nn.Module): It will load them.
         cfg (dict): Its ``Pretrained`` init_cfg.
 
     Raises:
-        ValueError: If not one tensor of the file is for the module.
+        FileNotFoundError: If there is no such file, or the download fails.
+        ValueError: If no tensor of the file is for the module.
     """
+    checkpoint = cfg['checkpoint']
+    web = checkpoint.startswith(WEB)
+    path = local_path(checkpoint)
+    if path is None:
+        return
+    if not os.path.isfile(path):
+        if not web:
+            raise FileNotFoundError(
+                f'There is no file of pretrained weights {checkpoint!r}. '
+                f'Point at the right one with {POINT}.')
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        try:
+            hub.download_url_to_file(checkpoint, path, progress=os.isatty(2))
+        except (OSError, HTTPException) as error:
+            raise FileNotFoundError(
+                f'The pretrained weights {os.path.basename(path)} could not '
+                f'be downloaded from {checkpoint} ({error}). Put the file at '
+                f'{path}, or point at it with {POINT}.') from None
     prefix = (cfg.get('prefix') or '').rstrip('.')
     prefix = prefix + '.' if prefix else ''
-    checkpoint = cfg['checkpoint']
-    # As torch hub does: what the config fetches from the web is trusted.
-    trusted = checkpoint.startswith(WEB)
-    names = [plain_name(key)
-             for key in read_names(local_path(checkpoint), trusted)]
+    # Like torch hub, trust what the config fetches from the web.
+    names = [name.removeprefix('module.')
+             for name in read_names(path, trusted=web)]
     inside = {key[len(prefix):] for key in names if key.startswith(prefix)}
     if inside.isdisjoint(module.state_dict()):
         raise ValueError(
             f'{checkpoint} has no weights for {name} '
-            f'({type(module).__name__}): with prefix={prefix!r} not one of '
+            f'({type(module).__name__}): with prefix={prefix!r} none of '
             f'its {len(names)} names ({", ".join(names[:3])}, ...) fits. '
-            'Choose the file of this architecture, or mend '
+            'Choose the file of this architecture, or correct '
             '`init_cfg.prefix`.')
 
 
 def use_weights(cfg: Config, path: str) -> None:
-    """Let the backbone start from a file, in place.
+    """Let the backbone start from a file.
 
     Args:
         cfg (Config): The whole config. The ``init_cfg`` of
@@ -205,18 +198,16 @@ def use_weights(cfg: Config, path: str) -> None:
             backbone alone; for ``TIMMBackbone`` also a file of timm's own.
 
     Raises:
-        FileNotFoundError: If there is no such file.
         ValueError: If it does not load, or the model has no backbone.
     """
-    if not os.path.isfile(path):
-        raise FileNotFoundError(f'--weights: there is no file {path!r}. Give '
-                                'the path of a .pth checkpoint.')
     backbone = cfg.model.get('backbone')
     if backbone is None:
         raise ValueError('--weights: the config has no `model.backbone` to '
                          'load them into.')
     if type_name(backbone.get('type')) == 'TIMMBackbone':
-        backbone.pretrained = _is_timm_file(path)
+        # Its own checkpoints are files of mmpretrain, unlike those of timm.
+        backbone.pretrained = path.endswith('.safetensors') or not any(
+            'timm_model.' in name for name in read_names(path))
         if backbone.pretrained:
             backbone.pretrained_cfg_overlay = dict(file=path)
             return
@@ -229,9 +220,3 @@ def use_weights(cfg: Config, path: str) -> None:
     if any(name.startswith(prefix) for name in read_names(path)):
         pretrained.prefix = prefix
     backbone.init_cfg = others + [pretrained] if others else pretrained
-
-
-def _is_timm_file(path: str) -> bool:
-    """Tell timm's own files from checkpoints of ``TIMMBackbone``."""
-    return path.endswith('.safetensors') or not any(
-        'timm_model.' in name for name in read_names(path))

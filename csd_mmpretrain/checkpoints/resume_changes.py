@@ -5,7 +5,7 @@ from typing import Dict, Iterator, Optional, Tuple
 
 from mmengine.config import Config
 
-# What comes from the checkpoint, whatever the config says.
+# Taken from the checkpoint, whatever the config says.
 KEPT = re.compile(r'(optim_wrapper\.(.+\.)?(optimizer|paramwise_cfg)|'
                   r'param_scheduler|auto_scale_lr)(\.|$)')
 # What a schedule is made for.
@@ -14,34 +14,32 @@ LENGTH = re.compile(r'train_cfg\.max_(epochs|iters)$')
 
 def describe_changes(checkpoint: dict, cfg: Config,
                      steps: Optional[Tuple[int, int]]) -> Optional[str]:
-    """Say which new settings have no effect, or no longer fit the schedule.
+    """Name new settings that a resume ignores, or that break its schedule.
 
     mmengine takes the optimizer's settings and the schedules from the
-    checkpoint. Nothing of the config that is stored there is run.
+    checkpoint. The config that is stored there is parsed, not run.
 
     Args:
-        checkpoint (dict): All that was read.
+        checkpoint (dict): The whole checkpoint.
         cfg (Config): The whole config of the run.
         steps (tuple[int, int], optional): Steps per epoch before and now.
-            None where they are not known.
 
     Returns:
-        str, optional: A sentence; None if all goes on as it was.
+        str, optional: A sentence; None if nothing has changed.
     """
     schedules = checkpoint.get('param_schedulers') or []
     if isinstance(schedules, dict):  # by the names of several optimizers
-        schedules = [one for several in schedules.values() for one in several]
+        schedules = sum(schedules.values(), [])
     meta = checkpoint.get('meta') or {}
-    old, new = (_settings(text)
-                for text in (meta.get('cfg') or '', cfg.pretty_text))
+    old, new = _settings(meta.get('cfg') or ''), _settings(cfg.pretty_text)
     changed = [
         name for name in sorted({*old, *new}) if old and new
         and (KEPT.match(name) or schedules and LENGTH.match(name))
         and old.get(name) != new.get(name)
     ]
-    waiting = any(not one['by_epoch'] and one['last_step'] < one['end']
-                  for one in schedules)
-    if steps and steps[0] != steps[1] and waiting:
+    if steps and steps[0] != steps[1] and any(
+            not one['by_epoch'] and one['last_step'] < one['end']
+            for one in schedules):
         changed.append(f'steps per epoch ({steps[1]}, not {steps[0]})')
     if not changed:
         return None
@@ -51,7 +49,7 @@ def describe_changes(checkpoint: dict, cfg: Config,
 
 
 def _settings(text: str) -> Dict[str, str]:
-    """Values by names such as ``train_cfg.max_epochs``."""
+    """Parse a config to values by names such as train_cfg.max_epochs."""
     try:
         lines = ast.parse(text).body
     except (SyntaxError, ValueError):

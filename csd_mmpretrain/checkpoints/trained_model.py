@@ -1,24 +1,18 @@
 """A config's model with the weights of a file."""
-import os
-from copy import deepcopy
-from typing import List, NamedTuple, Optional, Sequence
+from typing import NamedTuple, Optional, Sequence
 
 from mmengine.config import Config
 from mmengine.model import BaseModel
-from mmengine.registry import DefaultScope
-from mmengine.runner.checkpoint import CheckpointLoader
 from mmpretrain.models import BaseClassifier
-from mmpretrain.registry import MODELS
+
+from csd_mmpretrain.layers.feature_queue import QUEUE_KEY
+from csd_mmpretrain.utils.protocol import training_only_keys
 
 from .bare_model import build_bare_model
-from .pretrained import (
-    check_match,
-    fetch,
-    local_path,
-    plain_name,
-    pretrained_parts,
-    read_names,
-)
+from .pretrained import fetch_weights, pretrained_parts, read_checkpoint
+
+# What a backbone's own file leaves out of the model's names.
+PREFIXES = ('', 'backbone.', 'backbone.timm_model.')
 
 
 class LoadedModel(NamedTuple):
@@ -26,10 +20,9 @@ class LoadedModel(NamedTuple):
 
     Attributes:
         model (BaseModel): In evaluation mode.
-        classes (list[str], optional): Names of the classes, if the
-            checkpoint tells.
-        has_classifier (bool): Whether the checkpoint holds a classifier for
-            these classes, so that predictions mean something.
+        classes (list[str], optional): Their names, if the checkpoint tells.
+        has_classifier (bool): Whether the head was loaded, too, so that
+            predictions mean something.
     """
 
     model: BaseModel
@@ -43,16 +36,15 @@ def load_model(cfg: Config,
                stage: Optional[str] = None) -> LoadedModel:
     """Build a config's model and load a checkpoint.
 
-    A checkpoint of a backbone, or of a classifier for other classes, serves
-    too: then there are no predictions.
+    The checkpoint may also be that of a backbone, or of a classifier for
+    other classes, without predictions.
 
     Args:
         cfg (Config): The whole config.
         checkpoint (str): A .pth file.
-        device (str): Where the model goes. Defaults to ``'cpu'``.
-        stage (str, optional): Whose features are wanted. A classifier's neck
-            that has weights is then not needed for ``'backbone'``. Defaults
-            to None.
+        device (str): Of the model. Defaults to ``'cpu'``.
+        stage (str, optional): Of the features that are wanted;
+            ``'backbone'`` needs no weights of the neck. Defaults to None.
 
     Returns:
         LoadedModel: The model and what is known of its classes.
@@ -61,44 +53,43 @@ def load_model(cfg: Config,
         FileNotFoundError: If there is no such file.
         ValueError: If it is no checkpoint, or not one of this model.
     """
-    if not os.path.isfile(checkpoint):
-        raise FileNotFoundError(
-            f'There is no checkpoint {checkpoint!r}. Train one with '
-            'tools/train.py; it lies in the work directory.')
-    read_names(checkpoint)
+    content = read_checkpoint(checkpoint)
     model = build_bare_model(cfg)
-    content = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
-    # Only a training needs the queue, and its length may have changed since.
-    state = {
-        plain_name(name): value
-        for name, value in content.get('state_dict', content).items()
-    }
-    prefix = _missing_prefix(model, state)
-    state = {
-        prefix + name: value
-        for name, value in state.items() if not name.startswith('head.ddl.')
-    }
+    state = {name.removeprefix('module.'): value
+             for name, value in content.get('state_dict', content).items()}
+    names = model.state_dict()
+    prefix = next((prefix for prefix in PREFIXES
+                   if any(prefix + name in names for name in state)), '')
+    # The queue's length may have changed since the training.
+    unused = training_only_keys(model)
+    state = {prefix + name: value for name, value in state.items()
+             if not QUEUE_KEY.search(name)
+             and not (prefix + name).startswith(unused)}
     try:
         missing = model.load_state_dict(state, strict=False).missing_keys
-    except RuntimeError:
+    except RuntimeError:  # a head for other classes
         state = {k: v for k, v in state.items() if not k.startswith('head.')}
-        missing = _load_checked(model, state, checkpoint)
-    if any(name.startswith('backbone.') for name in missing):
-        raise ValueError(
-            f'{checkpoint} lacks weights of the backbone '
-            f'{type(model.backbone).__name__}, such as '
-            f'{next(n for n in missing if n.startswith("backbone."))!r}. '
-            'Give the checkpoint that belongs to this config.')
-    neck = [name for name in missing if name.startswith('neck.')]
-    if neck and isinstance(model, BaseClassifier) and stage != 'backbone':
-        raise ValueError(
-            f'{checkpoint} lacks weights of the neck '
-            f'{type(model.neck).__name__}, such as {neck[0]!r}, which would '
-            'stay random. Give a checkpoint of the whole model, or choose the '
-            'features of the backbone where the tool has a stage.')
-    losses = ('head.ddl.', 'head.ssdt.')
+        try:
+            missing = model.load_state_dict(state, strict=False).missing_keys
+        except RuntimeError as error:
+            first = str(error).splitlines()[1].strip()
+            raise ValueError(
+                f"{checkpoint} does not fit the config's model: {first} Give "
+                'the checkpoint that belongs to this config.') from None
+    needed = dict(backbone='Give the checkpoint that belongs to this config.')
+    if isinstance(model, BaseClassifier) and stage != 'backbone':
+        needed['neck'] = ('Give a checkpoint of the whole model, or choose '
+                          'the features of the backbone where the tool has a '
+                          'stage.')
+    for part, remedy in needed.items():
+        lost = [name for name in missing if name.startswith(f'{part}.')]
+        if lost:
+            raise ValueError(
+                f'{checkpoint} lacks weights of the {part} '
+                f'{type(getattr(model, part)).__name__}, such as {lost[0]!r}, '
+                f'which would stay random. {remedy}')
     has_classifier = not any(
-        name.startswith('head.') and not name.startswith(losses)
+        name.startswith('head.') and not name.startswith(unused)
         for name in missing)
     meta = content.get('meta') or {}
     classes = (meta.get('dataset_meta') or {}).get('classes')
@@ -112,7 +103,7 @@ def load_pretrained_model(cfg: Config, device: str = 'cpu') -> BaseModel:
 
     Args:
         cfg (Config): The whole config.
-        device (str): Where the model goes. Defaults to ``'cpu'``.
+        device (str): Of the model. Defaults to ``'cpu'``.
 
     Returns:
         BaseModel: In evaluation mode; its head is not trained.
@@ -121,38 +112,12 @@ def load_pretrained_model(cfg: Config, device: str = 'cpu') -> BaseModel:
         FileNotFoundError: If the weights are missing or do not download.
         ValueError: If the config names none, or they are not for this model.
     """
-    settings = deepcopy(cfg.model)
-    settings.setdefault('data_preprocessor',
-                        deepcopy(cfg.get('data_preprocessor')))
-    with DefaultScope.overwrite_default_scope('mmpretrain'):
-        model = MODELS.build(settings)
+    model = build_bare_model(cfg, keep_pretrained=True)
     parts = list(pretrained_parts(model))
-    if not parts and not settings.backbone.get('pretrained'):
-        raise ValueError('The config names no pretrained weights, and a '
-                         'network of random weights sees nothing. Give '
-                         '`--checkpoint FILE`.')
+    if not parts and not cfg.model.backbone.get('pretrained'):
+        raise ValueError('The config names no pretrained weights, and random '
+                         'weights show nothing. Give `--checkpoint FILE`.')
     for name, module, init_cfg in parts:
-        fetch(init_cfg['checkpoint'])
-        if local_path(init_cfg['checkpoint']) is not None:
-            check_match(name, module, init_cfg)
+        fetch_weights(name, module, init_cfg)
     model.init_weights()
     return model.to(device).eval()
-
-
-def _missing_prefix(model: BaseModel, state: dict) -> str:
-    """Tell what a backbone's own file leaves out of the model's names."""
-    names = model.state_dict()
-    for prefix in ('', 'backbone.', 'backbone.timm_model.'):
-        if any(prefix + name in names for name in state):
-            return prefix
-    return ''
-
-
-def _load_checked(model: BaseModel, state: dict, checkpoint: str) -> List[str]:
-    try:
-        return model.load_state_dict(state, strict=False).missing_keys
-    except RuntimeError as error:
-        first = str(error).splitlines()[1].strip()
-        raise ValueError(f"{checkpoint} does not fit the config's model: "
-                         f'{first} Give the checkpoint that belongs to this '
-                         'config.') from None

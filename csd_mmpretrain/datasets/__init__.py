@@ -1,8 +1,7 @@
 """Datasets of fine and ultra-fine-grained classes, and their batches."""
+from .fine_grained import NABirds, StanfordDogs
 from .label_fraction import LabelFraction
-from .nabirds_dataset import NABirds
 from .samplers import SeededBatchSampler
-from .stanford_dogs_dataset import StanfordDogs
 from .synthetic_leaves import SyntheticLeaves
 from .transforms import CornerCrop
 from .ultra_fgvc import (

@@ -2,7 +2,7 @@
 from collections import defaultdict
 from itertools import chain
 from pathlib import Path
-from typing import Iterable, List, Optional, Tuple
+from typing import Iterable, Optional, Tuple
 
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
@@ -15,7 +15,7 @@ from csd_mmpretrain.utils.wording import first_names
 
 from .data_root import LOADERS, check_dataset_folders
 from .image_files import EXTENSIONS, find_broken_images
-from .samples import Sample, list_samples, source_datasets
+from .samples import image_paths, list_samples, source_datasets
 
 WORKERS = min(8, usable_cores())
 REMEDY = (
@@ -25,29 +25,14 @@ REMEDY = (
     'size.')
 
 
-def image_paths(samples: Iterable[Sample]) -> List[str]:
-    """List the local image files of samples, each once.
-
-    Args:
-        samples (Iterable[Sample]): Of one dataset or several.
-
-    Returns:
-        list[str]: Paths, in order.
-    """
-    return list(dict.fromkeys(s.path for s in samples if s.path))
-
-
 def format_faults(broken: Iterable[Tuple[str, str]],
                   shown: Optional[int] = None) -> str:
-    """Group broken files by what is wrong with them.
+    """Write a line for each fault with its count, and below it the files.
 
     Args:
-        broken (Iterable[tuple[str, str]]): Path and fault of each.
-        shown (int, optional): How many files of a group to name. Defaults to
-            None, all.
-
-    Returns:
-        str: A line for each fault with its count, and below it the files.
+        broken (Iterable[tuple[str, str]]): Path and fault of each file.
+        shown (int, optional): Files of a fault to name. Defaults to None,
+            all.
 
     Example:
         >>> print(format_faults([('a.png', 'empty'), ('b.png', 'empty')], 1))
@@ -66,42 +51,10 @@ def format_faults(broken: Iterable[Tuple[str, str]],
     return '\n'.join(lines)
 
 
-def left_out_images(dataset: Dataset) -> Optional[str]:
-    """Tell which images in the folders of a dataset it does not read.
-
-    Args:
-        dataset (Dataset): Any. ``CustomDataset`` and its kin, such as
-            ``ImageNet``, without a list of images take the files of some
-            extensions alone.
-
-    Returns:
-        str, optional: The first of them, and the remedy; None without any.
-    """
-    if not isinstance(dataset, CustomDataset) or dataset.ann_file:
-        return None
-    folder = Path(dataset.img_prefix)
-    inside = '*/**/*' if dataset.with_label else '**/*'
-    found = [
-        str(path) for path in sorted(folder.glob(inside))
-        if path.suffix.lower() in EXTENSIONS and path.is_file()
-        and path.name[0] != '.' and not dataset.is_valid_file(path.name)
-    ]
-    if not found:
-        return None
-    return (
-        f'Image files that are left out in {folder}: {len(found)} '
-        f'({first_names(found, 3)}). The dataset reads '
-        f'{", ".join(sorted(dataset.extensions))} alone. Convert them to one '
-        'of these, or set `extensions` of the dataset.')
-
-
 def check_data(cfg: Config) -> bool:
     """Decode every image of a config's data, and print all broken ones.
 
-    Image files that the data leave out for their extension are told, too.
-
-    Args:
-        cfg (Config): The whole config.
+    Image files that are left out for their extension are named, too.
 
     Returns:
         bool: Whether all images are whole.
@@ -120,6 +73,26 @@ def check_data(cfg: Config) -> bool:
     if broken:
         print(format_faults(broken) + '\n' + REMEDY)
     sources = chain(*map(source_datasets, datasets))
-    for text in filter(None, dict.fromkeys(map(left_out_images, sources))):
+    for text in filter(None, dict.fromkeys(map(_left_out_images, sources))):
         print(text)
     return not broken
+
+
+def _left_out_images(dataset: Dataset) -> Optional[str]:
+    """Name the images in its folders whose extension a dataset leaves out."""
+    if not isinstance(dataset, CustomDataset) or dataset.ann_file:
+        return None
+    folder = Path(dataset.img_prefix)
+    inside = '*/**/*' if dataset.with_label else '**/*'
+    found = [
+        str(path) for path in sorted(folder.glob(inside))
+        if path.suffix.lower() in EXTENSIONS and path.is_file()
+        and path.name[0] != '.' and not dataset.is_valid_file(path.name)
+    ]
+    if not found:
+        return None
+    return (
+        f'Image files that are left out in {folder}: {len(found)} '
+        f'({first_names(found, 3)}). The dataset reads '
+        f'{", ".join(sorted(dataset.extensions))} alone. Convert them to one '
+        'of these, or set `extensions` of the dataset.')

@@ -1,6 +1,6 @@
-"""Clear errors for the setting and the folders that hold the data."""
+"""Checks of the environment variable and the folders that hold the data."""
 import os
-from typing import Iterator, Sequence, Tuple, Union
+from typing import Sequence, Union
 
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
@@ -8,21 +8,19 @@ from mmpretrain.registry import DATASETS
 
 from csd_mmpretrain.utils.type_name import type_name
 
-VARIABLE = 'CSD_DATA_ROOT'
+from .dataset_settings import source_settings
+
+_VARIABLE = 'CSD_DATA_ROOT'
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
 def check_data_root_variable() -> None:
-    """Check that CSD_DATA_ROOT can be put into a config.
+    """Raise ValueError if CSD_DATA_ROOT cannot be put into a config.
 
     mmengine pastes the variable into the text of a config, where a quote or
     a backslash breaks the parse, and it does not expand ``~``.
-
-    Raises:
-        ValueError: If the variable is set, but empty, starts with ``~``, or
-            contains a quote, a backslash or a line break.
     """
-    root = os.environ.get(VARIABLE)
+    root = os.environ.get(_VARIABLE)
     if root is None:
         return
     if not root.strip():
@@ -34,7 +32,7 @@ def check_data_root_variable() -> None:
     else:
         return
     raise ValueError(
-        f'The environment variable {VARIABLE} {found}. Set it to the folder '
+        f'The environment variable {_VARIABLE} {found}. Set it to the folder '
         "that holds the datasets' folders, written out in full and with "
         'forward slashes, or unset it to use ./data.')
 
@@ -56,26 +54,20 @@ def check_dataset_folders(cfg: Config,
     """
     for loader in loaders:
         dataset = (cfg.get(loader) or {}).get('dataset') or {}
-        for kind, root in _data_roots(dataset):
-            if os.path.isdir(root) or '://' in root or _own(kind, cfg):
+        for source in source_settings(dataset):
+            kind, root = source.get('type'), str(source.get('data_root') or '')
+            if (not root or os.path.isdir(root) or '://' in root
+                    or _is_own(kind, cfg)):
                 continue
             raise FileNotFoundError(
                 f'{loader}: there is no folder {root!r} for the dataset '
                 f'{type_name(kind)}. Put the dataset there, or set the '
-                f'environment variable {VARIABLE} to the folder that holds '
+                f'environment variable {_VARIABLE} to the folder that holds '
                 f'{os.path.basename(os.path.normpath(root))!r} (`~` is not '
                 'expanded). docs/ tells how to get and lay out each dataset.')
 
 
-def _data_roots(dataset: dict) -> Iterator[Tuple[Union[str, type], str]]:
-    if dataset.get('data_root'):
-        yield dataset.get('type'), str(dataset['data_root'])
-    for inner in [dataset.get('dataset'), *dataset.get('datasets', [])]:
-        if isinstance(inner, dict):
-            yield from _data_roots(inner)
-
-
-def _own(kind: Union[str, type], cfg: Config) -> bool:
+def _is_own(kind: Union[str, type], cfg: Config) -> bool:
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
         cls = kind if isinstance(kind, type) else DATASETS.get(kind)
     return cls is not None and cls.__module__.startswith('csd_mmpretrain.')

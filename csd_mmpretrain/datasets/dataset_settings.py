@@ -6,19 +6,12 @@ from mmengine.registry import DefaultScope
 from mmpretrain.registry import DATASETS
 from torch.utils.data import Dataset
 
-from csd_mmpretrain.utils.type_name import type_name
-
-REPEATING = ('RepeatDataset', 'ClassBalancedDataset')
-
 
 def source_settings(settings: dict) -> Iterator[dict]:
-    """Find the datasets inside wrappers such as ConcatDataset.
+    """Yield the settings of the datasets inside wrappers.
 
     Args:
         settings (dict): The ``dataset`` of a data loader.
-
-    Yields:
-        dict: The settings of those that wrap no other.
 
     Example:
         >>> [source['type'] for source in source_settings(
@@ -34,14 +27,10 @@ def source_settings(settings: dict) -> Iterator[dict]:
 
 
 def shared_pipeline(settings: dict) -> Optional[List[dict]]:
-    """Find the pipeline of a data loader's images.
+    """Find the pipeline of all datasets inside; None if none has one.
 
     Args:
-        settings (dict): The ``dataset`` of the data loader.
-
-    Returns:
-        list[dict], optional: That of all datasets inside; None if none has
-        one.
+        settings (dict): The ``dataset`` of a data loader.
 
     Raises:
         ValueError: If they have different ones.
@@ -57,13 +46,13 @@ def shared_pipeline(settings: dict) -> Optional[List[dict]]:
 
 
 def build_without_pipeline(settings: dict) -> Dataset:
-    """Build a dataset whose ``get_data_info`` or names are asked.
+    """Build a dataset that loads and transforms no image.
 
     Args:
         settings (dict): The ``dataset`` of a data loader.
 
     Returns:
-        Dataset: It loads and transforms no image.
+        Dataset: Tells files, labels and classes.
 
     Raises:
         FileNotFoundError: If its files are not there.
@@ -74,27 +63,3 @@ def build_without_pipeline(settings: dict) -> Dataset:
             source['pipeline'] = []
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         return DATASETS.build(settings)
-
-
-def build_each_once(settings: dict) -> Dataset:
-    """Build a dataset without pipeline in which no wrapper repeats an image.
-
-    Args:
-        settings (dict): The ``dataset`` of a data loader.
-
-    Returns:
-        Dataset: See :func:`build_without_pipeline`.
-    """
-    return build_without_pipeline(_unrepeated(settings))
-
-
-def _unrepeated(settings: dict) -> dict:
-    if type_name(settings['type']) in REPEATING:
-        return _unrepeated(settings['dataset'])
-    inner = {}
-    if settings.get('dataset'):
-        inner['dataset'] = _unrepeated(settings['dataset'])
-    if settings.get('datasets'):
-        inner['datasets'] = [_unrepeated(part)
-                             for part in settings['datasets']]
-    return {**settings, **inner}

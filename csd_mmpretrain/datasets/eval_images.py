@@ -1,20 +1,23 @@
 """Images of files or a dataset, through the pipeline of a config's test."""
 import os
 from copy import deepcopy
+from pathlib import Path
 from typing import List, Optional, Sequence, Tuple
 
 import numpy as np
 from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.registry import DefaultScope
-from torch.utils.data import Dataset
+from mmengine.runner import Runner
+from torch.utils.data import DataLoader, Dataset
 
-from .dataset_settings import build_each_once, shared_pipeline
+from .dataset_settings import build_without_pipeline, shared_pipeline
 from .image_files import EXTENSIONS, find_broken_images
+from .samples import list_infos
 
 
 def file_items(cfg: Config, places: Sequence[str], num: int) -> List[dict]:
-    """Load images from the disk as the config's test pipeline does.
+    """Load image files with a config's test pipeline.
 
     Args:
         cfg (Config): The whole config.
@@ -30,17 +33,18 @@ def file_items(cfg: Config, places: Sequence[str], num: int) -> List[dict]:
     """
     paths = []
     for place in places:
-        found = _images_in(place) if os.path.isdir(place) else [place]
+        found = [place] if not os.path.isdir(place) else sorted(
+            os.path.join(folder, name)
+            for folder, _, names in os.walk(place) for name in names
+            if Path(name).suffix.lower() in EXTENSIONS)
         if not found:
             raise FileNotFoundError(
                 f'There is no image in the folder {place!r}. Files ending in '
                 f'{", ".join(sorted(EXTENSIONS))} are looked for, in its '
                 'subfolders too.')
         paths += found
-    paths = [paths[i] for i in spread(len(paths), num)]
-    _check_images(paths)
-    pipeline = eval_pipeline(cfg)
-    return [pipeline(dict(img_path=path)) for path in paths]
+    chosen = [dict(img_path=paths[i]) for i in spread(len(paths), num)]
+    return _load(chosen, eval_pipeline(cfg))
 
 
 def dataset_items(
@@ -54,20 +58,20 @@ def dataset_items(
         num (int): At most so many, evenly spread over the split.
 
     Returns:
-        tuple: What the pipeline returns for each image, and the names of the
-        classes, or None where the dataset has none.
+        tuple[list[dict], Sequence[str] | None]: What the pipeline returns for
+        each image, and the names of the classes.
 
     Raises:
-        ValueError: If the config has no such data, or an image cannot be
-            read.
+        ValueError: If there is no such data, or an image cannot be read.
     """
     loader = cfg.get(f'{split}_dataloader')
     if not loader:
         raise ValueError(f'The config has no {split}_dataloader to take '
                          'images from. Choose another split, or add it.')
-    dataset = build_each_once(loader.dataset)
-    items = spread_items(dataset, eval_pipeline(cfg), num)
-    return items, dataset.metainfo.get('classes')
+    dataset = build_without_pipeline(loader.dataset)
+    infos = list_infos(dataset)
+    infos = [infos[i] for i in spread(len(infos), num)]
+    return _load(infos, eval_pipeline(cfg)), dataset.metainfo.get('classes')
 
 
 def spread_items(dataset: Dataset, pipeline: Compose, num: int) -> List[dict]:
@@ -84,54 +88,67 @@ def spread_items(dataset: Dataset, pipeline: Compose, num: int) -> List[dict]:
     Raises:
         FileNotFoundError, ValueError: If an image is missing or broken.
     """
-    infos = [dataset.get_data_info(i) for i in spread(len(dataset), num)]
-    _check_images([i['img_path'] for i in infos if i.get('img_path')])
-    return [pipeline(info) for info in infos]
+    return _load(
+        [dataset.get_data_info(i) for i in spread(len(dataset), num)],
+        pipeline)
 
 
 def eval_pipeline(*cfgs: Config) -> Compose:
     """Build the pipeline that a config tests with.
 
     Args:
-        *cfgs (Config): Whole configs; the first that says how it tests is
-            taken.
+        *cfgs (Config): Whole configs; the first that has a pipeline counts.
 
     Returns:
-        Compose: That of ``test_dataloader``; of ``val_dataloader`` where the
-        config has no test; ``test_pipeline`` where it has neither, as a
-        pre-training.
+        Compose: That of ``test_dataloader``, else of ``val_dataloader``, else
+        ``test_pipeline`` (of a pre-training).
 
     Raises:
-        ValueError: If no config has one of them, or the datasets of a
-            loader have different ones.
+        ValueError: If there is none, or a loader's datasets have different
+            ones.
     """
-    known = (_eval_steps(cfg) for cfg in cfgs)
-    steps = next((steps for steps in known if steps is not None), None)
-    if steps is None:
-        raise ValueError('The config has no test_dataloader and no '
-                         'val_dataloader whose dataset has a `pipeline`, with '
-                         'which images are loaded, and no `test_pipeline`. '
-                         'Add one.')
-    with DefaultScope.overwrite_default_scope('mmpretrain'):
-        return Compose(deepcopy(steps))
-
-
-def _eval_steps(cfg: Config) -> Optional[List[dict]]:
-    for name in ('test_dataloader', 'val_dataloader'):
-        dataset = (cfg.get(name) or {}).get('dataset')
-        steps = shared_pipeline(dataset) if dataset else None
+    for cfg in cfgs:
+        known = (shared_pipeline(cfg[name].get('dataset') or {})
+                 for name in ('test_dataloader', 'val_dataloader')
+                 if cfg.get(name))
+        steps = next((steps for steps in known if steps is not None),
+                     cfg.get('test_pipeline'))
         if steps is not None:
-            return steps
-    return cfg.get('test_pipeline')
+            with DefaultScope.overwrite_default_scope('mmpretrain'):
+                return Compose(deepcopy(steps))
+    raise ValueError('The config has no test_dataloader and no '
+                     'val_dataloader whose dataset has a `pipeline`, with '
+                     'which images are loaded, and no `test_pipeline`. Add '
+                     'one.')
 
 
-class EvalImages(Dataset):
-    """Images of a dataset, with another pipeline.
+def eval_loader(infos: List[dict], pipeline: Compose,
+                settings: dict) -> DataLoader:
+    """Load images in order, as a test does.
 
     Args:
-        infos (list[dict]): What ``get_data_info`` tells of each.
+        infos (list[dict]): What ``get_data_info`` tells of each image.
         pipeline (Compose): What loads and transforms an image.
+        settings (dict): A data loader's, of which ``batch_size`` (default 32)
+            and ``num_workers`` (default 0) are taken.
+
+    Returns:
+        DataLoader: Over the images.
+
+    Raises:
+        FileNotFoundError, ValueError: If an image is missing or broken.
     """
+    _check_images(infos)
+    return Runner.build_dataloader(
+        dict(
+            batch_size=settings.get('batch_size', 32),
+            num_workers=settings.get('num_workers', 0),
+            dataset=_EvalImages(infos, pipeline),
+            sampler=dict(type='DefaultSampler', shuffle=False),
+            collate_fn=dict(type='default_collate')))
+
+
+class _EvalImages(Dataset):
 
     def __init__(self, infos: List[dict], pipeline: Compose) -> None:
         self.infos = infos
@@ -144,29 +161,8 @@ class EvalImages(Dataset):
         return self.pipeline(deepcopy(self.infos[index]))
 
 
-def _check_images(paths: Sequence[str]) -> None:
-    for path, fault in find_broken_images(paths, decode=True):
-        error = FileNotFoundError if fault == 'missing' else ValueError
-        raise error(f'{path!r} as an image: {fault}. Give the path of an '
-                    'image file that opens, or put a whole one there.')
-
-
-def _images_in(folder: str) -> List[str]:
-    return sorted(
-        os.path.join(where, name) for where, _, names in os.walk(folder)
-        for name in names
-        if os.path.splitext(name)[1].lower() in EXTENSIONS)
-
-
 def spread(total: int, num: int) -> List[int]:
-    """Choose evenly: the middles of equal parts.
-
-    Args:
-        total (int): How many there are.
-        num (int): How many to choose at most.
-
-    Returns:
-        list[int]: Indices, rising.
+    """Choose at most ``num`` of ``total`` indices: middles of equal parts.
 
     Example:
         >>> spread(10, 2)
@@ -174,3 +170,16 @@ def spread(total: int, num: int) -> List[int]:
     """
     num = min(total, num)
     return [int(i) for i in (np.arange(num) + 0.5) * total / num]
+
+
+def _load(infos: Sequence[dict], pipeline: Compose) -> List[dict]:
+    _check_images(infos, decode=True)
+    return list(map(pipeline, infos))
+
+
+def _check_images(infos: Sequence[dict], decode: bool = False) -> None:
+    paths = [str(info['img_path']) for info in infos if info.get('img_path')]
+    for path, fault in find_broken_images(paths, decode):
+        error = FileNotFoundError if fault == 'missing' else ValueError
+        raise error(f'{path!r} as an image: {fault}. Give the path of an '
+                    'image file that opens, or put a whole one there.')

@@ -3,35 +3,17 @@ import csv
 import shutil
 from collections import defaultdict
 from pathlib import Path
-from typing import Dict, List, Sequence, TypeVar
+from typing import Dict, List, Sequence
 
 RELEASE_PAGE = 'https://github.com/marcusklasson/GroceryStoreDataset'
-COUNTS = dict(train=8, test=10)
-T = TypeVar('T')
-
-
-def spread(items: Sequence[T], count: int) -> List[T]:
-    """Take items at even distances, from the first one on.
-
-    Args:
-        items (Sequence): At least ``count``.
-        count (int): How many.
-
-    Returns:
-        list: Items number ``floor(i * len(items) / count)``.
-
-    Example:
-        >>> spread(range(20), 8)
-        [0, 2, 5, 7, 10, 12, 15, 17]
-    """
-    return [items[i * len(items) // count] for i in range(count)]
+_COUNTS = dict(train=8, test=10)
 
 
 def make_grocery81(source: Path, target: Path) -> Dict[str, int]:
     """Copy the photos of Grocery81 out of a clone, and write its lists.
 
-    Of each class, by name of the file, 8 photos of the release's ``train``
-    and 10 of its ``test`` folder.
+    Of each class, 8 photos of the release's ``train`` and 10 of its ``test``
+    folder are taken, at even distances in the order of their names.
 
     Args:
         source (Path): A clone of the Grocery Store dataset.
@@ -60,40 +42,43 @@ def make_grocery81(source: Path, target: Path) -> Dict[str, int]:
             f'dataset/classes.csv. Clone {RELEASE_PAGE}.')
     with open(table, encoding='utf-8', newline='') as file:
         labels = {row[0]: int(row[1]) for row in list(csv.reader(file))[1:]}
+    classes = sorted(labels, key=labels.get)
     selected = {
-        split: _select(dataset, split, labels, count)
-        for split, count in COUNTS.items()
+        split: _select(dataset, split, classes, count)
+        for split, count in _COUNTS.items()
+    }
+    lists = {
+        split: [f'{photo.as_posix()} {labels[photo.parent.name]}'
+                for photo in photos] for split, photos in selected.items()
     }
     meta = target / 'meta'
     meta.mkdir(parents=True)
-    meta.joinpath('classes.txt').write_text(
-        _lines(sorted(labels, key=labels.get)), encoding='utf-8')
-    for split, photos in selected.items():
-        for photo in photos:
-            copy = target / 'images' / photo
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(dataset / photo, copy)
-        meta.joinpath(f'{split}.txt').write_text(
-            _lines(f'{photo.as_posix()} {labels[photo.parent.name]}'
-                   for photo in photos), encoding='utf-8')
+    for name, lines in dict(lists, classes=classes).items():
+        meta.joinpath(f'{name}.txt').write_text(
+            ''.join(f'{line}\n' for line in lines), encoding='utf-8')
+    for photo in sum(selected.values(), []):
+        copy = target / 'images' / photo
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(dataset / photo, copy)
     return {split: len(photos) for split, photos in selected.items()}
 
 
-def _select(dataset: Path, split: str, labels: Dict[str, int],
+def _select(dataset: Path, split: str, classes: Sequence[str],
             count: int) -> List[Path]:
     photos = defaultdict(list)
     for photo in sorted(dataset.joinpath(split).rglob('*.jpg')):
         photos[photo.parent.name].append(photo.relative_to(dataset))
     selected = []
-    for name in sorted(labels, key=labels.get):
-        if len(photos[name]) < count:
+    for name in classes:
+        found = photos[name]
+        if len(found) < count:
             raise ValueError(
-                f'{dataset / split}: the class {name} has '
-                f'{len(photos[name])} photos, and {count} are needed. Is the '
-                f'clone of {RELEASE_PAGE} complete?')
-        selected += spread(photos[name], count)
+                f'{dataset / split}: the class {name} has {len(found)} '
+                f'photos, and {count} are needed. Is the clone of '
+                f'{RELEASE_PAGE} complete?')
+        selected += _evenly(found, count)
     return selected
 
 
-def _lines(items: Sequence[str]) -> str:
-    return ''.join(f'{item}\n' for item in items)
+def _evenly(items: Sequence, count: int) -> List:
+    return [items[i * len(items) // count] for i in range(count)]

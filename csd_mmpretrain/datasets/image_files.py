@@ -1,4 +1,4 @@
-"""Telling image files that load as they look from all others, cheaply."""
+"""Quick checks that image files are whole and load as they look."""
 import os
 import re
 import stat
@@ -15,28 +15,26 @@ EXTENSIONS = {
     '.avif', '.bmp', '.gif', '.heic', '.jfif', '.jp2', '.jpeg', '.jpg',
     '.pgm', '.png', '.ppm', '.tif', '.tiff', '.webp'
 }
-MARKERS = ((b'\x89PNG\r\n\x1a\n', b'IEND\xaeB`\x82'), (b'\xff\xd8\xff',
-                                                      b'\xff\xd9'))
-TAIL = 64
-# A value that is this far off looks different; so do images in which more
-# than this share of the values is.
-FAR_OFF, SHARE = 32, 0.01
+# The first and the last bytes of a PNG and a JPEG file.
+_MARKERS = ((b'\x89PNG\r\n\x1a\n', b'IEND\xaeB`\x82'),
+            (b'\xff\xd8\xff', b'\xff\xd9'))
+_TAIL = 64
+# An image looks different if a larger fraction of its values is further off.
+_FAR_OFF, _FRACTION = 32, 0.01
 
 
 def image_fault(path: str, decode: bool = False) -> Optional[str]:
     """Tell what is wrong with an image file.
 
-    A PNG or JPEG file of a plain kind (8-bit grey, palette, RGB or RGBA) that
-    ends with its end marker is whole: its first and last bytes and its header
-    decide. Anything else is decoded as the configs do, by OpenCV, and
-    compared with what a person sees. A file whose extension is not that of
-    an image (an array, say) only has to be a file that is not empty.
+    A PNG or JPEG file of a plain kind (8-bit gray, palette, RGB or RGBA) that
+    ends with its end marker is whole. Anything else is decoded by OpenCV, as
+    the configs do, and compared with what a person sees. A file whose
+    extension is not that of an image (an array, say) must not be empty.
 
     Args:
         path (str): A local file.
-        decode (bool): Decode every image, so that damage in the middle is
-            found too (milliseconds each, instead of microseconds). Defaults
-            to False.
+        decode (bool): Decode every image to find damage in the middle, too
+            (milliseconds instead of microseconds). Defaults to False.
 
     Returns:
         str | None: 'missing', 'not a file', 'empty', 'truncated', 'not an
@@ -53,7 +51,7 @@ def image_fault(path: str, decode: bool = False) -> Optional[str]:
         with open(path, 'rb') as file:
             head = file.read(16)
             size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - TAIL))
+            file.seek(max(0, size - _TAIL))
             tail = file.read()
     except (FileNotFoundError, NotADirectoryError):
         return 'missing'
@@ -63,8 +61,7 @@ def image_fault(path: str, decode: bool = False) -> Optional[str]:
         return 'empty'
     if os.path.splitext(path)[1].lower() not in EXTENSIONS:
         return None
-    ends = [tail.find(end) >= 0 for start, end in MARKERS
-            if head.startswith(start)]
+    ends = [end in tail for start, end in _MARKERS if head.startswith(start)]
     try:
         with Image.open(path) as image:
             if ends == [True] and not decode and _is_plain(image):
@@ -94,12 +91,10 @@ def find_broken_images(paths: Iterable[str],
         paths (Iterable[str]): Local files.
         decode (bool): See :func:`image_fault`. Defaults to False.
         workers (int): Threads. Defaults to 1.
-        title (str, optional): Title of a progress line. Defaults to None,
-            which shows none.
+        title (str, optional): Of a progress line. Defaults to None, no line.
 
     Returns:
-        list[tuple[str, str]]: Path and fault of every broken file, in the
-        order of ``paths``.
+        list[tuple[str, str]]: Path and fault of each broken file, in order.
 
     Example:
         >>> find_broken_images(['whole.png', 'gone.png'])
@@ -113,20 +108,12 @@ def find_broken_images(paths: Iterable[str],
         return [(path, fault) for path, fault in zip(paths, faults) if fault]
 
 
-def as_seen(image: Image.Image) -> np.ndarray:
-    """Turn an image into what a person sees.
-
-    Args:
-        image (Image): Opened by PIL; of several frames the first counts.
-
-    Returns:
-        ndarray: (H, W, 3), uint8, BGR: upright by its EXIF orientation,
-        without its alpha channel, 16 bits scaled to 8.
-    """
+def _as_seen(image: Image.Image) -> np.ndarray:
+    """What a person sees (of the first frame), (H, W, 3), uint8, BGR."""
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith('I'):
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    return np.asarray(image.convert('RGB'))[..., ::-1]
+    return np.ascontiguousarray(np.asarray(image.convert('RGB'))[..., ::-1])
 
 
 def _is_plain(image: Image.Image) -> bool:
@@ -149,9 +136,9 @@ def _decoding_fault(path: str, image: Image.Image) -> Optional[str]:
     loaded = _decode(path)
     if loaded is None:
         return f'not read by OpenCV ({kind})'
-    seen = as_seen(image)
+    seen = _as_seen(image)
     if loaded.shape == seen.shape:
-        far_off = cv2.absdiff(loaded, np.ascontiguousarray(seen)) > FAR_OFF
-        if np.count_nonzero(far_off) <= SHARE * far_off.size:
+        far_off = cv2.absdiff(loaded, seen) > _FAR_OFF
+        if np.count_nonzero(far_off) <= _FRACTION * far_off.size:
             return None
     return f'shown differently by OpenCV ({kind})'

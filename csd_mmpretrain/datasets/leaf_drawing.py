@@ -1,88 +1,70 @@
 """Drawing of leaves whose cultivars differ in venation, margin and lobing."""
 import colorsys
-from dataclasses import dataclass
-from typing import Callable, List, Tuple
+from collections import namedtuple
+from typing import Callable, Iterable, List, Tuple
 
 import cv2
 import numpy as np
 
-SUPERSAMPLING = 2
-ANGLES = np.linspace(-np.pi, np.pi, 1441)
+_SUPERSAMPLING = 2
+_ANGLES = np.linspace(-np.pi, np.pi, 1441)
+# What all leaves of a cultivar share, and the range over all cultivars.
+# Lengths are in leaf lengths, angles in radians.
+_RANGES = dict(
+    lobes=(3.0, 8.99),  # an odd number
+    lobe_depth=(0.10, 0.58),  # of the sinuses between the lobes, 0 to 1
+    lobe_spread=(0.70, 0.92),  # angle between neighboring lobes
+    lobe_shape=(1.05, 1.90),  # exponent of a lobe's flank; low is pointed
+    teeth=(14, 80),  # around the whole margin
+    tooth_depth=(0.010, 0.055),
+    tooth_lean=(0.5, 0.95),  # 0.5 is symmetric, 1 points to the leaf's tip
+    veins=(2.0, 7.99),  # side veins on each side of a lobe's main vein
+    vein_angle=(0.55, 1.15),  # between a side vein and its main vein
+    vein_curve=(0.0, 0.7),  # share of that angle lost on the way outward
+    vein_offset=(0.0, 0.5),  # 0: opposite side veins, 0.5: alternate ones
+    mesh=(9, 24))  # cells of the finest veins along one leaf length
 
 
-@dataclass(frozen=True)
-class Cultivar:
-    """What all leaves of one class share; lengths in leaf lengths.
-
-    Args:
-        lobes (int): Number of lobes, odd.
-        lobe_depth (float): How deep the sinuses between lobes cut, 0 to 1.
-        lobe_spread (float): Angle between neighbouring lobes, in radians.
-        lobe_shape (float): Exponent of a lobe's flank; low is pointed.
-        teeth (int): Teeth around the whole margin.
-        tooth_depth (float): Height of a tooth.
-        tooth_lean (float): Where in a tooth its point lies, 0.5 to 1;
-            0.5 is symmetric, 1 points to the leaf's tip.
-        veins (int): Side veins on each side of a lobe's main vein.
-        vein_angle (float): Angle of side veins to the main vein, in radians.
-        vein_curve (float): Share of that angle lost on the way outwards.
-        vein_offset (float): Shift between the veins of the two sides, in
-            distances between veins: 0 is opposite, 0.5 alternate.
-        mesh (int): Cells of the finest veins along one leaf length.
-    """
-
-    lobes: int
-    lobe_depth: float
-    lobe_spread: float
-    lobe_shape: float
-    teeth: int
-    tooth_depth: float
-    tooth_lean: float
-    veins: int
-    vein_angle: float
-    vein_curve: float
-    vein_offset: float
-    mesh: int
+class Cultivar(namedtuple('Cultivar', _RANGES)):
+    """What all leaves of one class share."""
 
     @property
     def lobe_angles(self) -> np.ndarray:
-        """Directions of the lobes, in radians from the leaf's axis."""
+        """ndarray: Directions of the lobes from the leaf's axis, radians."""
         half = self.lobes // 2
         return np.arange(-half, half + 1) * self.lobe_spread
 
 
 def breed_cultivars(num_classes: int, seed: int) -> List[Cultivar]:
-    """Draw the parameters of all classes.
+    """Draw the features of all classes at random.
 
-    Every parameter's range is cut into ``num_classes`` equal parts, and each
-    part is given to one class at random, so that classes lie apart.
+    The range of each feature is cut into ``num_classes`` equal parts, one for
+    each class, so that classes lie apart.
 
     Args:
         num_classes (int): Number of classes.
-        seed (int): Seed of the random numbers.
+        seed (int): Random seed.
 
     Returns:
-        list[Cultivar]: One for each class.
+        list[Cultivar]: One per class.
     """
     rng = np.random.default_rng([seed, num_classes])
-    low, high = np.array([
-        (3.0, 8.99), (0.10, 0.58), (0.70, 0.92), (1.05, 1.90), (14, 80),
-        (0.010, 0.055), (0.5, 0.95), (2.0, 7.99), (0.55, 1.15), (0.0, 0.7),
-        (0.0, 0.5), (9, 24)
-    ]).T
+    low, high = np.array(list(_RANGES.values())).T
     parts = rng.permuted(
         np.tile(np.arange(num_classes), (len(low), 1)), axis=1).T
-    values = low + (high - low) * (parts + rng.random(parts.shape)) \
-        / num_classes
+    parts = parts + rng.random(parts.shape)
+    values = low + (high - low) * parts / num_classes
     cultivars = []
-    for row in values:
-        lobes, depth, spread, shape, teeth, height, lean, veins, \
-            angle, curve, offset, mesh = row.tolist()
-        lobes = int(lobes - 3) // 2 * 2 + 3
+    for drawn in map(Cultivar._make, values.tolist()):
+        lobes = int(drawn.lobes - 3) // 2 * 2 + 3
         cultivars.append(
-            Cultivar(lobes, depth, min(spread, 2.6 / (lobes // 2)), shape,
-                     int(teeth), min(height, 1.3 / teeth), lean, int(veins),
-                     angle, curve, offset, int(mesh)))
+            drawn._replace(
+                lobes=lobes,
+                lobe_spread=min(drawn.lobe_spread, 2.6 / (lobes // 2)),
+                teeth=int(drawn.teeth),
+                tooth_depth=min(drawn.tooth_depth, 1.3 / drawn.teeth),
+                veins=int(drawn.veins),
+                mesh=int(drawn.mesh)))
     return cultivars
 
 
@@ -90,30 +72,38 @@ def draw_leaf(cultivar: Cultivar, size: int,
               rng: np.random.Generator) -> np.ndarray:
     """Draw one leaf of a cultivar.
 
-    Pose, colour, light, size, background and small deformations come from
-    ``rng``; lobing, margin and venation from the cultivar. Two cultivars
-    with the same ``rng`` get the same pose, colours, light and paper.
+    Lobing, margin and venation come from the cultivar; pose, color, light,
+    size, background and small deformations from ``rng``.
 
     Args:
-        cultivar (Cultivar): Parameters of the class.
+        cultivar (Cultivar): Features of the class.
         size (int): Height and width of the image, in pixels.
         rng (numpy.random.Generator): Source of all that varies.
 
     Returns:
-        numpy.ndarray: Image, (size, size, 3), uint8, BGR.
+        ndarray: (size, size, 3), uint8, BGR.
     """
-    canvas = size * SUPERSAMPLING
+    canvas = size * _SUPERSAMPLING
     growth = np.random.default_rng(rng.integers(2**32, size=4))
     to_pixels = _draw_pose(canvas, rng)
-    lengths = _lobe_lengths(cultivar, growth)
+    angles = cultivar.lobe_angles
+    lengths = (1 - 0.17 * np.abs(angles)) * growth.normal(
+        1, 0.018, len(angles))
     radius = _blade_radius(cultivar, lengths)
-    blade = _fill(canvas, to_pixels(_margin(cultivar, radius, growth)))
-    stalk = _stalk(canvas, to_pixels, growth)
-    veins, relief = _draw_veins(canvas, cultivar, lengths, radius, to_pixels,
-                                growth)
-    veins *= blade
+    outline = to_pixels(_margin(cultivar, radius, growth))
+    blade = np.zeros((canvas, canvas), np.uint8)
+    cv2.fillPoly(blade, [_fixed(outline)], 255, cv2.LINE_AA, 4)
+    blade = blade.astype(np.float32) / 255
+    down = np.linspace(0, growth.uniform(0.3, 0.5), 12)
+    stalk = to_pixels(np.stack([growth.normal(0, 0.5) * down**2, -down], 1))
+    stalk = _strokes(canvas, [(stalk, canvas * 0.016, canvas * 0.012)])
+    stalk = stalk.astype(np.float32) / 255
+    main = _strokes(canvas, _vein_strokes(
+        cultivar, lengths, radius, to_pixels, canvas / 320, growth))
+    mesh = _mesh(canvas, cultivar.mesh, growth)
+    veins = np.maximum(main.astype(np.float32) / 255, 0.28 * mesh) * blade
     light = rng.uniform(0, 2 * np.pi)
-    shade = _shade(blade, veins, relief, light, rng)
+    shade = _shade(blade, main, mesh, light, rng)
 
     hue = rng.uniform(0.24, 0.31)
     green = _bgr(hue, rng.uniform(0.5, 0.65), rng.uniform(0.42, 0.54))
@@ -126,11 +116,10 @@ def draw_leaf(cultivar: Cultivar, size: int,
     leaf = leaf * shade[..., None]
 
     image = _background(canvas, rng)
-    body = np.maximum(blade, stalk)
     shift = canvas * 0.02 * np.array([-np.cos(light), -np.sin(light)])
     shadow = cv2.warpAffine(
-        body, np.float32([[1, 0, shift[0]], [0, 1, shift[1]]]),
-        (canvas, canvas))
+        np.maximum(blade, stalk),
+        np.float32([[1, 0, shift[0]], [0, 1, shift[1]]]), (canvas, canvas))
     shadow = cv2.GaussianBlur(shadow, (0, 0), canvas * 0.015)
     image = image * (1 - 0.5 * shadow[..., None])
     for layer, alpha in ((pale * 0.8, stalk), (leaf, blade)):
@@ -143,9 +132,8 @@ def draw_leaf(cultivar: Cultivar, size: int,
     return np.clip(np.rint(image * 255), 0, 255).astype(np.uint8)
 
 
-def _bgr(hue: float, saturation: float, value: float) -> np.ndarray:
-    """A colour as three numbers between 0 and 1."""
-    return np.array(colorsys.hsv_to_rgb(hue, saturation, value)[::-1])
+def _bgr(*hsv: float) -> np.ndarray:
+    return np.array(colorsys.hsv_to_rgb(*hsv)[::-1])
 
 
 def _noise(canvas: int, cells: int, rng: np.random.Generator) -> np.ndarray:
@@ -155,26 +143,21 @@ def _noise(canvas: int, cells: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def _background(canvas: int, rng: np.random.Generator) -> np.ndarray:
-    """Paper, cloth or soil: a dull colour with smooth and fine noise."""
-    colour = _bgr(
-        rng.uniform(0.05, 0.13), rng.uniform(0.03, 0.12),
-        rng.uniform(0.70, 0.90))
+    """Paper, cloth or soil: a dull color with smooth and fine noise."""
+    color = _bgr(*map(rng.uniform, (0.05, 0.03, 0.70), (0.13, 0.12, 0.90)))
     texture = 0.03 * _noise(canvas, 4, rng) + 0.02 * _noise(canvas, 40, rng)
     texture += rng.uniform(0.0, 0.05) * _noise(canvas, canvas // 4, rng)
-    return colour * (1 + texture[..., None])
+    return color * (1 + texture[..., None])
 
 
 def _draw_pose(canvas: int, rng: np.random.Generator
                ) -> Callable[[np.ndarray], np.ndarray]:
-    """A map from leaf coordinates (N, 2) to pixels (N, 2).
-
-    The leaf's stalk ends at (0, 0), its tip lies at (0, 1).
-    """
+    """Map leaf coordinates (stalk at (0, 0), tip at (0, 1)) to pixels."""
     angle = rng.uniform(-0.25, 0.25)
     scale = canvas * rng.uniform(0.52, 0.60)
     stretch = rng.uniform(0.95, 1.05)
     shear, bend = rng.normal(0, 0.04), rng.normal(0, 0.05)
-    centre = canvas * (0.5 + rng.uniform(-0.04, 0.04, 2))
+    center = canvas * (0.5 + rng.uniform(-0.04, 0.04, 2))
     phase, wave = rng.uniform(0, 2 * np.pi, 2), rng.normal(0, 0.012, 2)
     turn = np.array([[np.cos(angle), -np.sin(angle)],
                      [np.sin(angle), np.cos(angle)]])
@@ -183,37 +166,31 @@ def _draw_pose(canvas: int, rng: np.random.Generator
         x, y = points[:, 0] * stretch, points[:, 1] - 0.3
         sway = wave * np.sin(5 * np.stack([y, x], 1) + phase)
         x = x + shear * y + bend * y**2 + sway[:, 0]
-        return np.stack([x, -y - sway[:, 1]], 1) @ turn.T * scale + centre
+        return np.stack([x, -y - sway[:, 1]], 1) @ turn.T * scale + center
 
     return to_pixels
 
 
-def _lobe_lengths(cultivar: Cultivar, rng: np.random.Generator) -> np.ndarray:
-    """Lengths of the lobes, the middle one about 1, outer ones shorter."""
-    angles = np.abs(cultivar.lobe_angles)
-    return (1 - 0.17 * angles) * rng.normal(1, 0.018, len(angles))
-
-
 def _blade_radius(cultivar: Cultivar, lengths: np.ndarray) -> np.ndarray:
-    """Distance of the margin from the stalk, for every one of ANGLES."""
-    away = np.abs(ANGLES[:, None] - cultivar.lobe_angles)
+    """Distance of the margin from the stalk, for every one of _ANGLES."""
+    away = np.abs(_ANGLES[:, None] - cultivar.lobe_angles)
     fall = (2 * away / cultivar.lobe_spread)**cultivar.lobe_shape
     radius = (lengths * (1 - cultivar.lobe_depth * fall)).max(1)
     radius = np.maximum(radius, 0.30)
-    notch = np.exp(-((np.pi - np.abs(ANGLES)) / 0.3)**2)
+    notch = np.exp(-((np.pi - np.abs(_ANGLES)) / 0.3)**2)
     return radius * (1 - 0.75 * notch)
 
 
 def _margin(cultivar: Cultivar, radius: np.ndarray,
             rng: np.random.Generator) -> np.ndarray:
     """The toothed outline, (N, 2)."""
-    points = radius[:, None] * np.stack([np.sin(ANGLES), np.cos(ANGLES)], 1)
+    points = radius[:, None] * np.stack([np.sin(_ANGLES), np.cos(_ANGLES)], 1)
     steps = np.linalg.norm(np.diff(points, axis=0), axis=1)
     length = np.concatenate([[0], np.cumsum(steps)])
     along = np.linspace(0, length[-1], 2400)
     points = np.stack(
         [np.interp(along, length, points[:, i]) for i in (0, 1)], 1)
-    middle = np.interp(0, ANGLES, length)
+    middle = np.interp(0, _ANGLES, length)
     place = np.abs(along - middle) / length[-1] * cultivar.teeth
     place += rng.random()
     part = 1 - place % 1
@@ -226,73 +203,32 @@ def _margin(cultivar: Cultivar, radius: np.ndarray,
     return points + normal * tooth[:, None]
 
 
-def _fill(canvas: int, points: np.ndarray) -> np.ndarray:
-    """The inside of an outline as a (canvas, canvas) map from 0 to 1."""
-    mask = np.zeros((canvas, canvas), np.uint8)
-    cv2.fillPoly(mask, [_fixed(points)], 255, cv2.LINE_AA, 4)
-    return mask.astype(np.float32) / 255
-
-
 def _fixed(points: np.ndarray) -> np.ndarray:
     """Points in OpenCV's fixed-point form, 4 bits of fraction."""
     return np.rint(points * 16).astype(np.int32)
 
 
-def _stroke(image: np.ndarray, points: np.ndarray, start: float,
-            end: float) -> None:
-    """Draw a line that tapers from one width to another, in pixels."""
-    fixed = _fixed(points)
-    widths = np.linspace(start, end, len(points) - 1)
-    for i, width in enumerate(widths):
-        cv2.line(image, tuple(map(int, fixed[i])),
-                 tuple(map(int, fixed[i + 1])), 255,
-                 max(1, int(round(width))), cv2.LINE_AA, 4)
-
-
-def _stalk(canvas: int, to_pixels: Callable, rng: np.random.Generator
-           ) -> np.ndarray:
-    """The petiole, below the blade."""
-    down = np.linspace(0, rng.uniform(0.3, 0.5), 12)
-    points = np.stack([rng.normal(0, 0.5) * down**2, -down], 1)
+def _strokes(canvas: int, strokes: Iterable[Tuple[np.ndarray, float, float]]
+             ) -> np.ndarray:
+    """Lines that taper between two widths in pixels; (canvas, canvas)."""
     image = np.zeros((canvas, canvas), np.uint8)
-    _stroke(image, to_pixels(points), canvas * 0.016, canvas * 0.012)
-    return image.astype(np.float32) / 255
+    for points, start, end in strokes:
+        fixed = _fixed(points).tolist()
+        widths = np.linspace(start, end, len(fixed) - 1)
+        for one, other, width in zip(fixed, fixed[1:], widths):
+            cv2.line(image, one, other, 255, max(1, int(round(width))),
+                     cv2.LINE_AA, 4)
+    return image
 
 
-def _side_vein(start: np.ndarray, axis: float, side: int, cultivar: Cultivar,
-               radius: np.ndarray) -> np.ndarray:
-    """A side vein from a main vein outwards, up to the margin, (N, 2)."""
-    steps = np.linspace(0, 1, 16)
-    turn = cultivar.vein_angle * (1 - cultivar.vein_curve * steps)
-    heading = axis + side * turn
-    path = 0.05 * np.stack([np.sin(heading), np.cos(heading)], 1)
-    path = start + np.concatenate([[[0, 0]], np.cumsum(path, 0)])
-    angle = np.arctan2(path[:, 0], path[:, 1])
-    reach = np.linalg.norm(path, axis=1) / np.interp(angle, ANGLES, radius)
-    outside = reach > 0.94
-    if abs(axis) < cultivar.lobe_angles[-1] - 1e-6 or side * axis < 0:
-        outside |= side * (angle - axis) > 0.47 * cultivar.lobe_spread
-    else:
-        outside |= side * (angle - axis) > 1.2
-    stop = int(np.argmax(outside)) if outside.any() else len(path)
-    return path[:stop]
-
-
-def _draw_veins(canvas: int, cultivar: Cultivar, lengths: np.ndarray,
-                radius: np.ndarray, to_pixels: Callable,
-                rng: np.random.Generator) -> Tuple[np.ndarray, np.ndarray]:
-    """Draw all veins.
-
-    Returns:
-        tuple: How much of a vein every pixel is, 0 to 1, and the height of
-        the blade between the veins, 0 to 1; both (canvas, canvas).
-    """
-    image = np.zeros((canvas, canvas), np.uint8)
-    unit = canvas / 320
+def _vein_strokes(cultivar: Cultivar, lengths: np.ndarray, radius: np.ndarray,
+                  to_pixels: Callable, unit: float, rng: np.random.Generator
+                  ) -> Iterable[Tuple[np.ndarray, float, float]]:
+    """The main vein of each lobe, and its side veins."""
     for axis, length in zip(cultivar.lobe_angles, lengths):
         tip = np.array([np.sin(axis), np.cos(axis)]) * length
         main = np.linspace(0, 0.97, 14)[:, None] * tip
-        _stroke(image, to_pixels(main), 4.2 * unit, 1.2 * unit)
+        yield to_pixels(main), 4.2 * unit, 1.2 * unit
         for side in (-1, 1):
             for i in range(cultivar.veins):
                 shift = cultivar.vein_offset * (side > 0)
@@ -300,12 +236,23 @@ def _draw_veins(canvas: int, cultivar: Cultivar, lengths: np.ndarray,
                 place += rng.normal(0, 0.008)
                 vein = _side_vein(place * tip, axis, side, cultivar, radius)
                 if len(vein) > 2:
-                    _stroke(image, to_pixels(vein), 2.4 * unit, unit)
-    distance = cv2.distanceTransform(255 - image, cv2.DIST_L2, 3)
-    relief = np.sqrt(np.clip(distance / (0.06 * canvas), 0, 1))
-    mesh = _mesh(canvas, cultivar.mesh, rng)
-    veins = np.maximum(image.astype(np.float32) / 255, 0.28 * mesh)
-    return veins, relief - 0.25 * mesh
+                    yield to_pixels(vein), 2.4 * unit, unit
+
+
+def _side_vein(start: np.ndarray, axis: float, side: int, cultivar: Cultivar,
+               radius: np.ndarray) -> np.ndarray:
+    """A side vein from a main vein outward, up to the margin, (N, 2)."""
+    turn = cultivar.vein_angle * (
+        1 - cultivar.vein_curve * np.linspace(0, 1, 16))
+    heading = axis + side * turn
+    path = 0.05 * np.stack([np.sin(heading), np.cos(heading)], 1)
+    path = start + np.concatenate([[[0, 0]], np.cumsum(path, 0)])
+    angle = np.arctan2(path[:, 0], path[:, 1])
+    reach = np.linalg.norm(path, axis=1) / np.interp(angle, _ANGLES, radius)
+    inner = abs(axis) < cultivar.lobe_angles[-1] - 1e-6 or side * axis < 0
+    limit = 0.47 * cultivar.lobe_spread if inner else 1.2
+    outside = (reach > 0.94) | (side * (angle - axis) > limit)
+    return path[:int(np.argmax(outside))] if outside.any() else path
 
 
 def _mesh(canvas: int, cells: int, rng: np.random.Generator) -> np.ndarray:
@@ -324,10 +271,12 @@ def _mesh(canvas: int, cells: int, rng: np.random.Generator) -> np.ndarray:
     return cv2.GaussianBlur(border, (0, 0), 0.7)
 
 
-def _shade(blade: np.ndarray, veins: np.ndarray, relief: np.ndarray,
+def _shade(blade: np.ndarray, main: np.ndarray, mesh: np.ndarray,
            light: float, rng: np.random.Generator) -> np.ndarray:
-    """Brightness of the blade under a light from the side."""
+    """Brightness of the blade, which bulges between its veins."""
     canvas = len(blade)
+    distance = cv2.distanceTransform(255 - main, cv2.DIST_L2, 3)
+    relief = np.sqrt(np.clip(distance / (0.06 * canvas), 0, 1)) - 0.25 * mesh
     dome = cv2.GaussianBlur(blade, (0, 0), canvas * 0.04)
     height = 0.55 * cv2.GaussianBlur(relief, (0, 0), canvas * 0.006)
     height = (height + 1.2 * dome) * canvas * 0.045

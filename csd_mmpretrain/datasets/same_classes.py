@@ -3,18 +3,11 @@ from typing import Any, Optional, Sequence
 
 from csd_mmpretrain.utils.wording import first_names
 
-SHOWN = 5
+_SHOWN = 5
 
 
 def dataset_classes(dataset: Any) -> Optional[Sequence[str]]:
-    """Read the names of a dataset's classes.
-
-    Args:
-        dataset (Dataset): Any, or None.
-
-    Returns:
-        Sequence[str], optional: By label; None where it has none.
-    """
+    """Name the classes of any dataset by label; None where it has none."""
     return (getattr(dataset, 'metainfo', None) or {}).get('classes')
 
 
@@ -29,20 +22,17 @@ def check_same_classes(train: Optional[Sequence[str]],
     Args:
         train (Sequence[str], optional): Classes of the training data, by
             label.
-        other (Sequence[str], optional): Classes of the other split. Where one
-            of the two is None or empty, nothing is known or checked.
+        other (Sequence[str], optional): Classes of the other split. Nothing
+            is checked where one of the two is None or empty.
         purpose (str): What the other split is for.
 
     Raises:
         ValueError: If the classes or their order differ.
-
-    Example:
-        >>> check_same_classes(['ash', 'oak'], ['ash', 'oak'], 'validation')
     """
     if not train or not other or list(train) == list(other):
         return
     found = [
-        f'only the {name} data has {first_names(alone, SHOWN)}'
+        f'only the {name} data has {first_names(alone, _SHOWN)}'
         for name, alone in (
             ('training', [name for name in train if name not in other]),
             (purpose, [name for name in other if name not in train])) if alone

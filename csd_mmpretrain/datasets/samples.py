@@ -1,31 +1,18 @@
 """The files and labels behind any mmpretrain dataset."""
-from typing import Any, Iterator, List, NamedTuple, Optional
+from typing import Any, Iterable, Iterator, List, NamedTuple, Optional
 
 from torch.utils.data import Dataset
 
 
 class Sample(NamedTuple):
-    """What a dataset knows of one image before it is loaded.
-
-    Args:
-        path (str | None): The image file, if it is a local one.
-        label (Any): ``gt_label`` as the dataset has it: an int, a list of
-            ints, or None if there is none.
-    """
+    """The local file of an image, if it has one, and its ``gt_label``."""
 
     path: Optional[str]
     label: Any
 
 
 def source_datasets(dataset: Dataset) -> Iterator[Dataset]:
-    """The datasets inside wrappers such as ConcatDataset or KFoldDataset.
-
-    Args:
-        dataset (Dataset): Any dataset, wrapped any number of times.
-
-    Yields:
-        Dataset: Those that wrap no other.
-    """
+    """Yield the datasets inside of any wrappers such as ConcatDataset."""
     inner = getattr(dataset, 'datasets', None)
     if inner is None and hasattr(dataset, 'dataset'):
         inner = [dataset.dataset]
@@ -36,17 +23,17 @@ def source_datasets(dataset: Dataset) -> Iterator[Dataset]:
         yield from source_datasets(part)
 
 
+def list_infos(dataset: Dataset) -> List[dict]:
+    """List what is known of each image, in order; repeated ones once."""
+    return [source.get_data_info(index) for source in source_datasets(dataset)
+            for index in range(len(source))]
+
+
 def list_samples(dataset: Dataset) -> List[Sample]:
-    """List the samples of a dataset, without loading images.
+    """List the samples of a dataset in order, without loading images.
 
-    Images that a wrapper repeats are listed once.
-
-    Args:
-        dataset (Dataset): Any dataset. One that has no ``get_data_info``
-            contributes nothing.
-
-    Returns:
-        list[Sample]: Files and labels, in order.
+    Images that a wrapper repeats are listed once. Datasets that have no
+    ``get_data_info`` contribute nothing.
     """
     samples = []
     for source in source_datasets(dataset):
@@ -55,19 +42,23 @@ def list_samples(dataset: Dataset) -> List[Sample]:
         local = _reads_local_files(source)
         for index in range(len(source)):
             info = source.get_data_info(index)
-            path = info.get('img_path')
-            if not local or not path or '://' in str(path):
-                path = None
-            samples.append(Sample(path and str(path), info.get('gt_label')))
+            path = str(info.get('img_path') or '')
+            samples.append(Sample(
+                path if path and local and '://' not in path else None,
+                info.get('gt_label')))
     return samples
+
+
+def image_paths(samples: Iterable[Sample]) -> List[str]:
+    """List the local image files of samples in order, each once."""
+    return list(dict.fromkeys(s.path for s in samples if s.path))
 
 
 def _reads_local_files(dataset: Dataset) -> bool:
     """Whether no transform of a dataset reads through another backend."""
     pipeline = getattr(dataset, 'pipeline', None)
-    for transform in getattr(pipeline, 'transforms', []):
-        for name in ('backend_args', 'file_client_args'):
-            args = getattr(transform, name, None) or {}
-            if args.get('backend', 'local') not in ('local', 'disk'):
-                return False
-    return True
+    return all(
+        (getattr(transform, name, None) or {}).get('backend', 'local')
+        in ('local', 'disk')
+        for transform in getattr(pipeline, 'transforms', [])
+        for name in ('backend_args', 'file_client_args'))

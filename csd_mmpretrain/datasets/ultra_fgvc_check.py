@@ -1,14 +1,12 @@
 """Checking unpacked Ultra-FGVC folders against what the release holds."""
-import os
 from collections import Counter
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Dict, List, Optional, Sequence, Tuple, Union
 
 from csd_mmpretrain.utils.wording import first_names
 
 from .image_files import find_broken_images
-from .release_folder import find_folder
+from .released_dataset import find_folder
 from .ultra_fgvc import (
     Cotton80,
     SoyAgeing,
@@ -18,124 +16,27 @@ from .ultra_fgvc import (
     read_annotations,
 )
 
-SHOWN = 5
-
-
-class ReleasedSet(NamedTuple):
-    """What the release holds of one dataset.
-
-    Args:
-        dataset (str): Name of the dataset's class.
-        folders (tuple[str]): Names of its folder.
-        classes (int): Number of classes.
-        images (dict[str, int]): Number of images by split.
-        per_class (dict[str, tuple[int, int]]): Fewest and most images of a
-            class, by split.
-    """
-
-    dataset: str
-    folders: Tuple[str, ...]
-    classes: int
-    images: Dict[str, int]
-    per_class: Dict[str, Tuple[int, int]]
-
-
-def _released(dataset: type, folders: Tuple[str, ...], train: int, test: int,
-              train_range: Tuple[int, int],
-              test_range: Tuple[int, int]) -> ReleasedSet:
-    return ReleasedSet(dataset.__name__, folders,
-                       len(dataset.METAINFO['classes']),
-                       dict(train=train, test=test),
-                       dict(train=train_range, test=test_range))
-
-
+_SHOWN = 5
+_COLUMNS = ('dataset', 'folder', 'state', 'classes', 'train', 'test', 'val',
+            'per class', 'missing', 'extra', 'unreadable')
+_Counts = Dict[str, Tuple[int, str]]
+_Report = Tuple[Dict[str, str], List[str]]
+# Datasets, names of their folders, images of each split and of a class.
 RELEASE = (
-    _released(Cotton80, Cotton80.FOLDERS, 240, 240, (3, 3), (3, 3)),
-    _released(SoyLocal, SoyLocal.FOLDERS, 600, 600, (3, 3), (3, 3)),
-    _released(SoyGlobal, SoyGlobal.FOLDERS, 5814, 5814, (3, 3), (3, 3)),
-    _released(SoyGene, SoyGene.FOLDERS, 12763, 11143, (3, 15), (3, 13)),
-    *(_released(SoyAgeing, (stage, ), 990, 990, (5, 5), (5, 5))
-      for stage in SoyAgeing.STAGES),
-)
-DATASETS = tuple(dict.fromkeys(released.dataset for released in RELEASE))
-
-
-@dataclass
-class SetReport:
-    """What was found of one dataset.
-
-    Args:
-        released (ReleasedSet): What was expected.
-        folder (Path | None): Where it is; None if it is absent.
-        images (dict[str, int]): Listed images by split.
-        per_class (dict[str, tuple[int, int]]): Fewest and most images of a
-            class, by split.
-        classes (int): Classes that occur in the lists.
-        missing (list[str]): Listed files that are not there.
-        extra (list[str]): Files in no list; they do no harm.
-        unreadable (list[str]): Files that do not decode, with the fault.
-        problems (list[str]): All that makes the dataset unfit for use.
-    """
-
-    released: ReleasedSet
-    folder: Optional[Path] = None
-    images: Dict[str, int] = field(default_factory=dict)
-    per_class: Dict[str, Tuple[int, int]] = field(default_factory=dict)
-    classes: int = 0
-    missing: List[str] = field(default_factory=list)
-    extra: List[str] = field(default_factory=list)
-    unreadable: List[str] = field(default_factory=list)
-    problems: List[str] = field(default_factory=list)
-
-    @property
-    def state(self) -> str:
-        """'absent', 'complete' or 'wrong'."""
-        if self.folder is None:
-            return 'absent'
-        return 'wrong' if self.problems else 'complete'
-
-
-def check_set(released: ReleasedSet,
-              data_root: Union[str, Path],
-              workers: int = 1) -> SetReport:
-    """Check one dataset: lists, counts, files, and that all images decode.
-
-    Args:
-        released (ReleasedSet): What is expected.
-        data_root (str | Path): Parent folder of the datasets' folders.
-        workers (int): Threads that decode. Defaults to 1.
-
-    Returns:
-        SetReport: What was found.
-    """
-    report = SetReport(released)
-    folder = find_folder(
-        Path(data_root) / released.folders[0], released.folders)
-    if not folder.is_dir():
-        return report
-    report.folder = folder
-    listed = _check_lists(report)
-    if (folder / 'images').is_dir():
-        present = _files_in(folder / 'images')
-        report.missing = [name for name in listed if name not in present]
-        report.extra = sorted(present.difference(listed))
-        names = [name for name in listed if name in present]
-        report.unreadable = _undecodable(folder / 'images', names, workers)
-    else:
-        report.missing = listed
-    for what, names in (('missing', report.missing),
-                        ('unreadable', report.unreadable)):
-        if names:
-            report.problems.append(f'{len(names)} {what} images: '
-                                   f'{first_names(names, SHOWN)}; unpack '
-                                   'them again')
-    return report
+    (Cotton80, Cotton80.FOLDERS, dict(train=(240, '3'), test=(240, '3'))),
+    (SoyLocal, SoyLocal.FOLDERS, dict(train=(600, '3'), test=(600, '3'))),
+    (SoyGlobal, SoyGlobal.FOLDERS, dict(train=(5814, '3'), test=(5814, '3'))),
+    (SoyGene, SoyGene.FOLDERS,
+     dict(train=(12763, '3-15'), test=(11143, '3-13'))),
+    *((SoyAgeing, (stage, ), dict(train=(990, '5'), test=(990, '5')))
+      for stage in SoyAgeing.STAGES))
+DATASETS = tuple(dict.fromkeys(entry[0].__name__ for entry in RELEASE))
 
 
 def check_release(data_root: Union[str, Path],
                   datasets: Optional[Sequence[str]] = None,
-                  workers: int = 1) -> List[SetReport]:
-    """Check all datasets of the release, or those that are asked for.
+                  workers: int = 1) -> List[_Report]:
+    """Check lists, counts and files, and that all images decode.
 
     Args:
         data_root (str | Path): Parent folder of the datasets' folders.
@@ -144,7 +45,9 @@ def check_release(data_root: Union[str, Path],
         workers (int): Threads that decode. Defaults to 1.
 
     Returns:
-        list[SetReport]: One for each folder of the release.
+        list[tuple[dict[str, str], list[str]]]: For each folder of the
+        release, the cells of its row by column (the 'state' is 'absent',
+        'complete' or 'wrong'), and what is to be said below the table.
 
     Raises:
         FileNotFoundError: If ``data_root`` is no folder.
@@ -153,124 +56,117 @@ def check_release(data_root: Union[str, Path],
     if not root.is_dir():
         raise FileNotFoundError(
             f"No folder '{root}', expected the parent folder of the datasets "
-            f'({", ".join(r.folders[0] for r in RELEASE)}).')
-    return [check_set(released, root, workers) for released in RELEASE
-            if datasets is None or released.dataset in datasets]
+            f'({", ".join(folders[0] for _, folders, _ in RELEASE)}).')
+    return [
+        _check_set(dataset, folders, expected, root, workers)
+        for dataset, folders, expected in RELEASE
+        if datasets is None or dataset.__name__ in datasets
+    ]
 
 
-def is_right(reports: Sequence[SetReport], all_wanted: bool = False) -> bool:
-    """Whether all that is there is right, and something is there.
-
-    Args:
-        reports (Sequence[SetReport]): Of :func:`check_release`.
-        all_wanted (bool): Whether an absent dataset is wrong, too. Defaults
-            to False.
-
-    Returns:
-        bool: The verdict.
-    """
-    states = {report.state for report in reports}
-    return 'complete' in states and 'wrong' not in states and not (
-        all_wanted and 'absent' in states)
-
-
-def format_reports(reports: Sequence[SetReport]) -> str:
-    """One table of all reports, and below it what is wrong.
+def is_right(reports: Sequence[_Report], all_wanted: bool = False) -> bool:
+    """Whether a dataset is there and none is wrong.
 
     Args:
-        reports (Sequence[SetReport]): Of :func:`check_release`.
-
-    Returns:
-        str: Text of several lines.
+        reports (Sequence): Of :func:`check_release`.
+        all_wanted (bool): Count an absent dataset as wrong. Defaults to
+            False.
     """
-    rows = [('dataset', 'folder', 'state', 'classes', 'train', 'test', 'val',
-             'per class', 'missing', 'extra', 'unreadable')]
-    notes = []
-    for report in reports:
-        released = report.released
-        if report.folder is None:
-            rows.append((released.dataset, released.folders[0], 'absent') +
-                        ('-', ) * 8)
-            continue
-        counts = [f'{report.images.get(split, 0)}/{number}'
-                  for split, number in released.images.items()]
-        rows.append(
-            (released.dataset, report.folder.name, report.state,
-             f'{report.classes}/{released.classes}', *counts,
-             str(report.images.get('val', '-')),
-             _format_range(report.per_class.get('train', (0, 0))),
-             *(str(len(names)) for names in (report.missing, report.extra,
-                                             report.unreadable))))
-        notes += [f'{report.folder}: {text}' for text in report.problems]
-        if report.extra:
-            notes.append(f'{report.folder}: {len(report.extra)} files in no '
-                         'list, which do no harm: '
-                         f'{first_names(report.extra, SHOWN)}')
+    states = {cells['state'] for cells, _ in reports}
+    allowed = {'complete'} if all_wanted else {'complete', 'absent'}
+    return 'complete' in states and states <= allowed
+
+
+def format_reports(reports: Sequence[_Report]) -> str:
+    """Write one table of all reports, and below it their notes."""
+    rows = [_COLUMNS, *(cells.values() for cells, _ in reports)]
+    notes = [note for _, notes in reports for note in notes]
     widths = [max(map(len, column)) for column in zip(*rows)]
-    lines = ['  '.join(cell.ljust(width) for cell, width in zip(row, widths))
-             .rstrip() for row in rows]
+    lines = ['  '.join(map(str.ljust, row, widths)).rstrip() for row in rows]
     return '\n'.join(lines + [''] * bool(notes) + notes)
 
 
-def _check_lists(report: SetReport) -> List[str]:
-    """Read the lists, compare their counts, and return all file names."""
-    released, folder = report.released, report.folder
-    split_of: Dict[str, str] = {}
-    labels = set()
+def _check_set(dataset: type, folders: Sequence[str], expected: _Counts,
+               root: Path, workers: int) -> _Report:
+    cells = dict.fromkeys(_COLUMNS, '-')
+    cells.update(dataset=dataset.__name__, folder=folders[0], state='absent')
+    folder = find_folder(root / folders[0], folders)
+    if not folder.is_dir():
+        return cells, []
+    num_classes = len(dataset.METAINFO['classes'])
+    lists, notes = _read_lists(folder / 'anno', expected, num_classes)
+    rows = sum(lists.values(), [])
+    listed = dict.fromkeys(name for name, _ in rows)
+    images = folder / 'images'
+    present = {
+        path.relative_to(images).as_posix(): str(path)
+        for path in images.rglob('*')
+        if not path.name.startswith('.') and not path.is_dir()
+    }
+    names = {present[name]: name for name in listed if name in present}
+    broken = find_broken_images(names, True, workers,
+                                f'Decoding {folder.name}')
+    found = dict(
+        missing=[name for name in listed if name not in present],
+        extra=sorted(set(present).difference(listed)),
+        unreadable=[f'{names[path]} ({fault})' for path, fault in broken])
+    notes += [
+        f'{len(found[what])} {what} images: '
+        f'{first_names(found[what], _SHOWN)}; unpack them again'
+        for what in ('missing', 'unreadable') if found[what]
+    ]
+    cells.update(
+        folder=folder.name,
+        state='wrong' if notes else 'complete',
+        classes=f'{len({label for _, label in rows})}/{num_classes}',
+        val=str(len(lists['val'])) if 'val' in lists else '-',
+        **{'per class': _per_class(lists.get('train', ()))},
+        **{split: f'{len(lists.get(split, ()))}/{number}'
+           for split, (number, _) in expected.items()},
+        **{what: str(len(files)) for what, files in found.items()})
+    if found['extra']:
+        notes.append(f'{len(found["extra"])} files in no list, which do no '
+                     f'harm: {first_names(found["extra"], _SHOWN)}')
+    return cells, [f'{folder}: {note}' for note in notes]
+
+
+def _read_lists(folder: Path, expected: _Counts, num_classes: int
+                ) -> Tuple[Dict[str, List[Tuple[str, int]]], List[str]]:
+    """The rows of each list, and what is wrong with them."""
+    lists, problems = {}, []
     for split in ('train', 'test', 'val'):
-        path = folder / 'anno' / f'{split}.txt'
+        path = folder / f'{split}.txt'
         if not path.is_file():
             if split != 'val':
-                report.problems.append(
-                    f"no list 'anno/{split}.txt': unpack it")
+                problems.append(f"no list 'anno/{split}.txt': unpack it")
             continue
         try:
-            rows = read_annotations(path, released.classes)
+            rows = read_annotations(path, num_classes)
         except ValueError as error:
-            report.problems.append(str(error))
+            problems.append(str(error))
             continue
-        counts = Counter(label for _, label in rows)
-        labels.update(counts)
-        report.images[split] = len(rows)
-        report.per_class[split] = (min(counts.values()), max(counts.values()))
-        both = [name for name, _ in rows if name in split_of]
-        if both and split != 'val':
-            report.problems.append(
-                f'{len(both)} files are in two lists: '
-                f'{first_names(both, SHOWN)}; unpack the lists again')
-        split_of.update((name, split) for name, _ in rows)
+        others = {name for other in lists.values() for name, _ in other}
+        lists[split] = rows
         if split == 'val':
             continue
-        for what, found, expected in (
-            ('images', len(rows), released.images[split]),
-            ('classes', len(counts), released.classes),
-            ('images per class', _format_range(report.per_class[split]),
-             _format_range(released.per_class[split]))):
-            if found != expected:
-                report.problems.append(
-                    f"'anno/{split}.txt' has {found} {what}, expected "
-                    f'{expected}: unpack it again')
-    report.classes = len(labels)
-    return list(split_of)
+        both = [name for name, _ in rows if name in others]
+        if both:
+            problems.append(f'{len(both)} files are in two lists: '
+                            f'{first_names(both, _SHOWN)}; unpack the lists '
+                            'again')
+        images, per_class = expected[split]
+        problems += [
+            f"'anno/{split}.txt' has {found} {what}, expected {wanted}: "
+            'unpack it again' for what, found, wanted in (
+                ('images', len(rows), images),
+                ('classes', len({label for _, label in rows}), num_classes),
+                ('images per class', _per_class(rows), per_class))
+            if found != wanted]
+    return lists, problems
 
 
-def _files_in(folder: Path) -> set:
-    """All files below a folder, relative to it; hidden ones left out."""
-    return {
-        os.path.relpath(os.path.join(parent, name), folder)
-        for parent, _, names in os.walk(folder) for name in names
-        if not name.startswith('.')
-    }
-
-
-def _undecodable(images: Path, names: List[str], workers: int) -> List[str]:
-    """Decode all files; return the names and faults of those that fail."""
-    broken = find_broken_images([str(images / name) for name in names], True,
-                                workers, f'Decoding {images.parent.name}')
-    return [f'{os.path.relpath(path, images)} ({fault})'
-            for path, fault in broken]
-
-
-def _format_range(bounds: Tuple[int, int]) -> str:
-    return str(bounds[0]) if bounds[0] == bounds[1] else '{}-{}'.format(
-        *bounds)
+def _per_class(rows: Sequence[Tuple[str, int]]) -> str:
+    """The images of a class, as '3' or '3-15'."""
+    counts = Counter(label for _, label in rows).values() or [0]
+    fewest, most = min(counts), max(counts)
+    return str(most) if fewest == most else f'{fewest}-{most}'

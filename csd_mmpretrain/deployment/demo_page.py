@@ -1,103 +1,86 @@
 """The page of the demo."""
 from html import escape
-from typing import TYPE_CHECKING, Sequence, Tuple
-
-from PIL import Image, ImageOps
-
-from csd_mmpretrain.methods.csdnet.figures.demo_prediction import DemoPredictor
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Dict,
+    Optional,
+    Sequence,
+    Tuple,
+)
 
 if TYPE_CHECKING:
     import gradio
 
-TITLE = 'What CSDNet sees'
-TEXT = """Choose an example, or drop an image of your own, and see the five \
-likeliest classes of **{name}**. Below them: the image as the network gets \
-it, its pattern map, and the mask and the second view that training makes of \
-that map."""
-COLUMNS, THUMBNAIL = 6, 160
-CSS = """
-.gradio-container {max-width: 1100px !important; margin: 0 auto !important}
-footer {display: none !important}
-"""
 
-
-def make_demo_page(predictor: DemoPredictor, examples: Sequence[str],
-                   name: str) -> 'gradio.Blocks':
-    """Make the page: choose an image, see the prediction and its reasons.
+def make_demo_page(predict: Callable[[str], Tuple[Dict[str, float], Any]],
+                   examples: Sequence[str], title: str,
+                   text: str) -> 'gradio.Blocks':
+    """Make a page on which a person chooses an image and sees its prediction.
 
     Args:
-        predictor (DemoPredictor): What explains a file.
-        examples (Sequence[str]): Paths of images to offer.
-        name (str): How to call the model.
+        predict (Callable): Takes an image file; returns the probability of
+            each class, and a picture (path, array or PIL image). It raises
+            ``ValueError`` with a message for the person.
+        examples (Sequence[str]): Image files to offer; the first is explained
+            at once.
+        title (str): Heading of the page.
+        text (str): Markdown below it.
 
     Returns:
-        Blocks: The page, which fetches nothing from elsewhere; launch it
-        with :func:`launch_options`.
+        Blocks: The page, for :func:`launch_page`; several fit into one
+        ``gradio.TabbedInterface(pages, names)``.
     """
     import gradio as gr
+    from gradio.utils import is_in_or_equal
 
-    def explain(path: str) -> Tuple[dict, Image.Image]:
-        if path is None:
+    def explain(file: Optional[dict]) -> tuple:
+        if file is None:
             return None, None
+        # gr.Image lets a request name any file of the machine.
+        if not is_in_or_equal(file['path'] or '/', chosen.GRADIO_CACHE):
+            raise gr.Error('Upload an image.', print_exception=False)
         try:
-            return predictor(path)
+            return predict(file['path'])
         except ValueError as error:
             raise gr.Error(
                 escape(str(error)), duration=None,
                 print_exception=False) from None
 
-    def choose(event: gr.SelectData) -> str:
-        return examples[event.index]
-
-    with gr.Blocks(title=TITLE, analytics_enabled=False) as page:
-        gr.Markdown(f'# {TITLE}\n{TEXT.format(name=name)}')
-        chosen = gr.State()
-        gallery = gr.Gallery(
-            [_thumbnail(path) for path in examples],
-            show_label=False,
-            columns=COLUMNS,
-            height=175,
-            allow_preview=False,
-            interactive=False,
-            buttons=[],
-            object_fit='cover',
-            elem_id='examples',
-            visible=bool(examples))
+    with gr.Blocks(title=title, analytics_enabled=False) as page:
+        gr.Markdown(f'# {title}\n{text}')
         with gr.Row(equal_height=True):
-            upload = gr.File(label='Your image', height=285, elem_id='upload')
+            chosen = gr.Image(
+                examples[0] if examples else None, label='Your image',
+                sources=['upload', 'clipboard'], type='filepath', height=285,
+                elem_id='upload')
             label = gr.Label(
                 label='Prediction', num_top_classes=5, elem_id='prediction')
-        figure = gr.Image(
-            show_label=False,
-            format='png',
-            interactive=False,
-            buttons=[],
-            elem_id='figure')
-        outputs = [label, figure]
-        upload.upload(explain, upload, outputs, api_name='explain')
-        gallery.select(choose, None, chosen, api_name=False).then(
-            explain, chosen, outputs, api_name=False)
         if examples:
-            page.load(
-                lambda: explain(examples[0]), None, outputs, api_name=False)
+            gr.Examples(list(examples), chosen, elem_id='examples')
+        figure = gr.Image(
+            show_label=False, format='png', interactive=False, buttons=[],
+            elem_id='figure')
+        # Without gradio's preprocessing, `predict` gets the file untouched.
+        gr.on([page.load, chosen.change], explain, chosen, [label, figure],
+              preprocess=False, api_name='explain')
     return page
 
 
-def launch_options() -> dict:
-    """Options of ``Blocks.launch`` for a page without foreign fonts.
+def launch_page(page: 'gradio.Blocks', **options) -> None:
+    """Serve a page, which fetches nothing from elsewhere, until it is stopped.
 
-    Returns:
-        dict: Theme and style.
+    Args:
+        page (Blocks): Of :func:`make_demo_page`.
+        **options: Of gradio's ``launch``.
     """
     import gradio as gr
 
     fonts = ('system-ui', 'sans-serif')
-    return dict(
+    page.launch(
         theme=gr.themes.Default(font=fonts, font_mono=fonts),
-        css=CSS)
-
-
-def _thumbnail(path: str) -> Image.Image:
-    with Image.open(path) as image:
-        image = ImageOps.exif_transpose(image).convert('RGB')
-        return ImageOps.fit(image, (THUMBNAIL, THUMBNAIL))
+        footer_links=[],
+        show_error=True,
+        ssr_mode=False,
+        **options)

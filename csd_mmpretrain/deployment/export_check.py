@@ -1,7 +1,7 @@
-"""Comparison of an exported file with the model it was made of."""
+"""Comparison of an exported file with its model."""
 from itertools import cycle
 from math import inf, isnan
-from typing import Callable, Iterator, NamedTuple, Optional, Sequence, Tuple
+from typing import Callable, NamedTuple, Optional, Sequence
 
 import torch
 from mmengine.model import BaseModel
@@ -30,7 +30,7 @@ def check_export(run: Callable[[torch.Tensor], torch.Tensor],
                  preprocess: bool = True,
                  scores: bool = False,
                  batch_size: Optional[int] = None) -> ExportCheck:
-    """Compare a file with its model on images, in batches of several sizes.
+    """Compare a file with its model, on batches of several sizes.
 
     Args:
         run (Callable): The file, see :func:`load_export`.
@@ -40,8 +40,8 @@ def check_export(run: Callable[[torch.Tensor], torch.Tensor],
             them.
         preprocess (bool): Whether the file takes these; otherwise it gets
             what the data preprocessor returns. Defaults to True.
-        scores (bool): Whether the file returns probabilities; they are
-            compared with those that the model predicts. Defaults to False.
+        scores (bool): Whether to compare the file's output with the scores
+            that the model predicts, not with its logits. Defaults to False.
         batch_size (int, optional): The only batch size that the file takes.
             Defaults to None, any.
 
@@ -52,8 +52,16 @@ def check_export(run: Callable[[torch.Tensor], torch.Tensor],
         ValueError: If the file does not run with a batch size.
     """
     model.eval()
-    largest, agreeing = 0.0, 0
-    for pixels, count in _batches(images, batch_size):
+    largest, agreeing, start = 0.0, 0, 0
+    for size in cycle([batch_size] if batch_size else SIZES):
+        batch = list(images[start:start + size])
+        if not batch:
+            break
+        start += size
+        count = len(batch)
+        if batch_size:  # fill up the last batch
+            batch += batch[-1:] * (size - count)
+        pixels = torch.stack(batch)
         inputs = model.data_preprocessor(dict(inputs=pixels))['inputs']
         if scores:
             expected = torch.stack(
@@ -69,26 +77,12 @@ def check_export(run: Callable[[torch.Tensor], torch.Tensor],
                 'size with `--batch-size N`.') from error
         if found.shape != expected.shape:
             raise ValueError(
-                f'Of a batch of {len(pixels)} images the file makes '
+                f'For a batch of {len(pixels)} images the file returns '
                 f'{tuple(found.shape)} instead of {tuple(expected.shape)}. '
                 'Fix the batch size with `--batch-size N`.')
         found, expected = found[:count], expected[:count]
         difference = (found - expected).abs().max().item()
-        # Of a NaN, max() would keep the other.
+        # max() would ignore a NaN.
         largest = max(largest, inf if isnan(difference) else difference)
         agreeing += (found.argmax(1) == expected.argmax(1)).sum().item()
     return ExportCheck(len(images), largest, agreeing)
-
-
-def _batches(
-        images: Sequence[torch.Tensor],
-        batch_size: Optional[int]) -> Iterator[Tuple[torch.Tensor, int]]:
-    """Stack the images; the last batch of a fixed size is filled up."""
-    sizes = cycle(SIZES if batch_size is None else [batch_size])
-    start = 0
-    while start < len(images):
-        size = next(sizes)
-        batch = list(images[start:start + size])
-        start += size
-        filling = 0 if batch_size is None else size - len(batch)
-        yield torch.stack(batch + batch[-1:] * filling), len(batch)

@@ -1,22 +1,25 @@
-"""Writing a classifier to a file, and reading it as its users do."""
+"""Writing a classifier to a file, and loading it as its users do."""
 import json
 import os
 import warnings
-from contextlib import contextmanager
 from inspect import signature
-from typing import Callable, Iterator, Optional
+from typing import Any, Callable, Dict, Optional, Sequence
 
 import numpy as np
 import torch
+from mmengine.config import Config
+from mmpretrain.models.utils.attention import ShiftWindowMSA
 
-from .deployed_classifier import DeployedClassifier, free_batch_size
+from csd_mmpretrain.datasets.dataset_settings import shared_pipeline
+from csd_mmpretrain.version import __version__
+
+from .deployed_classifier import DeployedClassifier
 
 FORMATS = dict(
     onnx=('.onnx', ), torchscript=('.pt', '.pth', '.ts'),
     torch_export=('.pt2', ))
 OPSET = 17
 INPUT, OUTPUT = 'images', 'output'
-Run = Callable[[torch.Tensor], torch.Tensor]
 
 
 def check_format(kind: str, path: str) -> None:
@@ -54,6 +57,48 @@ def check_format(kind: str, path: str) -> None:
             f'{torch.__version__}. Choose `--format onnx` or `torchscript`.')
 
 
+def export_info(cfg: Config,
+                model: DeployedClassifier,
+                example: torch.Tensor,
+                classes: Optional[Sequence[str]] = None,
+                batch_size: Optional[int] = None) -> Dict[str, Any]:
+    """Collect what a user of an exported file must know.
+
+    Args:
+        cfg (Config): The whole config.
+        model (DeployedClassifier): What is exported.
+        example (Tensor): Images as the file takes them, (B, 3, H, W).
+        classes (Sequence[str], optional): Their names. Defaults to None.
+        batch_size (int, optional): The only batch size that the file takes.
+            Defaults to None, any.
+
+    Returns:
+        dict: Plain values: ``classes``, ``input_shape``, ``input_dtype``,
+        ``channel_order`` of the input, ``preprocessing`` (``'inside'`` or
+        ``'outside'`` the file), ``mean`` and ``std`` (in the order of
+        ``normalised_channel_order``), ``test_pipeline``, ``output``
+        (``'logits'`` or ``'scores'``) and versions.
+    """
+    preprocessor = cfg.model.get('data_preprocessor') or cfg.get(
+        'data_preprocessor') or {}
+    dataset = (cfg.get('test_dataloader') or {}).get('dataset') or {}
+    normalized = 'RGB' if model.to_rgb else 'BGR'
+    info = dict(
+        classes=None if classes is None else list(classes),
+        input_shape=[batch_size or 'batch', *example.shape[1:]],
+        input_dtype=str(example.dtype).replace('torch.', ''),
+        channel_order='BGR' if model.preprocess else normalized,
+        preprocessing='inside' if model.preprocess else 'outside',
+        normalised_channel_order=normalized,
+        mean=preprocessor.get('mean'),
+        std=preprocessor.get('std'),
+        test_pipeline=shared_pipeline(dataset) if dataset else None,
+        output='scores' if model.scores else 'logits',
+        torch=torch.__version__,
+        csd_mmpretrain=__version__)
+    return json.loads(json.dumps(info, default=str))
+
+
 def export_classifier(model: DeployedClassifier,
                       example: torch.Tensor,
                       path: str,
@@ -80,24 +125,24 @@ def export_classifier(model: DeployedClassifier,
     Raises:
         ValueError: If the model cannot be written for any batch size.
 
-    Source: of torch's two ONNX exporters the one by tracing (choice). It is
-    in every torch from 2.1 on, needs no onnxscript, writes opset 17, which
-    older runtimes read too, and is several times as fast as the one by
-    ``torch.export``, which came with torch 2.5 and, where it fails, traces
-    as well.
+    Source: torch's ONNX exporter by tracing (choice) is in every torch from
+    2.1 on, needs no onnxscript, writes opset 17, which older runtimes read,
+    and is several times as fast as the one by ``torch.export``.
     """
     check_format(kind, path)
     if batch_size is None:
-        free_batch_size(model)
-    # Of a batch of 1 a tracer may leave out the batch altogether.
+        for module in model.modules():
+            if isinstance(module, ShiftWindowMSA):
+                module.window_reverse = _merge_windows
+    # A tracer may leave out the dimension of a batch of 1.
     size = batch_size or 2
     example = example.repeat(-(-size // len(example)), 1, 1, 1)[:size]
-    write = dict(onnx=_write_onnx, torchscript=_write_torchscript,
-                 torch_export=_write_torch_export)[kind]
     os.makedirs(os.path.dirname(path) or '.', exist_ok=True)
-    with torch.no_grad(), _quiet():
+    with torch.no_grad(), warnings.catch_warnings():
+        # Tracing is deprecated, and shapes become constants.
+        warnings.simplefilter('ignore')
         try:
-            write(model, example, path, batch_size is None)
+            _write(model, example, path, kind, batch_size is None)
         except Exception as error:
             reason = str(error).strip().splitlines() or ['']
             raise ValueError(
@@ -110,7 +155,8 @@ def export_classifier(model: DeployedClassifier,
         _write_info(info, path, kind)
 
 
-def load_export(path: str, kind: str = 'onnx') -> Run:
+def load_export(path: str, kind: str = 'onnx'
+                ) -> Callable[[torch.Tensor], torch.Tensor]:
     """Load what :func:`export_classifier` wrote, on the CPU.
 
     Args:
@@ -132,30 +178,31 @@ def load_export(path: str, kind: str = 'onnx') -> Run:
         np.asarray(session.run(None, {INPUT: images.numpy()})[0]))
 
 
-def _write_onnx(model: DeployedClassifier, example: torch.Tensor, path: str,
-                free: bool) -> None:
-    export = torch.onnx.export
-    chosen = {}
-    if 'dynamo' in signature(export).parameters:
-        chosen = dict(dynamo=False)
-    axes = {INPUT: {0: 'batch'}, OUTPUT: {0: 'batch'}} if free else None
-    export(model, (example, ), path, input_names=[INPUT],
-           output_names=[OUTPUT], dynamic_axes=axes, opset_version=OPSET,
-           **chosen)
+def _write(model: DeployedClassifier, example: torch.Tensor, path: str,
+           kind: str, free: bool) -> None:
+    if kind == 'onnx':
+        export = torch.onnx.export
+        tracing = 'dynamo' in signature(export).parameters
+        axes = {INPUT: {0: 'batch'}, OUTPUT: {0: 'batch'}} if free else None
+        export(model, (example, ), path, input_names=[INPUT],
+               output_names=[OUTPUT], dynamic_axes=axes, opset_version=OPSET,
+               **dict(dynamo=False) if tracing else {})
+    elif kind == 'torchscript':
+        # Freezing drops all but the weights that are used.
+        traced = torch.jit.trace(model, (example, ), check_trace=False)
+        torch.jit.freeze(traced).save(path)
+    else:
+        shapes = ({0: torch.export.Dim('batch')}, ) if free else None
+        torch.export.save(torch.export.export(
+            model, (example, ), dynamic_shapes=shapes), path)
 
 
-def _write_torchscript(model: DeployedClassifier, example: torch.Tensor,
-                       path: str, free: bool) -> None:
-    # What is frozen holds the weights that are used, and nothing else.
-    traced = torch.jit.trace(model, (example, ), check_trace=False)
-    torch.jit.freeze(traced).save(path)
-
-
-def _write_torch_export(model: DeployedClassifier, example: torch.Tensor,
-                        path: str, free: bool) -> None:
-    shapes = ({0: torch.export.Dim('batch')}, ) if free else None
-    program = torch.export.export(model, (example, ), dynamic_shapes=shapes)
-    torch.export.save(program, path)
+def _merge_windows(windows: torch.Tensor, height: int, width: int,
+                   size: int) -> torch.Tensor:
+    """Equal ``ShiftWindowMSA.window_reverse`` without a fixed batch size."""
+    rows, columns = height // size, width // size
+    grid = windows.unflatten(0, (-1, rows, columns))
+    return grid.transpose(2, 3).flatten(3, 4).flatten(1, 2)
 
 
 def _write_info(info: dict, path: str, kind: str) -> None:
@@ -172,11 +219,3 @@ def _write_info(info: dict, path: str, kind: str) -> None:
             for key, value in info.items()
         })
     onnx.save(model, path)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Hide that tracing is deprecated and that shapes become constants."""
-    with warnings.catch_warnings():
-        warnings.simplefilter('ignore')
-        yield

@@ -1,6 +1,6 @@
 """What predictions and features of a model are worth."""
-from .knn_accuracy import KNNAccuracy
+from .knn import KNNAccuracy
 from .knn_hook import KNNHook
-from .retrieval_metric import RetrievalMetric
+from .retrieval import RetrievalMetric
 
 __all__ = ['KNNAccuracy', 'KNNHook', 'RetrievalMetric']

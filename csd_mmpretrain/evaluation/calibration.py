@@ -1,39 +1,25 @@
-"""Whether probabilities mean what they say: ECE, NLL, Brier, temperature."""
-from typing import NamedTuple
+"""Calibration of probabilities: ECE, NLL, Brier score, temperature."""
+from typing import NamedTuple, Tuple
 
 import numpy as np
+from mmpretrain.utils import require
 
-TEMPERATURES = (0.01, 100.)
 TINY = float(np.finfo(np.float32).tiny)
 
 
-class ReliabilityBins(NamedTuple):
-    """Predictions, gathered by their confidence.
-
-    Attributes:
-        edges (ndarray): (B + 1, ), ascending; a bin holds its upper edge.
-        counts (ndarray): (B, ), int, images of each bin.
-        confidence (ndarray): (B, ), mean confidence; nan in an empty bin.
-        accuracy (ndarray): (B, ), part that is right; nan in an empty bin.
-    """
-
-    edges: np.ndarray
-    counts: np.ndarray
-    confidence: np.ndarray
-    accuracy: np.ndarray
-
-
 class Calibration(NamedTuple):
-    """What the probabilities of a model are worth.
+    """Measures of the probabilities of a model.
 
     Attributes:
-        accuracy (float): Part of the images that are right.
+        accuracy (float): Fraction of correct predictions.
         confidence (float): Mean of the highest probabilities.
         ece (float): Expected calibration error, bins of equal width.
         adaptive_ece (float): The same, bins of equally many images.
         nll (float): Mean negative log-likelihood, in nats.
         brier (float): Mean squared distance to the one-hot label.
-        bins (ReliabilityBins): Those of ``ece``.
+        bins (tuple[ndarray, ...]): Those of ``ece``: (B + 1,) ascending
+            edges, where a bin has its upper one; (B,) counts; (B,) mean
+            confidence and (B,) accuracy, nan in an empty bin.
     """
 
     accuracy: float
@@ -42,7 +28,7 @@ class Calibration(NamedTuple):
     adaptive_ece: float
     nll: float
     brier: float
-    bins: ReliabilityBins
+    bins: Tuple[np.ndarray, ...]
 
 
 def calibration(scores: np.ndarray,
@@ -52,15 +38,14 @@ def calibration(scores: np.ndarray,
 
     Args:
         scores (ndarray): (N, K), floating, probabilities.
-        labels (ndarray): (N, ), int, the true classes.
+        labels (ndarray): (N,), int, the true classes.
         num_bins (int): Bins of both calibration errors. Defaults to 15.
 
     Returns:
         Calibration: All measures.
 
     Raises:
-        ValueError: If a row of ``scores`` is no distribution, or the shapes
-            do not fit.
+        ValueError: If a row of ``scores`` is not a distribution.
 
     Source:
         ECE of the top label: Guo et al., On calibration of modern neural
@@ -73,84 +58,53 @@ def calibration(scores: np.ndarray,
         >>> round(found.ece, 3)
         0.4
     """
-    scores, labels = _checked(scores, labels)
+    scores = _checked(scores)
     top = scores.max(1)
     correct = scores.argmax(1) == labels
-    bins = reliability_bins(top, correct, num_bins)
-    adaptive = reliability_bins(top, correct, num_bins, adaptive=True)
     own = scores[np.arange(len(labels)), labels]
+    bins = _bins(top, correct, num_bins)
     return Calibration(
-        float(correct.mean()), float(top.mean()), calibration_error(bins),
-        calibration_error(adaptive),
+        float(correct.mean()), float(top.mean()), _error(bins),
+        _error(_bins(top, correct, num_bins, adaptive=True)),
         float(-np.log(np.maximum(own, TINY)).mean()),
         float(((scores**2).sum(1) - 2 * own + 1).mean()), bins)
 
 
-def _checked(scores: np.ndarray, labels: np.ndarray) -> tuple:
-    scores, labels = np.asarray(scores, np.float64), np.asarray(labels)
-    if scores.ndim != 2 or labels.shape != scores.shape[:1] or not len(labels):
-        raise ValueError(f'scores have the shape {scores.shape} and labels '
-                         f'{labels.shape}; expected (N, K) and (N, ), N > 0.')
+def _checked(scores: np.ndarray) -> np.ndarray:
+    scores = np.asarray(scores, np.float64)
     sums = scores.sum(1)
     wrong = ~((scores >= 0).all(1) & (abs(sums - 1) < 1e-3))
     if wrong.any():
-        row = int(wrong.argmax())
+        row = wrong.argmax()
         raise ValueError(
-            f'scores: row {row} is no distribution (its sum is '
-            f'{sums[row]:.4g}, its least value {scores[row].min():.4g}). '
+            f'scores: row {row} is not a distribution (its sum is '
+            f'{sums[row]:.4g}, its minimum {scores[row].min():.4g}). '
             'Probabilities are expected, such as the `pred_score` of a '
             'single-label head.')
-    return scores, labels
+    return scores
 
 
-def reliability_bins(confidence: np.ndarray,
-                     correct: np.ndarray,
-                     num_bins: int = 15,
-                     adaptive: bool = False) -> ReliabilityBins:
-    """Gather predictions by their confidence.
-
-    Args:
-        confidence (ndarray): (N, ), in [0, 1].
-        correct (ndarray): (N, ), bool.
-        num_bins (int): Number of bins. Defaults to 15.
-        adaptive (bool): Bins of equally many images, at the quantiles, in
-            place of bins of equal width. Images of equal confidence share a
-            bin, so there may be fewer. Defaults to False.
-
-    Returns:
-        ReliabilityBins: The bins.
-
-    Raises:
-        ValueError: If ``num_bins`` is below 1.
-    """
-    if num_bins < 1:
-        raise ValueError(f'num_bins={num_bins}, expected at least 1.')
-    edges = np.linspace(0, 1, num_bins + 1)
+def _bins(confidence: np.ndarray,
+          correct: np.ndarray,
+          num: int,
+          adaptive: bool = False) -> Tuple[np.ndarray, ...]:
+    """Bins of equal width, or of equally many images (ties share a bin)."""
+    edges = np.linspace(0, 1, num + 1)
     if adaptive:
         upper = np.quantile(confidence, edges[1:], method='inverted_cdf')
         edges = np.unique([0., *np.maximum(upper, TINY)])
-    place = np.searchsorted(edges, confidence, side='left') - 1
-    place = place.clip(0, len(edges) - 2)
-    counts = np.bincount(place, minlength=len(edges) - 1)
+    place = np.searchsorted(edges[1:-1], confidence)
+    counts, *sums = (
+        np.bincount(place, values, len(edges) - 1)
+        for values in (None, confidence, correct))
     with np.errstate(invalid='ignore'):
-        means = [
-            np.bincount(place, values, len(edges) - 1) / counts
-            for values in (confidence, correct)
-        ]
-    return ReliabilityBins(edges, counts, *means)
+        return (edges, counts, *(each / counts for each in sums))
 
 
-def calibration_error(bins: ReliabilityBins) -> float:
-    """Average the gap between confidence and accuracy over the images.
-
-    Args:
-        bins (ReliabilityBins): Of :func:`reliability_bins`.
-
-    Returns:
-        float: In [0, 1].
-    """
-    gaps = np.nan_to_num(abs(bins.accuracy - bins.confidence))
-    return float((gaps * bins.counts).sum() / bins.counts.sum())
+def _error(bins: Tuple[np.ndarray, ...]) -> float:
+    _, counts, confidence, accuracy = bins
+    gaps = counts * abs(accuracy - confidence)
+    return float(np.nansum(gaps) / counts.sum())
 
 
 def scale_temperature(scores: np.ndarray, temperature: float) -> np.ndarray:
@@ -158,57 +112,13 @@ def scale_temperature(scores: np.ndarray, temperature: float) -> np.ndarray:
 
     Args:
         scores (ndarray): (N, K), probabilities; their logarithms are logits.
-        temperature (float): Above 1 makes them softer.
+        temperature (float): Positive; above 1 makes them softer.
 
     Returns:
-        ndarray: (N, K), float64, probabilities. Their order is kept.
-
-    Raises:
-        ValueError: If ``temperature`` is not positive.
+        ndarray: (N, K), float64, probabilities in the same order.
     """
-    if not temperature > 0:
-        raise ValueError(f'temperature={temperature}, expected above 0.')
-    return _softmax(_logits(scores) / temperature)
-
-
-def fit_temperature(scores: np.ndarray, labels: np.ndarray) -> float:
-    """Find the temperature with the least NLL.
-
-    NLL is convex in the inverse temperature, whose derivative is bracketed
-    and halved.
-
-    Args:
-        scores (ndarray): (N, K), probabilities of images that are neither
-            trained on nor tested on.
-        labels (ndarray): (N, ), int, their classes.
-
-    Returns:
-        float: Between 0.01 and 100.
-
-    Raises:
-        ValueError: If the best temperature lies outside, as where every image
-            is predicted right.
-
-    Source:
-        Guo et al., On calibration of modern neural networks, 2017.
-    """
-    logits = _logits(_checked(scores, labels)[0])
-    own = logits[np.arange(len(labels)), labels]
-
-    def slope(inverse: float) -> float:
-        mean = (_softmax(inverse * logits) * logits).sum(1)
-        return float((mean - own).mean())
-
-    low, high = (1 / t for t in reversed(TEMPERATURES))
-    if not slope(low) < 0 < slope(high):
-        raise ValueError(
-            'No temperature between 0.01 and 100 has the least NLL on these '
-            f'{len(labels)} images: they are predicted all right, or as by '
-            'chance. Fit on more images that were not trained on.')
-    while high / low > 1 + 1e-7:
-        middle = (low * high)**0.5
-        low, high = (middle, high) if slope(middle) < 0 else (low, middle)
-    return 1 / (low * high)**0.5
+    powers = np.exp(_logits(scores) / temperature)
+    return powers / powers.sum(1, keepdims=True)
 
 
 def _logits(scores: np.ndarray) -> np.ndarray:
@@ -216,6 +126,39 @@ def _logits(scores: np.ndarray) -> np.ndarray:
     return logits - logits.max(1, keepdims=True)
 
 
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    exponentials = np.exp(logits - logits.max(1, keepdims=True))
-    return exponentials / exponentials.sum(1, keepdims=True)
+@require('scipy', 'pip install "csd_mmpretrain[bench]"')
+def fit_temperature(scores: np.ndarray, labels: np.ndarray) -> float:
+    """Find the temperature with the lowest NLL.
+
+    Args:
+        scores (ndarray): (N, K), probabilities of images that are neither
+            trained on nor tested on.
+        labels (ndarray): (N,), int, their classes.
+
+    Returns:
+        float: Between 0.01 and 100.
+
+    Raises:
+        ValueError: If the best temperature lies outside, as where every
+            image is predicted correctly.
+        ImportError: If scipy is missing.
+
+    Source:
+        Guo et al., On calibration of modern neural networks, 2017.
+    """
+    from scipy.optimize import brentq
+
+    logits = _logits(_checked(scores))
+    own = logits[np.arange(len(labels)), labels]
+
+    def slope(inverse: float) -> float:
+        """Derivative of the NLL, which is convex in 1 / temperature."""
+        mean = (scale_temperature(scores, 1 / inverse) * logits).sum(1)
+        return float((mean - own).mean())
+
+    if not slope(0.01) < 0 < slope(100):
+        raise ValueError(
+            'No temperature between 0.01 and 100 has the lowest NLL on these '
+            f'{len(labels)} images: all are predicted correctly, or as by '
+            'chance. Fit on more images that were not trained on.')
+    return 1 / brentq(slope, 0.01, 100)

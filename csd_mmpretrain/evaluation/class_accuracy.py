@@ -1,20 +1,14 @@
-"""Accuracy of each class, with the interval that its images allow."""
-from statistics import NormalDist
-from typing import List, NamedTuple, Sequence, Tuple
+"""Accuracy of each class with its confidence interval."""
+from typing import List, NamedTuple, Sequence
 
 import numpy as np
+from mmpretrain.utils import require
 
 
 class ClassAccuracy(NamedTuple):
-    """Accuracy of one class.
+    """Accuracy of one class, between the ends of its interval.
 
-    Attributes:
-        name (str): The class.
-        correct (int): Images that are predicted right.
-        total (int): Images of the class.
-        accuracy (float): Their ratio; nan without images.
-        low (float): Lower end of the interval.
-        high (float): Upper end of the interval.
+    Of a class without images it is nan, the ends are 0 and 1.
     """
 
     name: str
@@ -25,72 +19,38 @@ class ClassAccuracy(NamedTuple):
     high: float
 
 
-def wilson_interval(correct: np.ndarray,
-                    total: np.ndarray,
-                    confidence: float = 0.95
-                    ) -> Tuple[np.ndarray, np.ndarray]:
-    """Give Wilson's score interval of proportions.
+@require('scipy', 'pip install "csd_mmpretrain[bench]"')
+def class_accuracies(counts: np.ndarray,
+                     names: Sequence[str]) -> List[ClassAccuracy]:
+    """Compute the accuracy of each class with Wilson's 95 % interval.
 
-    Unlike the normal interval it stays within [0, 1], and is not of no width
-    where all or none are correct, as is usual with five images of a class.
+    Unlike the normal interval, Wilson's stays within [0, 1] and keeps its
+    width where all or no images are correct.
 
     Args:
-        correct (ndarray): (K, ), int, successes.
-        total (ndarray): (K, ), int, trials.
-        confidence (float): Of the interval. Defaults to 0.95.
+        counts (ndarray): (K, K), int, rows are true classes.
+        names (Sequence[str]): K names.
 
     Returns:
-        tuple[ndarray, ndarray]: (K, ) each, float64: lower and upper ends;
-        0 and 1 where there was no trial.
+        list[ClassAccuracy]: The worst first; of equal ones, that with the
+        most images. Classes without images come last.
 
     Raises:
-        ValueError: If ``confidence`` is not between 0 and 1.
+        ImportError: If scipy is missing.
 
     Source:
         Wilson, Probable inference, the law of succession, and statistical
-        inference, 1927.
-
-    Example:
-        >>> low, high = wilson_interval(np.array([5]), np.array([5]))
-        >>> round(float(low[0]), 3), float(high[0])
-        (0.566, 1.0)
+        inference, 1927 (scipy's ``proportion_ci``).
     """
-    if not 0 < confidence < 1:
-        raise ValueError(f'confidence={confidence}, expected a number between '
-                         '0 and 1, such as 0.95.')
-    z = NormalDist().inv_cdf(0.5 + confidence / 2)
-    correct, total = np.asarray(correct), np.asarray(total)
-    n = np.maximum(total, 1)
-    p = correct / n
-    centre = (p + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z / (1 + z**2 / n) * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
-    # Rounding must not take the ends across the proportion itself.
-    low = np.where(correct == 0, 0., centre - half)
-    high = np.where(correct == total, 1., centre + half)
-    return low, high
+    from scipy.stats import binomtest
 
-
-def class_accuracies(counts: np.ndarray,
-                     names: Sequence[str],
-                     confidence: float = 0.95) -> List[ClassAccuracy]:
-    """Compute the accuracy of each class, the worst first.
-
-    Args:
-        counts (ndarray): (K, K), int, rows are true, columns predicted
-            classes.
-        names (Sequence[str]): K names.
-        confidence (float): Of the intervals. Defaults to 0.95.
-
-    Returns:
-        list[ClassAccuracy]: Ascending; of equal ones, that with the most
-        images first. Classes without images come last.
-    """
-    correct, total = np.diag(counts), counts.sum(1)
-    low, high = wilson_interval(correct, total, confidence)
-    accuracy = np.where(total > 0, correct / np.maximum(total, 1), np.nan)
-    order = np.lexsort((-total, accuracy))
-    return [
-        ClassAccuracy(names[k], int(correct[k]), int(total[k]),
-                      float(accuracy[k]), float(low[k]), float(high[k]))
-        for k in order
-    ]
+    rows = []
+    for name, correct, total in zip(names, np.diag(counts).tolist(),
+                                    counts.sum(1).tolist()):
+        parts = (np.nan, 0., 1.)
+        if total:
+            parts = (correct / total, *binomtest(
+                correct, total).proportion_ci(method='wilson'))
+        rows.append(ClassAccuracy(name, correct, total, *parts))
+    return sorted(rows, key=lambda row: (row.total == 0, row.accuracy,
+                                         -row.total))

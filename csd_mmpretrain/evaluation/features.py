@@ -1,36 +1,56 @@
 """Features of a dataset at a stage of a model."""
-from typing import Iterable, Iterator, List, Optional, Sequence, Tuple, Union
+from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple
 
 import torch
+from mmengine.dist import all_reduce, get_world_size
+from mmengine.evaluator import Evaluator
 from mmengine.model import BaseModel
 from mmpretrain.models import BaseSelfSupervisor
 from mmpretrain.structures import DataSample
+from torch.utils.data import DataLoader
 
-from csd_mmpretrain.layers.prefix_tokens import backbone_prefix_tokens
+from csd_mmpretrain.layers.feature_map import backbone_prefix_tokens
 from csd_mmpretrain.runtime.undisturbed import same_modes
 
 STAGES = ('backbone', 'neck', 'pre_logits')
 
 
-def collect_features(
-        model: BaseModel,
-        loader: Iterable[dict],
-        stage: Optional[str] = None) -> Tuple[torch.Tensor, torch.Tensor]:
-    """Run a model over a dataset and keep one feature per image.
+class LabelledFeatures(NamedTuple):
+    """Features (N, C), floating, and labels (N,), int64, on one device."""
+
+    features: torch.Tensor
+    labels: torch.Tensor
+
+
+def collect_features(model: BaseModel,
+                     loader: Iterable[dict],
+                     stage: Optional[str] = None) -> LabelledFeatures:
+    """Compute the features of a dataset.
+
+    Where a stage has several outputs, the last one counts. A feature map is
+    averaged over its positions. Of tokens the class token is taken where the
+    backbone has one, else the mean without registers.
 
     Args:
-        model (BaseModel): A classifier, or a self-supervised model. It is in
-            evaluation mode meanwhile, and as it was before afterwards.
-        loader (Iterable[dict]): As in :func:`batch_features`.
-        stage (str, optional): As in :func:`batch_features`. Defaults to None.
+        model (BaseModel): A classifier or a self-supervised model, without
+            its wrapper; in evaluation mode meanwhile.
+        loader (Iterable[dict]): Batches with ``inputs`` and
+            ``data_samples``, of either collate function of mmengine.
+        stage (str, optional): ``'backbone'``, ``'neck'`` or
+            ``'pre_logits'``; a self-supervised model has ``'backbone'``
+            alone. Defaults to None, what ``extract_feat`` gives by itself: a
+            classifier's neck, a self-supervised model's backbone.
 
     Returns:
-        tuple[Tensor, Tensor]: Features (N, C), float32, and labels (N,),
-        int64, both on the model's device, in the order of the loader.
+        LabelledFeatures: In the order of the loader, float32, on the model's
+        device.
 
     Raises:
         ValueError: If the loader is empty, an image has not one label, or the
             model has no such stage.
+
+    Source: the stages and the means are those of mmpretrain's t-SNE; the
+    class token is what DINO evaluates (Caron et al. 2021).
 
     Example:
         ::
@@ -39,50 +59,74 @@ def collect_features(
                 model, Runner.build_dataloader(cfg.test_dataloader), 'neck')
     """
     features, labels = [], []
-    for feature, samples in batch_features(model, loader, stage):
+    for feature, samples in _batch_features(model, loader, stage):
         features.append(feature)
         labels += [sample.gt_label for sample in samples]
     if not features:
         raise ValueError('collect_features: the loader gives no batch. Give '
                          'one over at least one image.')
-    return torch.cat(features), torch.cat(labels).to(features[0].device)
+    return LabelledFeatures(
+        torch.cat(features), torch.cat(labels).to(features[0].device))
+
+
+def evaluate_features(model: BaseModel,
+                      gallery_loader: Optional[DataLoader],
+                      query_loader: DataLoader,
+                      evaluator: Evaluator,
+                      stage: Optional[str] = None) -> Dict[str, float]:
+    """Evaluate the features of gallery and query images by metrics.
+
+    Each process computes its part of the features; the metrics gather them.
+
+    Args:
+        model (BaseModel): As in :func:`collect_features`.
+        gallery_loader (DataLoader, optional): Over the gallery (training)
+            images. None where the queries are compared with each other.
+        query_loader (DataLoader): Over the query (test) images.
+        evaluator (Evaluator): With metrics such as ``KNNAccuracy`` and
+            ``RetrievalMetric``.
+        stage (str, optional): As in :func:`collect_features`.
+
+    Returns:
+        dict[str, float]: The numbers by name, in all processes.
+
+    Raises:
+        ValueError: If an image is not seen once, or has not one label.
+    """
+    batches = 0
+    for loader, in_gallery in ((gallery_loader, True), (query_loader, False)):
+        if loader is None:
+            continue
+        batches += len(loader)
+        seen = set()
+        for features, samples in _batch_features(model, loader, stage):
+            indices = [sample.get('sample_idx') for sample in samples]
+            evaluator.process([
+                DataSample(
+                    feature=feature,
+                    gt_label=sample.gt_label.cpu(),
+                    metainfo=dict(sample_idx=index, in_gallery=in_gallery))
+                for feature, sample, index in zip(features.cpu(), samples,
+                                                  indices)
+            ])
+            seen.update(indices)
+        found = torch.tensor(len(seen))
+        all_reduce(found)
+        if None in seen or found < len(loader.dataset):
+            raise ValueError(
+                f'{type(loader.dataset).__name__}: {int(found)} different '
+                f'sample_idx, but {len(loader.dataset)} images. The features '
+                'of each image are needed once: take a dataset that is not '
+                'concatenated or repeated, drop no last batch, and keep '
+                "`sample_idx` among PackInputs' meta_keys.")
+    return evaluator.evaluate(get_world_size() * batches)
 
 
 @torch.no_grad()
-def batch_features(
-    model: BaseModel,
-    loader: Iterable[dict],
-    stage: Optional[str] = None
+def _batch_features(
+    model: BaseModel, loader: Iterable[dict], stage: Optional[str]
 ) -> Iterator[Tuple[torch.Tensor, List[DataSample]]]:
-    """Run a model over a dataset, batch by batch.
-
-    Where a stage gives several outputs, the last one counts. Of a feature map
-    the mean over its positions is taken; of tokens the class token where the
-    backbone has one, else the mean without registers.
-
-    Args:
-        model (BaseModel): A classifier, or a self-supervised model. It is in
-            evaluation mode meanwhile, and as it was before afterwards.
-        loader (Iterable[dict]): Batches with ``inputs`` and
-            ``data_samples``, as a data loader gives them with either collate
-            function of mmengine.
-        stage (str, optional): ``'backbone'``, ``'neck'`` or
-            ``'pre_logits'``; a self-supervised model has ``'backbone'``
-            alone. Defaults to None, what the model's ``extract_feat`` gives
-            by itself: a classifier's neck, a self-supervised model's
-            backbone.
-
-    Yields:
-        tuple[Tensor, list[DataSample]]: Features (B, C), float32, and the
-        samples, with one label each.
-
-    Raises:
-        ValueError: If an image has not one label, or the model has no such
-            stage.
-
-    Source: the stages and the means are those of mmpretrain's t-SNE; the
-    class token is what DINO evaluates (Caron et al. 2021).
-    """
+    """Yield the features (B, C), float32, and the samples of each batch."""
     with same_modes(model):
         model.eval()
         for batch in loader:
@@ -91,34 +135,33 @@ def batch_features(
                     inputs=_stacked(batch['inputs']),
                     data_samples=batch['data_samples']))
             feats = _extract(model, batch['inputs'], stage)
-            _check_labels(batch['data_samples'])
+            for sample in batch['data_samples']:
+                _check_label(sample.get('gt_label'))
             yield _pool(model, feats).float(), batch['data_samples']
 
 
-def _stacked(inputs: Union[torch.Tensor, Sequence]) -> torch.Tensor:
-    """Put a list of images together, which some models take for views."""
-    if isinstance(inputs, torch.Tensor):
-        return inputs
-    if inputs[0].dim() == 3 and len({image.shape for image in inputs}) == 1:
+def _stacked(inputs: Iterable[torch.Tensor]) -> Iterable[torch.Tensor]:
+    """Stack a list of images, which some models take for views."""
+    if not isinstance(inputs, torch.Tensor) and inputs[0].dim() == 3 and len(
+            {image.shape for image in inputs}) == 1:
         return torch.stack(list(inputs))
     return inputs
 
 
 def _extract(model: BaseModel, inputs: torch.Tensor,
-             stage: Optional[str]) -> Union[torch.Tensor, Sequence]:
-    if isinstance(model, BaseSelfSupervisor):
-        if stage not in (None, 'backbone'):
-            raise ValueError(
-                f'stage={stage!r}: {type(model).__name__} is self-supervised '
-                'and has features of its backbone alone. Choose '
-                "stage='backbone', or leave it out.")
-        return model.extract_feat(inputs)
-    return model.extract_feat(
-        inputs, **({} if stage is None else dict(stage=stage)))
+             stage: Optional[str]) -> Iterable[torch.Tensor]:
+    if not isinstance(model, BaseSelfSupervisor):
+        return model.extract_feat(
+            inputs, **({} if stage is None else dict(stage=stage)))
+    if stage not in (None, 'backbone'):
+        raise ValueError(
+            f'stage={stage!r}: {type(model).__name__} is self-supervised and '
+            "has features of its backbone alone. Choose stage='backbone', or "
+            'leave it out.')
+    return model.extract_feat(inputs)
 
 
-def _pool(model: BaseModel,
-          feats: Union[torch.Tensor, Sequence]) -> torch.Tensor:
+def _pool(model: BaseModel, feats: Iterable[torch.Tensor]) -> torch.Tensor:
     """Reduce the last output to (B, C)."""
     while isinstance(feats, (tuple, list)):
         feats = feats[-1]
@@ -136,21 +179,18 @@ def _pool(model: BaseModel,
 
 
 def _has_class_token(model: BaseModel) -> bool:
-    if hasattr(model, 'num_prefix_tokens'):  # CMD
+    if hasattr(model, 'num_prefix_tokens'):
         return model.num_prefix_tokens > 0
-    backbone = model.backbone
-    timm_model = getattr(backbone, 'timm_model', None)
+    timm_model = getattr(model.backbone, 'timm_model', None)
     if timm_model is not None:
         return any(getattr(part, 'cls_token', None) is not None for part in (
             timm_model, getattr(timm_model, 'embeds', None)))
-    return getattr(backbone, 'num_extra_tokens', 0) > 0
+    return getattr(model.backbone, 'num_extra_tokens', 0) > 0
 
 
-def _check_labels(samples: Sequence[DataSample]) -> None:
-    for sample in samples:
-        label = sample.get('gt_label')
-        if label is None or label.numel() != 1:
-            found = 'no label' if label is None else f'{label.numel()} labels'
-            raise ValueError(
-                f'An image has {found}, but exactly one per image is needed. '
-                'Give a dataset with one class per image.')
+def _check_label(label: Optional[torch.Tensor]) -> None:
+    if label is None or label.numel() != 1:
+        found = 'no label' if label is None else f'{label.numel()} labels'
+        raise ValueError(
+            f'An image has {found}, but exactly one per image is needed. Give '
+            'a dataset with one class per image.')

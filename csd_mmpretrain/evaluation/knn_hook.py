@@ -1,179 +1,110 @@
-"""What the features are worth, measured during a training."""
+"""Quality of the features, measured during a training."""
 from typing import Optional, Sequence, Union
 
 from mmengine.evaluator import Evaluator
-from mmengine.hooks import Hook
-from mmengine.hooks.hook import DATA_BATCH
-from mmengine.runner import IterBasedTrainLoop, Runner
+from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
-from torch.distributed.fsdp import FullyShardedDataParallel
 
 from csd_mmpretrain.datasets.same_classes import (
     check_same_classes,
     dataset_classes,
 )
-from csd_mmpretrain.runtime.undisturbed import (
-    same_random_states,
-    validated_weights,
-)
+from csd_mmpretrain.runtime.periodic_hook import PeriodicHook
 from csd_mmpretrain.utils.unwrap import unwrap
 
-from .feature_evaluation import evaluate_features
 from .feature_metric import FeatureMetric
-from .features import STAGES
+from .features import STAGES, evaluate_features
 
 
 @HOOKS.register_module()
-class KNNHook(Hook):
-    """Judge features by kNN and retrieval, again and again in a training.
+class KNNHook(PeriodicHook):
+    """Evaluate features by kNN and retrieval during a training.
 
-    Before the first step, after every ``interval`` epochs and after the last
-    (iterations, in a training that counts these), the model's features of
-    both data loaders go to the metrics: the first numbers are those of the
-    weights that the training starts from. All go to the log, the message hub
-    and the visualizer's back ends, under names such as ``knn/top1_k20`` and
-    ``retrieval/train-gallery/rank1``. It fits any classifier and any
-    self-supervised model: what ``extract_feat`` gives is judged (of a model
-    with a teacher, what its ``extract_feat`` chooses; of a run with
-    ``EMAHook`` the averages, as in its validation). The training goes on as
-    if nothing had been measured: modes, random generators, batch norm's
-    statistics and buffers stay as they are. With several processes each
-    computes its part of the features.
+    Before the first step, every ``interval`` epochs (iterations in an
+    iteration-based training) and at the end, the metrics are computed from
+    the features of both data loaders. The results go to the log, the message
+    hub and the visualizer's back ends, under names such as
+    ``knn/top1_k20`` and ``retrieval/train-gallery/rank1``. It works with any
+    classifier and any self-supervised model: the features are those of
+    ``extract_feat``. The training itself is not changed, see
+    :class:`~csd_mmpretrain.runtime.periodic_hook.PeriodicHook`. Several
+    processes share the work.
 
     Args:
-        query_dataloader (dict): Over the images that are judged, with a
-            pipeline without random augmentation; with labels, even where the
-            training has none.
-        metrics (dict | Sequence[dict]): Metrics of features, such as
-            ``KNNAccuracy`` and ``RetrievalMetric``.
-        gallery_dataloader (dict, optional): Over the images that are looked
-            for or vote. Defaults to None: the queries are compared with each
-            other, as retrieval under the protocol ``leave-one-out`` does.
-        interval (int): Epochs, or iterations, between two evaluations.
-            Defaults to 1.
+        query_dataloader (dict): Data loader of the evaluated images, without
+            random augmentation, with labels.
+        metrics (dict | Sequence[dict]): ``KNNAccuracy``, ``RetrievalMetric``
+            or other metrics of features.
+        gallery_dataloader (dict, optional): Data loader of the neighbors.
+            Defaults to None: the queries are compared with each other, as
+            retrieval under the protocol ``leave-one-out`` does.
+        interval (int): Epochs (iterations) between two evaluations. Defaults
+            to 1.
         stage (str, optional): ``'backbone'``, ``'neck'`` or
             ``'pre_logits'``, as in
-            :func:`~csd_mmpretrain.evaluation.features.batch_features`.
-            Defaults to None, what ``extract_feat`` gives by itself.
+            :func:`~csd_mmpretrain.evaluation.features.collect_features`.
+            Defaults to None, the default of ``extract_feat``.
 
     Raises:
         ValueError: If ``interval`` is not positive or ``stage`` unknown;
             before the first step, if the data is too small for a metric, or
-            FSDP shares the weights among processes.
-        TypeError: If a metric is none of features.
-
-    Source: choice.
+            FSDP shards the weights.
+        TypeError: If a metric is not one of features.
 
     Example:
-        ::
-
-            custom_hooks = [
-                dict(
-                    type='KNNHook',
-                    gallery_dataloader=dict(
-                        batch_size=64, num_workers=2, dataset=train_dataset,
-                        sampler=dict(type='DefaultSampler', shuffle=False)),
-                    query_dataloader=dict(
-                        batch_size=64, num_workers=2, dataset=test_dataset,
-                        sampler=dict(type='DefaultSampler', shuffle=False)),
-                    metrics=[
-                        dict(type='KNNAccuracy', ks=(10, 20)),
-                        dict(type='RetrievalMetric', protocol='train-gallery')
-                    ],
-                    interval=10)
-            ]
+        >>> loader = dict(batch_size=64, num_workers=2,
+        ...               sampler=dict(type='DefaultSampler', shuffle=False))
+        >>> custom_hooks = [dict(
+        ...     type='KNNHook', interval=10,
+        ...     gallery_dataloader=dict(loader, dataset=train_dataset),
+        ...     query_dataloader=dict(loader, dataset=test_dataset),
+        ...     metrics=[dict(type='KNNAccuracy', ks=(10, 20)),
+        ...              dict(type='RetrievalMetric',
+        ...                   protocol='train-gallery')])]
     """
 
     # After the validation's log, before the checkpoint that stores the hub.
     priority = 'LOW'
+    looks_last = True
+    tool = 'tools/evaluate_features.py'
 
-    def __init__(self,
-                 query_dataloader: dict,
+    def __init__(self, query_dataloader: dict,
                  metrics: Union[dict, Sequence[dict]],
                  gallery_dataloader: Optional[dict] = None,
-                 interval: int = 1,
-                 stage: Optional[str] = None) -> None:
-        if interval < 1:
-            raise ValueError(f'KNNHook: interval={interval} must be a '
-                             'positive integer.')
+                 interval: int = 1, stage: Optional[str] = None) -> None:
+        super().__init__(interval)
         if stage not in (None, *STAGES):
             raise ValueError(f'KNNHook: there is no stage={stage!r}; choose '
                              f'one of {", ".join(STAGES)}, or leave it out.')
         self.gallery_dataloader = gallery_dataloader
         self.query_dataloader = query_dataloader
         self.evaluator = Evaluator(metrics)
-        self.interval = interval
         self.stage = stage
         for metric in self.evaluator.metrics:
             if not isinstance(metric, FeatureMetric):
                 raise TypeError(
-                    f'KNNHook: {type(metric).__name__} is no metric of '
-                    'features. Choose KNNAccuracy or RetrievalMetric; others '
-                    'belong to val_evaluator.')
+                    f'KNNHook: {type(metric).__name__} is not a metric of '
+                    'features. Use KNNAccuracy or RetrievalMetric here, and '
+                    'others in val_evaluator.')
 
-    def before_train(self, runner: Runner) -> None:
-        """Build the data loaders, check their sizes, judge the start.
-
-        Args:
-            runner (Runner): The runner of the training.
-        """
-        if any(isinstance(module, FullyShardedDataParallel)
-               for module in runner.model.modules()):
-            raise ValueError(
-                'KNNHook computes features outside of the training step, but '
-                'FSDP shares the weights among the processes. Leave the hook '
-                'out, and evaluate checkpoints with '
-                'tools/evaluate_features.py.')
-        with same_random_states():
-            self._gallery = None
-            if self.gallery_dataloader is not None:
-                self._gallery = runner.build_dataloader(
-                    self.gallery_dataloader)
-            self._query = runner.build_dataloader(self.query_dataloader)
+    def prepare(self, runner: Runner) -> None:
+        self._gallery = None
+        if self.gallery_dataloader is not None:
+            self._gallery = runner.build_dataloader(self.gallery_dataloader)
+        self._query = runner.build_dataloader(self.query_dataloader)
+        num_gallery = 0
         if self._gallery is not None:
+            num_gallery = len(self._gallery.dataset)
             check_same_classes(
                 dataset_classes(self._gallery.dataset),
                 dataset_classes(self._query.dataset), 'query')
-        num_gallery = len(self._gallery.dataset) if self._gallery else 0
         for metric in self.evaluator.metrics:
             metric.check_sizes(num_gallery, len(self._query.dataset))
-        if runner.iter == 0:
-            self._evaluate(runner, 0)
 
-    def after_train_epoch(self, runner: Runner) -> None:
-        """Evaluate, if it is due.
-
-        Args:
-            runner (Runner): The runner of the training.
-        """
-        if (not isinstance(runner.train_loop, IterBasedTrainLoop)
-                and (self.every_n_epochs(runner, self.interval)
-                     or self.is_last_train_epoch(runner))):
-            self._evaluate(runner, runner.epoch + 1)
-
-    def after_train_iter(self,
-                         runner: Runner,
-                         batch_idx: int,
-                         data_batch: DATA_BATCH = None,
-                         outputs: Optional[dict] = None) -> None:
-        """Evaluate, if it is due in a training that counts iterations.
-
-        Args:
-            runner (Runner): The runner of the training.
-            batch_idx (int): Index of the batch.
-            data_batch (dict, optional): The batch.
-            outputs (dict, optional): What the step logs.
-        """
-        if (isinstance(runner.train_loop, IterBasedTrainLoop)
-                and (self.every_n_train_iters(runner, self.interval)
-                     or self.is_last_train_iter(runner))):
-            self._evaluate(runner, runner.iter + 1)
-
-    def _evaluate(self, runner: Runner, step: int) -> None:
-        with same_random_states(), validated_weights(runner.hooks):
-            found = evaluate_features(
-                unwrap(runner.model), self._gallery, self._query,
-                self.evaluator, self.stage)
+    def look(self, runner: Runner, step: int) -> None:
+        found = evaluate_features(
+            unwrap(runner.model), self._gallery, self._query, self.evaluator,
+            self.stage)
         for name, value in found.items():
             runner.message_hub.update_scalar(name, value)
         if runner.rank == 0:

@@ -1,7 +1,7 @@
 """Predictions of a model: from a result file, or from a checkpoint."""
 import os
 from tempfile import TemporaryDirectory
-from typing import List, NamedTuple, Optional, Tuple
+from typing import Any, List, NamedTuple, Optional, Tuple
 
 import mmengine
 import numpy as np
@@ -22,9 +22,8 @@ class Predictions(NamedTuple):
 
     Attributes:
         scores (ndarray): (N, K), float32, probabilities.
-        labels (ndarray): (N, ), int64, the true classes.
-        paths (list[str | None]): The image files, where the results name
-            them.
+        labels (ndarray): (N,), int64, the true classes.
+        paths (list[str | None]): The image files, where they are known.
     """
 
     scores: np.ndarray
@@ -33,7 +32,7 @@ class Predictions(NamedTuple):
 
     @property
     def predicted(self) -> np.ndarray:
-        """ndarray: (N, ), int64, the classes of the highest scores."""
+        """ndarray: (N,), int64, the classes of the highest scores."""
         return self.scores.argmax(1)
 
 
@@ -41,24 +40,22 @@ def load_predictions(config: str,
                      source: str,
                      options: Optional[dict] = None,
                      split: str = 'test') -> Predictions:
-    """Read a result file, or let a checkpoint predict.
+    """Read a result file, or predict with a checkpoint.
 
     Args:
         config (str): The config file.
-        source (str): A result file of ``tools/test.py --out`` (.pkl), which
-            is read as it is, or a checkpoint.
+        source (str): Result file of ``tools/test.py --out`` (.pkl), or
+            checkpoint.
         options (dict, optional): Changes of the config by dotted key.
             Defaults to None.
-        split (str): The images that the checkpoint predicts: those of the
-            config's ``'test'`` or ``'val'`` dataloader. Defaults to
-            ``'test'``.
+        split (str): Which images the checkpoint predicts: ``'test'`` or
+            ``'val'``. Defaults to ``'test'``.
 
     Returns:
         Predictions: One row per image.
 
     Raises:
-        FileNotFoundError: If a file is missing.
-        ValueError: If the file holds no scores with one label per image.
+        FileNotFoundError, ValueError: As :func:`read_predictions`.
 
     Example:
         ::
@@ -66,14 +63,14 @@ def load_predictions(config: str,
             found = load_predictions('config.py', 'predictions.pkl')
             accuracy = (found.predicted == found.labels).mean()
     """
-    if is_result(source):
+    if source.lower().endswith(RESULT_FILES):
         return read_predictions(source)
     with TemporaryDirectory() as folder:
         args = make_test_parser().parse_args(
             [config, source, '--work-dir', folder])
         args.cfg_options = options
         cfg = make_test_config(args)
-        # Or a second run in the same second would log into this folder.
+        # Otherwise a second run in the same second would log into `folder`.
         cfg.experiment_name = os.path.basename(folder)
         if split != 'test':
             cfg.test_dataloader.dataset = cfg[f'{split}_dataloader'].dataset
@@ -83,38 +80,26 @@ def load_predictions(config: str,
         return read_predictions(out)
 
 
-def is_result(source: str) -> bool:
-    """Tell a result file from a checkpoint.
-
-    Args:
-        source (str): The file.
-
-    Returns:
-        bool: Whether its name is that of predictions.
-    """
-    return source.lower().endswith(RESULT_FILES)
-
-
 def read_predictions(path: str) -> Predictions:
-    """Read the predictions that ``tools/test.py --out`` has written.
+    """Read a result file.
 
     Args:
-        path (str): The .pkl file.
+        path (str): The .pkl file of ``tools/test.py --out``.
 
     Returns:
         Predictions: One row per image.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it holds no scores with one label per image.
+        ValueError: If it has no scores with one label per image.
     """
     if not os.path.isfile(path):
         raise FileNotFoundError(
             f'There is no result file {path!r}. Write one with `tools/test.py '
             f'CONFIG CHECKPOINT --out {path}`.')
     results = mmengine.load(path)
-    if not isinstance(results, list) or not results or not all(
-            map(_is_prediction, results)):
+    if not (isinstance(results, list) and results
+            and all(map(_is_prediction, results))):
         raise ValueError(
             f'{path} does not hold predictions: a list with `pred_score` and '
             'one `gt_label` per image is expected. Write it with '
@@ -123,10 +108,15 @@ def read_predictions(path: str) -> Predictions:
     scores = np.stack([np.asarray(r['pred_score'], np.float32)
                        for r in results])
     labels = np.array([np.asarray(r['gt_label']).item() for r in results])
+    if not 0 <= labels.min() <= labels.max() < scores.shape[1]:
+        raise ValueError(
+            f'{path}: the labels go from {labels.min()} to {labels.max()}, '
+            f'but the scores are of {scores.shape[1]} classes. Predict with '
+            'the config of the checkpoint.')
     return Predictions(scores, labels, [r.get('img_path') for r in results])
 
 
-def _is_prediction(result: object) -> bool:
+def _is_prediction(result: Any) -> bool:
     return (isinstance(result, dict) and 'pred_score' in result
             and result.get('gt_label') is not None
             and np.asarray(result['gt_label']).size == 1)
@@ -137,23 +127,21 @@ def class_names(cfg: Config, num_classes: int) -> Tuple[str, ...]:
 
     Args:
         cfg (Config): The whole config.
-        num_classes (int): How many classes the predictions have.
+        num_classes (int): Number of classes of the predictions.
 
     Returns:
-        tuple[str]: The names; numbers, if the data has no names or is not on
-        this machine.
+        tuple[str]: The names; numbers, if the data has none or is not here.
 
     Raises:
         ValueError: If the data has another number of classes.
     """
-    numbers = tuple(map(str, range(num_classes)))
     try:
         dataset = build_without_pipeline(cfg.test_dataloader.dataset)
+        classes = dataset.metainfo.get('classes')
     except FileNotFoundError:
-        return numbers
-    classes = dataset.metainfo.get('classes')
+        classes = None
     if classes is None:
-        return numbers
+        classes = range(num_classes)
     if len(classes) != num_classes:
         raise ValueError(
             f"The predictions are for {num_classes} classes, but the config's "

@@ -1,21 +1,28 @@
 """Retrieval: Rank-1, Rank-5 and mAP under named protocols."""
-from typing import NamedTuple, Optional
+from typing import Dict, NamedTuple, Optional
 
 import torch
+from mmpretrain.registry import METRICS
 
+from .feature_metric import FeatureMetric
+from .features import LabelledFeatures
 from .similarity import MEMORY, similarity_blocks, unit_features
 
 PROTOCOLS = ('every-9th', 'train-gallery', 'leave-one-out')
 
 
+class NothingToFindError(ValueError):
+    """No query has a gallery image to find."""
+
+
 class RetrievalSplit(NamedTuple):
-    """Who looks for whom; indices of the training images, then the test's.
+    """Queries and gallery: indices of training images, then test images.
 
     Attributes:
         queries (Tensor): (N,), int64.
         gallery (Tensor): (M,), int64.
-        own (Tensor, optional): (N,), int64: which gallery item is the query
-            itself and is left out; None where no query is in the gallery.
+        own (Tensor, optional): (N,), int64: the gallery item that is the
+            query itself; None where no query is in the gallery.
     """
 
     queries: torch.Tensor
@@ -27,9 +34,8 @@ class RankedPositives(NamedTuple):
     """Where each query finds the gallery images of its class.
 
     Attributes:
-        first (Tensor): (N,), int64, the rank of the first, from 1; 0 where
-            there is none.
-        average_precision (Tensor): (N,), float64; nan where there is none.
+        first (Tensor): (N,), int64, the first rank, from 1; 0 if none.
+        average_precision (Tensor): (N,), float64; nan if none.
         counts (Tensor): (N,), int64, how many there are.
     """
 
@@ -39,17 +45,9 @@ class RankedPositives(NamedTuple):
 
 
 class RetrievalScores(NamedTuple):
-    """What retrieval with features is worth.
+    """Rank-1, Rank-5 and mAP as fractions, and how many images they are of.
 
-    Attributes:
-        rank1 (float): Part of the queries whose nearest gallery image is of
-            their class.
-        rank5 (float): Part with one of their class among the nearest five.
-        mean_ap (float): Mean of the average precision over the whole ranking.
-        queries (int): Queries that count.
-        left_out (int): Queries without an image of their class in the
-            gallery; they do not count.
-        gallery (int): Images that a query is compared with.
+    Queries without an image of their class to find are left out.
     """
 
     rank1: float
@@ -64,11 +62,10 @@ def split_protocol(protocol: str, num_train: int,
                    num_test: int) -> RetrievalSplit:
     """Choose queries and gallery by a protocol's name.
 
-    ``every-9th``: the first test image and every 9th after it look for the
+    ``every-9th``: the first test image and every 9th after it against the
     training images and the other test images. ``train-gallery``: all test
-    images look for the training images. ``leave-one-out``: each test image
-    looks for the other test images. Numbers of different protocols are not
-    comparable.
+    images against the training images. ``leave-one-out``: each test image
+    against the others. Numbers of different protocols are not comparable.
 
     Args:
         protocol (str): One of the three.
@@ -76,7 +73,7 @@ def split_protocol(protocol: str, num_train: int,
         num_test (int): Test (or validation) images.
 
     Returns:
-        RetrievalSplit: Indices; test image i has the index ``num_train + i``.
+        RetrievalSplit: Test image i has the index ``num_train + i``.
 
     Raises:
         ValueError: If there is no such protocol, or nothing to look for.
@@ -90,7 +87,9 @@ def split_protocol(protocol: str, num_train: int,
         >>> split_protocol('every-9th', 2, 11).queries
         tensor([ 2, 11])
     """
-    check_protocol(protocol)
+    if protocol not in PROTOCOLS:
+        raise ValueError(f'There is no retrieval protocol {protocol!r}; '
+                         f'choose one of {", ".join(PROTOCOLS)}.')
     train, test = torch.arange(num_train), torch.arange(num_test) + num_train
     if protocol == 'train-gallery':
         split = RetrievalSplit(test, train, None)
@@ -101,44 +100,11 @@ def split_protocol(protocol: str, num_train: int,
         split = RetrievalSplit(test[chosen], torch.cat([train, test[~chosen]]),
                                None)
     if not len(split.queries) or len(split.gallery) == (split.own is not None):
-        raise ValueError(
+        raise NothingToFindError(
             f'Retrieval, {protocol}: {num_train} training images and '
             f'{num_test} test images leave nothing to look for. Give more '
             'images, or choose another protocol.')
     return split
-
-
-def can_find(split: RetrievalSplit, labels: torch.Tensor) -> bool:
-    """Tell whether any query has an image of its class to find.
-
-    Args:
-        split (RetrievalSplit): Of :func:`split_protocol`.
-        labels (Tensor): int64, of the training images, then the test's.
-
-    Returns:
-        bool: Whether one has, other than itself.
-
-    Example:
-        >>> can_find(split_protocol('leave-one-out', 0, 2), torch.arange(2))
-        False
-    """
-    classes, counts = labels[split.gallery].unique(return_counts=True)
-    found = classes[counts > (split.own is not None)]
-    return bool(torch.isin(labels[split.queries], found).any())
-
-
-def check_protocol(protocol: str) -> None:
-    """Check the name of a protocol.
-
-    Args:
-        protocol (str): The name.
-
-    Raises:
-        ValueError: If there is no such protocol.
-    """
-    if protocol not in PROTOCOLS:
-        raise ValueError(f'There is no retrieval protocol {protocol!r}; '
-                         f'choose one of {", ".join(PROTOCOLS)}.')
 
 
 def rank_positives(queries: torch.Tensor,
@@ -149,9 +115,9 @@ def rank_positives(queries: torch.Tensor,
                    memory: float = MEMORY) -> RankedPositives:
     """Rank the gallery by cosine for each query, and find its class there.
 
-    Ties: of equally similar gallery images, those of other classes come
-    first, so that features which are all the same are worth nothing. No
-    similarity matrix of all pairs is ever in memory.
+    Of equally similar gallery images, those of other classes come first, so
+    that features which are all the same are worth nothing. The similarity
+    matrix of all pairs is never in memory.
 
     Args:
         queries (Tensor): (N, C), floating, on any device.
@@ -163,23 +129,22 @@ def rank_positives(queries: torch.Tensor,
         memory (float): MiB for a block of similarities. Defaults to 256.
 
     Returns:
-        RankedPositives: One entry per query, on the device of the features.
+        RankedPositives: On the device of the features.
 
     Raises:
         ValueError: If shapes do not fit, or features are not finite.
 
     Source: the average precision is the mean, over the images of the query's
     class, of the precision at their ranks. The order of ties is a choice.
-
-    Example:
-        >>> import torch
-        >>> rank_positives(torch.tensor([[1., 0]]), torch.tensor([7]),
-        ...                torch.eye(2), torch.tensor([5, 7])).first
-        tensor([2])
     """
+    for name, features, labels in (('query', queries, query_labels),
+                                   ('gallery', gallery, gallery_labels)):
+        if labels.shape != features.shape[:1]:
+            raise ValueError(
+                f'{name}_labels have the shape {tuple(labels.shape)}, but '
+                f'there are {len(features)} features; expected one label '
+                'each.')
     device = queries.device
-    _check_labels('query', queries, query_labels)
-    _check_labels('gallery', gallery, gallery_labels)
     queries = unit_features('queries', queries)
     gallery_labels, by_class = gallery_labels.to(device).sort()
     gallery = unit_features('gallery', gallery)[by_class]
@@ -187,17 +152,14 @@ def rank_positives(queries: torch.Tensor,
     start = torch.searchsorted(gallery_labels, query_labels)
     counts = torch.searchsorted(
         gallery_labels, query_labels, right=True) - start
-    if own is not None:
-        places = torch.empty_like(by_class)
-        places[by_class] = torch.arange(len(by_class), device=device)
-        own = places[own.to(device)]
     # Queries of a block have similarly many positives, so little is padded.
     order = counts.argsort()
+    if own is not None:
+        own = by_class.argsort()[own.to(device)][order]
     first = torch.zeros_like(counts)
     precision = queries.new_zeros(len(queries), dtype=torch.float64)
-    for rows, cosines in similarity_blocks(
-            queries[order], gallery, None if own is None else own[order],
-            memory):
+    for rows, cosines in similarity_blocks(queries[order], gallery, own,
+                                           memory):
         rows = order[rows]
         most = int(counts[rows].max())
         if not most:
@@ -218,14 +180,6 @@ def rank_positives(queries: torch.Tensor,
     return RankedPositives(first, precision / counts, counts)
 
 
-def _check_labels(name: str, features: torch.Tensor,
-                  labels: torch.Tensor) -> None:
-    if labels.shape != features.shape[:1]:
-        raise ValueError(f'{name}_labels have the shape {tuple(labels.shape)}'
-                         f', but there are {len(features)} features; expected '
-                         'one label each.')
-
-
 def _sorted_rows(values: torch.Tensor) -> torch.Tensor:
     """Sort rows; on a CPU with NumPy, 20 times as fast as torch."""
     if values.device.type != 'cpu':
@@ -239,86 +193,91 @@ def _at_least(rows: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
     return rows.size(1) - torch.searchsorted(rows, values)
 
 
-def retrieval_scores(queries: torch.Tensor,
-                     query_labels: torch.Tensor,
-                     gallery: torch.Tensor,
-                     gallery_labels: torch.Tensor,
-                     own: Optional[torch.Tensor] = None,
-                     memory: float = MEMORY) -> RetrievalScores:
-    """Compute Rank-1, Rank-5 and mAP.
-
-    A query without an image of its class in the gallery cannot succeed: it is
-    left out and counted in ``left_out``.
-
-    Args:
-        queries (Tensor): (N, C), floating.
-        query_labels (Tensor): (N,), int64.
-        gallery (Tensor): (M, C), floating.
-        gallery_labels (Tensor): (M,), int64.
-        own (Tensor, optional): (N,), int64, as in :func:`rank_positives`.
-        memory (float): MiB for a block of similarities. Defaults to 256.
-
-    Returns:
-        RetrievalScores: Means over the queries that count.
-
-    Raises:
-        ValueError: If no query has an image of its class in the gallery,
-            shapes do not fit, or features are not finite.
-
-    Example:
-        >>> import torch
-        >>> retrieval_scores(torch.eye(2), torch.tensor([0, 1]), torch.eye(2),
-        ...                  torch.tensor([0, 1])).rank1
-        1.0
-    """
-    ranked = rank_positives(queries, query_labels, gallery, gallery_labels,
-                            own, memory)
-    counted = ranked.counts > 0
-    if not counted.any():
-        raise ValueError(
-            f'None of the {len(counted)} queries has an image of its class in '
-            f'the gallery of {len(gallery)} images. Give a gallery with the '
-            'classes of the queries.')
-    first = ranked.first[counted]
-    return RetrievalScores(
-        (first <= 1).double().mean().item(),
-        (first <= 5).double().mean().item(),
-        ranked.average_precision[counted].mean().item(), len(first),
-        len(counted) - len(first), len(gallery) - (own is not None))
-
-
 def evaluate_protocol(protocol: str,
-                      train: torch.Tensor,
-                      train_labels: torch.Tensor,
-                      test: torch.Tensor,
-                      test_labels: torch.Tensor,
+                      train: LabelledFeatures,
+                      test: LabelledFeatures,
                       memory: float = MEMORY) -> RetrievalScores:
     """Compute Rank-1, Rank-5 and mAP under a protocol.
 
     Args:
         protocol (str): A name of :func:`split_protocol`.
-        train (Tensor): (N, C), floating, features of the training images.
-        train_labels (Tensor): (N,), int64.
-        test (Tensor): (M, C), features of the test images, in their order.
-        test_labels (Tensor): (M,), int64.
-        memory (float): MiB for a block of similarities. Defaults to 256.
+        train (LabelledFeatures): Of the training images.
+        test (LabelledFeatures): Of the test images, in their order.
+        memory (float): As in :func:`rank_positives`.
 
     Returns:
-        RetrievalScores: Not to be compared with those of other protocols.
+        RetrievalScores: Not comparable with those of other protocols.
 
     Raises:
-        ValueError: As :func:`split_protocol` and :func:`retrieval_scores`.
+        NothingToFindError: If no query has an image of its class to find.
+        ValueError: As :func:`split_protocol` and :func:`rank_positives`.
+
+    Example:
+        >>> import torch
+        >>> same = LabelledFeatures(torch.eye(2), torch.tensor([0, 1]))
+        >>> evaluate_protocol('train-gallery', same, same).rank1
+        1.0
     """
-    split = split_protocol(protocol, len(train), len(test))
-    if protocol == 'train-gallery':
-        return retrieval_scores(test, test_labels, train, train_labels, None,
-                                memory)
-    if protocol == 'leave-one-out':
-        return retrieval_scores(test, test_labels, test, test_labels,
-                                split.own, memory)
-    features = torch.cat([train, test])
-    labels = torch.cat([train_labels, test_labels])
-    queries, gallery = split.queries, split.gallery
-    return retrieval_scores(features[queries], labels[queries],
-                            features[gallery], labels[gallery], split.own,
-                            memory)
+    split = split_protocol(protocol, len(train.labels), len(test.labels))
+    images = [torch.cat(parts) for parts in zip(train, test)]
+    ranked = rank_positives(*(part[split.queries] for part in images),
+                            *(part[split.gallery] for part in images),
+                            split.own, memory)
+    counted = ranked.counts > 0
+    size = len(split.gallery)
+    if not counted.any():
+        raise NothingToFindError(
+            f'None of the {len(counted)} queries has an image of its class in '
+            f'the gallery of {size} images. Give a gallery with the classes '
+            'of the queries.')
+    first = ranked.first[counted]
+    return RetrievalScores(
+        (first <= 1).double().mean().item(),
+        (first <= 5).double().mean().item(),
+        ranked.average_precision[counted].mean().item(), len(first),
+        len(counted) - len(first), size - (split.own is not None))
+
+
+@METRICS.register_module()
+class RetrievalMetric(FeatureMetric):
+    """Rank-1, Rank-5 and mAP under a protocol.
+
+    It gives ``retrieval/<protocol>/rank1``, ``rank5`` and ``mAP`` in per cent,
+    and the numbers of ``queries`` that count and of those ``left_out``, which
+    have no image of their class to find. Training images are the gallery
+    samples, test images the query samples.
+
+    Args:
+        protocol (str): As in :func:`split_protocol`.
+        **options: Of :class:`FeatureMetric`.
+
+    Raises:
+        ValueError: If there is no such protocol, or nothing to look for.
+
+    Example:
+        ::
+
+            dict(type='RetrievalMetric', protocol='train-gallery')
+    """
+
+    default_prefix = 'retrieval'
+
+    def __init__(self, protocol: str, **options) -> None:
+        super().__init__(**options)
+        self.protocol = protocol
+        self.check_sizes(2, 2)  # enough for any protocol: is there this one?
+
+    def check_sizes(self, num_gallery: int, num_query: int) -> None:
+        split_protocol(self.protocol, num_gallery, num_query)
+
+    def compare(self, gallery: LabelledFeatures,
+                query: LabelledFeatures) -> Dict[str, float]:
+        scores = evaluate_protocol(self.protocol, gallery, query, self.memory)
+        return {
+            f'{self.protocol}/{name}': value
+            for name, value in (('rank1', 100 * scores.rank1),
+                                ('rank5', 100 * scores.rank5),
+                                ('mAP', 100 * scores.mean_ap),
+                                ('queries', scores.queries),
+                                ('left_out', scores.left_out))
+        }

@@ -10,23 +10,17 @@ BYTES_PER_PAIR = 28
 
 
 def unit_features(name: str, features: torch.Tensor) -> torch.Tensor:
-    """Divide features by their L2 norm.
+    """Divide features by their L2 norm; zero vectors stay zero.
 
     Args:
-        name (str): What to call them in an error.
+        name (str): What an error calls them.
         features (Tensor): (N, C), floating.
 
     Returns:
-        Tensor: (N, C), float32; a feature of zeros stays as it is.
+        Tensor: (N, C), float32.
 
     Raises:
-        ValueError: If there is none, the shape is another one, or a value is
-            not finite.
-
-    Example:
-        >>> import torch
-        >>> unit_features('gallery', torch.tensor([[3., 4.]]))
-        tensor([[0.6000, 0.8000]])
+        ValueError: If the shape is another, N is 0, or a value not finite.
     """
     if features.dim() != 2 or not features.numel():
         raise ValueError(f'{name} has the shape {tuple(features.shape)}; '
@@ -43,28 +37,22 @@ def similarity_blocks(
         gallery: torch.Tensor,
         own: Optional[torch.Tensor] = None,
         memory: float = MEMORY) -> Iterator[Tuple[slice, torch.Tensor]]:
-    """Compute cosines of some queries and the whole gallery at a time.
+    """Compute the cosines of a block of queries and the gallery at a time.
 
     Args:
-        queries (Tensor): (N, C), unit vectors of :func:`unit_features`.
+        queries (Tensor): (N, C), of :func:`unit_features`.
         gallery (Tensor): (M, C), the same, on the same device.
-        own (Tensor, optional): (N,), int64: for each query, the gallery item
-            that is the query itself; its similarity becomes -inf. Defaults to
-            None, where no query is in the gallery.
-        memory (float): MiB that a block and the work on it may take; a block
-            has at least one query. Defaults to 256.
+        own (Tensor, optional): (N,), int64: the gallery item that is the
+            query itself; its cosine becomes -inf. Defaults to None.
+        memory (float): MiB for a block and for sorting it; a block has at
+            least one query. Defaults to 256.
 
     Yields:
-        tuple[slice, Tensor]: Which queries, and their cosines (B, M),
-        float32, which the caller may overwrite.
+        tuple[slice, Tensor]: The queries, and cosines (B, M), float32, free
+        to be overwritten.
 
-    Source: choice.
-
-    Example:
-        >>> import torch
-        >>> for rows, cosines in similarity_blocks(torch.eye(3), torch.eye(3)):
-        ...     print(rows, cosines.shape)
-        slice(0, 3, None) torch.Size([3, 3])
+    Raises:
+        ValueError: If queries and gallery differ in C.
     """
     if queries.size(1) != gallery.size(1):
         raise ValueError(f'Queries have {queries.size(1)} channels, but the '
@@ -72,7 +60,7 @@ def similarity_blocks(
                          'same stage of the same model.')
     size = max(1, int(memory * 2**20) // (BYTES_PER_PAIR * len(gallery)))
     for start in range(0, len(queries), size):
-        rows = slice(start, min(start + size, len(queries)))
+        rows = slice(start, start + size)
         cosines = queries[rows] @ gallery.T
         if own is not None:
             cosines.scatter_(1, own[rows, None], -torch.inf)
@@ -84,39 +72,31 @@ def nearest(queries: torch.Tensor,
             k: int,
             own: Optional[torch.Tensor] = None,
             memory: float = MEMORY) -> Tuple[torch.Tensor, torch.Tensor]:
-    """Find the nearest gallery items of each query.
+    """Find the k gallery items that are nearest to each query by cosine.
 
     Args:
         queries (Tensor): (N, C), floating.
         gallery (Tensor): (M, C), floating, on the same device.
-        k (int): How many, at most M; M - 1 with ``own``.
-        own (Tensor, optional): (N,), int64: the gallery item that is the
-            query itself, and is left out. Defaults to None.
-        memory (float): MiB, as in :func:`similarity_blocks`.
+        k (int): At most M, or M - 1 with ``own``.
+        own (Tensor, optional): As in :func:`similarity_blocks`.
+        memory (float): As there.
 
     Returns:
-        tuple[Tensor, Tensor]: Cosines (N, k), falling, and indices of gallery
-        items (N, k), int64. Which of equally similar items are taken at the
-        last place is not defined.
+        tuple[Tensor, Tensor]: Cosines, descending, and gallery indices,
+        (N, k) each. Which of equally similar items comes last is undefined.
 
     Raises:
-        ValueError: If the gallery has fewer than ``k`` items, or features are
-            not finite.
+        ValueError: If features are not finite.
 
     Example:
         >>> import torch
         >>> nearest(torch.tensor([[1., 0]]), torch.eye(2), 1)[1]
         tensor([[0]])
     """
-    there = len(gallery) - (own is not None)
-    if not 1 <= k <= there:
-        raise ValueError(f'k={k}, but the gallery has {there} images for a '
-                         f'query. Choose k from 1 to {there}.')
     queries = unit_features('queries', queries)
     gallery = unit_features('gallery', gallery)
     found = [
         cosines.topk(k, dim=1)
         for _, cosines in similarity_blocks(queries, gallery, own, memory)
     ]
-    return (torch.cat([values for values, _ in found]),
-            torch.cat([indices for _, indices in found]))
+    return tuple(torch.cat(parts) for parts in zip(*found))

@@ -2,6 +2,7 @@
 from .channels_last_hook import ChannelsLastHook
 from .checkpoint_match_hook import CheckpointMatchHook
 from .dataset_check_hook import DatasetCheckHook
+from .ema_teacher_hook import EMATeacherHook
 from .exact_resume_hook import ExactResumeHook
 from .finite_check_hook import FiniteCheckHook
 from .frozen_parts_hook import FrozenPartsHook
@@ -14,7 +15,7 @@ from .setup_check_hook import SetupCheckHook
 
 __all__ = [
     'ChannelsLastHook', 'CheckpointMatchHook', 'DatasetCheckHook',
-    'ExactResumeHook', 'FiniteCheckHook', 'FrozenPartsHook', 'ImageCacheHook',
-    'KeepMemoryHook', 'PlainCheckpointHook', 'RunSummaryHook',
-    'SafeCheckpointHook', 'SetupCheckHook'
+    'EMATeacherHook', 'ExactResumeHook', 'FiniteCheckHook', 'FrozenPartsHook',
+    'ImageCacheHook', 'KeepMemoryHook', 'PlainCheckpointHook',
+    'RunSummaryHook', 'SafeCheckpointHook', 'SetupCheckHook'
 ]

@@ -1,37 +1,32 @@
 """A hook that refuses checkpoints that do not fit what they are loaded for."""
+import json
 import os
+import re
 from collections import OrderedDict
-from typing import List, Sequence
+from typing import List, NamedTuple, Optional, Pattern, Sequence, Tuple
 
 from mmengine.hooks import EMAHook, Hook
 from mmengine.model import BaseTTAModel
 from mmengine.runner import BaseLoop, Runner
 from mmpretrain.registry import HOOKS
+from torch import nn
 
-from csd_mmpretrain.checkpoints.checkpoint_match import (
-    QUEUE,
-    TRAINING_ONLY,
-    describe_classes,
-    describe_match,
-    leave_out,
-    load_and_compare,
-    num_classes_of,
-)
-from csd_mmpretrain.checkpoints.pretrained import (
-    local_path,
-    plain_name,
-    read_names,
-)
+from csd_mmpretrain.checkpoints.pretrained import local_path, read_names
 from csd_mmpretrain.checkpoints.resume_changes import describe_changes
 from csd_mmpretrain.datasets.same_classes import dataset_classes
+from csd_mmpretrain.layers.feature_queue import QUEUE_KEY
+from csd_mmpretrain.utils.num_classes import num_classes_of
+from csd_mmpretrain.utils.protocol import training_only_keys
 from csd_mmpretrain.utils.unwrap import unwrap
 
 from .exact_resume_hook import STATE
 
-# What mmengine goes on from, beside the weights.
+NOTHING = re.compile('(?!)')
+WRONG_SHAPE = re.compile(
+    r'size mismatch for (\S+): .*Size\((\[.*?\])\).*Size\((\[.*?\])\)')
+SHOWN = 3
+# What mmengine resumes, beside the weights.
 PROGRESS = ('meta', 'message_hub', 'optimizer')
-# What of a model the stage does not use of a checkpoint.
-NOT_COMPARED = {'test': TRAINING_ONLY, 'fine-tuning': QUEUE}
 REMEDIES = {
     'test': 'The result would be wrong. Test with the config that the '
             'checkpoint was trained with, or choose a checkpoint of this '
@@ -55,50 +50,36 @@ class CheckpointMatchHook(Hook):
       before anything of it is loaded, on every torch (``load_from``, test
       and resume from a local file);
     - a test or a resume stops if tensors are missing or of another shape, or
-      the number of classes is not that of the data. What only training uses
-      (the queue of ``DDLQueueLoss``) is left out of a test;
-    - a resume stops if it would go on from averaged weights, as ``EMAHook``
-      saved them and is not there to swap them back, and warns of settings
-      of the optimizer and the schedule that are new and have no effect;
-    - fine-tuning (``load_from``) starts with an empty queue, as the other
-      training may have had other classes, warns of all else that is not
-      taken over, and stops if nothing is;
+      the number of classes is not that of the data. A test ignores what only
+      training uses, such as feature queues;
+    - a resume stops if it would continue from averaged weights, as
+      ``EMAHook`` saves them, without an ``EMAHook`` to swap them back. It
+      warns of new settings of optimizer and schedule that have no effect;
+    - fine-tuning (``load_from``) starts with an empty feature queue, as the
+      other training may have had other classes. It warns of all else that is
+      not taken over, and stops if nothing is;
     - a warning tells if the names of the classes are not those of the data.
+
+    Under mmengine's ``FlexibleRunner``, which may split the model, weights
+    and classes are not compared.
 
     Raises:
         ValueError: If the checkpoint is refused.
 
-    Source: choice.
-
     Example:
-        ::
-
-            default_hooks = dict(
-                checkpoint_match=dict(type='CheckpointMatchHook'))
+        >>> default_hooks = dict(
+        ...     checkpoint_match=dict(type='CheckpointMatchHook'))
     """
 
     # Before hooks that take weights from the checkpoint, such as EMAHook.
     priority = 'VERY_HIGH'
 
     def before_run(self, runner: Runner) -> None:
-        """Look into the file before it is loaded.
-
-        Args:
-            runner (Runner): The runner.
-        """
         path = local_path(runner._load_from or '://')
         if path and os.path.isfile(path):
             read_names(path)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Compare what was read with the model and the data.
-
-        Args:
-            runner (Runner): The runner that loads. Of a FlexibleRunner, which
-                may have split its model, nothing is compared.
-            checkpoint (dict): All that was read. Its ``state_dict`` becomes,
-                except for a resume, that of the model with what fits loaded.
-        """
         if not isinstance(runner, Runner):
             if not runner._resume:
                 _drop_queue(checkpoint)
@@ -110,30 +91,35 @@ class CheckpointMatchHook(Hook):
             _drop_queue(checkpoint)
         model = unwrap(runner.model)
         loaded = checkpoint.get('state_dict', checkpoint)
-        state_dict = OrderedDict(
-            (plain_name(name), value)
+        weights = OrderedDict(
+            (name.removeprefix('module.'), value)
             for name, value in loaded.items())
-        state_dict._metadata = getattr(loaded, '_metadata', None)
-        match = load_and_compare(model, state_dict)
-        if stage in NOT_COMPARED:
-            match = leave_out(match, NOT_COMPARED[stage])
+        weights._metadata = getattr(loaded, '_metadata', None)
+        averages = {}
+        if stage != 'resume':
+            # In `state_dict` are the averages: a fine-tuning starts from them.
+            averages = checkpoint.pop('ema_state_dict', {})
+        if stage == 'test':
+            averages = _for_swap(model, averages)
+        match = _load(model, weights, _left_out(model, stage))
         # EMAHook takes all or nothing, and mmengine would print the rest.
         checkpoint['state_dict'] = (
-            state_dict if stage == 'resume' else model.state_dict())
-        tta = any(isinstance(part, BaseTTAModel)
-                  for part in runner.model.modules())
-        _fit_averages(checkpoint, stage, tta)
-        found = describe_match(match, num_classes_of(model))
+            weights if stage == 'resume' else model.state_dict())
+        if stage == 'test' and averages:
+            checkpoint['ema_state_dict'] = averages
+            if any(isinstance(part, BaseTTAModel)
+                   for part in runner.model.modules()):
+                _add_tta_prefix(checkpoint)
+        found = _describe(match, num_classes_of(model))
         unfit = bool(match.missing or match.wrong or match.refused)
         if stage == 'resume':
             hindrances = _hindrances(runner, checkpoint)
             found += hindrances + _changes(runner, checkpoint)
             unfit = unfit or bool(hindrances)
-        classes, expected = _classes(runner, checkpoint)
-        if classes and expected and not match.wrong:
-            names = describe_classes(classes, expected)
-            found += [names] if names else []
-            unfit = unfit or len(classes) != len(expected)
+        old, new = _classes(runner, checkpoint)
+        if old and new and not match.wrong:
+            found += _describe_classes(old, new)
+            unfit = unfit or len(old) != len(new)
         if stage == 'fine-tuning':
             unfit = not match.fitting
         if not found:
@@ -148,31 +134,101 @@ class CheckpointMatchHook(Hook):
             f'{len(match.fitting)} tensors are taken over.')
 
 
-def _fit_averages(checkpoint: dict, stage: str, tta: bool) -> None:
-    """Leave EMAHook what it can swap, by name, with the model's weights.
+class _Match(NamedTuple):
+    """How a state dict fits a model, by the names of the tensors."""
 
-    In ``state_dict`` are the averages, so a fine-tuning starts from them. The
-    model that EMAHook knows is that of the test-time augmentation, if any.
-    """
-    if stage == 'resume' or 'ema_state_dict' not in checkpoint:
-        return
-    names = {f'module.{name}' for name in checkpoint['state_dict']}
-    known = {
-        name: value for name, value in checkpoint.pop('ema_state_dict').items()
-        if name in names or not name.startswith('module.')
-    }
-    if stage != 'test' or not names <= set(known):
-        return
-    checkpoint['ema_state_dict'] = known
-    if tta:
-        weights = checkpoint['state_dict']
+    fitting: List[str]
+    missing: List[str]
+    unexpected: List[str]
+    wrong: List[Tuple[str, tuple, tuple]]  # name, shape found, shape expected
+    refused: List[str]  # what torch says of other tensors
+
+
+def _load(model: nn.Module, state_dict: dict,
+          left_out: Pattern = NOTHING) -> _Match:
+    """Load what fits, and compare all but some names."""
+    keys, wrong, refused = [], [], []
+    handle = model.register_load_state_dict_post_hook(
+        lambda module, found: keys.extend(found))
+    try:
+        model.load_state_dict(state_dict, strict=False)
+    except RuntimeError as error:
+        if not keys:
+            raise
+        for message in str(error).split('\n\t')[1:]:
+            parts = WRONG_SHAPE.match(message)
+            if parts is None:
+                refused.append(message)
+            elif not left_out.search(parts[1]):
+                wrong.append((parts[1], *(tuple(json.loads(shape))
+                                          for shape in parts.group(2, 3))))
+    finally:
+        handle.remove()
+    missing, unexpected = keys
+    unexpected = [name for name in unexpected if not left_out.search(name)]
+    # mmengine leaves out num_batches_tracked, too.
+    left_out = re.compile(f'num_batches_tracked|{left_out.pattern}')
+    missing = [name for name in missing if not left_out.search(name)]
+    unfit = {*missing, *(name for name, _, _ in wrong)}
+    fitting = [name for name in model.state_dict()
+               if name not in unfit and not left_out.search(name)]
+    return _Match(fitting, missing, unexpected, wrong, refused)
+
+
+def _describe(match: _Match, num_classes: Optional[int]) -> List[str]:
+    """Write a sentence for each kind of difference."""
+    lines = []
+    for _, found, expected in match.wrong:
+        if expected[:1] == (num_classes, ) and found[1:] == expected[1:]:
+            lines = [f'the checkpoint knows {found[0]} classes, the model '
+                     f'{num_classes}']
+    shapes = [f'{name} {found} for {expected}'
+              for name, found, expected in match.wrong]
+    for what, names in (('have another shape', shapes),
+                        ('are missing', match.missing),
+                        ('are not in the model', match.unexpected),
+                        ('are refused by torch', match.refused)):
+        if names:
+            more = ', ...' * (len(names) > SHOWN)
+            lines.append(f'{len(names)} tensors {what}: ' +
+                         ', '.join(names[:SHOWN]) + more)
+    return lines
+
+
+def _left_out(model: nn.Module, stage: str) -> Pattern:
+    """Match the names of what a stage does not use of a checkpoint."""
+    if stage == 'resume':
+        return NOTHING
+    if stage == 'fine-tuning':
+        return QUEUE_KEY
+    keys = ''.join(f'|^{re.escape(key)}' for key in training_only_keys(model))
+    return re.compile(r'(^|\.)loss_module\.' + keys)
+
+
+def _for_swap(model: nn.Module, averages: dict) -> dict:
+    """Name EMAHook's state as the model does; empty if it lacks tensors."""
+    weights = {name.removeprefix('module.'): value
+               for name, value in averages.items()
+               if name.startswith('module.')}
+    if _load(model, weights).missing:
+        return {}
+    others = {name: value for name, value in averages.items()
+              if not name.startswith('module.')}
+    return {**others, **{f'module.{name}': value.clone()
+                         for name, value in model.state_dict().items()}}
+
+
+def _add_tta_prefix(checkpoint: dict) -> None:
+    """Name tensors as EMAHook does, which averages the TTA model."""
+    for key, prefix in (('state_dict', ''), ('ema_state_dict', 'module.')):
+        weights = checkpoint[key]
         for name in list(weights):
-            weights[f'module.{name}'] = weights.pop(name)
-            known[f'module.module.{name}'] = known.pop(f'module.{name}')
+            if name.startswith(prefix):
+                weights[f'module.{name}'] = weights.pop(name)
 
 
 def _hindrances(runner: Runner, checkpoint: dict) -> List[str]:
-    """Why a resume cannot go on from a checkpoint, whatever its weights."""
+    """Say why a resume cannot continue, whatever the weights."""
     absent = [key for key in PROGRESS if key not in checkpoint]
     found = [f'it holds no {", ".join(absent)}'] if absent else []
     if 'ema_state_dict' in checkpoint and not any(
@@ -183,7 +239,7 @@ def _hindrances(runner: Runner, checkpoint: dict) -> List[str]:
 
 
 def _changes(runner: Runner, checkpoint: dict) -> List[str]:
-    """Tell what is new in the run and comes too late for a resume."""
+    """Say which new settings come too late for a resume."""
     hub = checkpoint.get('message_hub') or {}
     steps = hub.get('runtime_info', {}).get(STATE, {}).get('steps')
     text = describe_changes(checkpoint, runner.cfg, steps and
@@ -192,17 +248,27 @@ def _changes(runner: Runner, checkpoint: dict) -> List[str]:
 
 
 def _drop_queue(checkpoint: dict) -> None:
-    """Leave out what is remembered of the other training's images."""
     for weights in (checkpoint.get('state_dict', checkpoint),
                     checkpoint.get('ema_state_dict', {})):
-        for name in [name for name in weights if QUEUE.search(name)]:
+        for name in list(filter(QUEUE_KEY.search, weights)):
             del weights[name]
 
 
 def _classes(runner: Runner, checkpoint: dict) -> List[Sequence[str]]:
-    """Names of the classes in a checkpoint, and in the data of the run."""
+    """Return the classes of a checkpoint, and of the run's data."""
     loops = (runner._train_loop, runner._test_loop, runner._val_loop)
     dataset = next((loop.dataloader.dataset for loop in loops
                     if isinstance(loop, BaseLoop)), None)
     meta = (checkpoint.get('meta') or {}).get('dataset_meta') or {}
     return [meta.get('classes') or (), dataset_classes(dataset) or ()]
+
+
+def _describe_classes(old: Sequence[str], new: Sequence[str]) -> List[str]:
+    """Say how a checkpoint's classes differ from the data's, if they do."""
+    if len(old) != len(new):
+        return [f'the checkpoint was trained for {len(old)} classes, the '
+                f'data has {len(new)}']
+    other = [i for i, (a, b) in enumerate(zip(old, new)) if a != b]
+    return [f'{len(other)} of {len(old)} classes have other names: class {i} '
+            f'is {old[i]!r} in the checkpoint, {new[i]!r} in the data'
+            for i in other[:1]]

@@ -1,4 +1,4 @@
-"""A stop at the first loss that is no finite number."""
+"""A stop at the first loss that is not finite."""
 import math
 from typing import Dict, Optional
 
@@ -19,20 +19,19 @@ SHOWN = 20
 class FiniteCheckHook(Hook):
     """Stop a training whose loss is nan or infinite, and say where.
 
-    After each step it looks at the losses, and at the gradient norm that
-    ``clip_grad`` logs, as mmengine has already brought them to the host;
-    nothing waits for it. The error names the step, the losses, the images of
-    the batch and the last checkpoint. As a gradient scaler skips steps with
-    infinite gradients, their norm is not looked at there. Without
-    ``clip_grad``, bad gradients show one step later, in the losses of the
-    next batch.
+    After each step the losses are checked, and the gradient norm that
+    ``clip_grad`` logs. mmengine has already copied both to the host, so
+    nothing waits. The error names the step, the losses, the images of the
+    batch and the last checkpoint. With a gradient scaler, which skips steps
+    with infinite gradients, the norm is not checked. Without ``clip_grad``,
+    bad gradients show one step later, in the losses of the next batch.
 
     Before a checkpoint is written, its parameters are checked, so that the
     last checkpoint is always a good one.
 
     In distributed runs, a process names its own batch; torchrun, Slurm and
-    mpirun then end the others. Where several report, look at the one whose
-    ``loss_cls`` is bad: DDL sees the features of all.
+    mpirun then end the others. If several report, look at the one whose
+    ``loss_cls`` is bad: other losses may see the features of all.
 
     Args:
         enabled (bool): Whether to check at all. Defaults to True.
@@ -41,44 +40,28 @@ class FiniteCheckHook(Hook):
         FloatingPointError: If a loss, the gradient norm, or a parameter that
             would be saved is nan or infinite.
 
-    Source: choice.
-
     Example:
-        ::
-
-            default_hooks = dict(finite_check=dict(type='FiniteCheckHook'))
+        >>> default_hooks = dict(finite_check=dict(type='FiniteCheckHook'))
     """
 
-    # After RuntimeInfoHook, which brings the losses to the host, and before
-    # hooks that would keep or save what the step has done.
+    # After RuntimeInfoHook, which copies the losses to the host, and before
+    # hooks that keep or save the weights.
     priority = 'HIGH'
 
     def __init__(self, enabled: bool = True) -> None:
         self.enabled = enabled
 
-    def after_train_iter(self,
-                         runner: Runner,
-                         batch_idx: int,
+    def after_train_iter(self, runner: Runner, batch_idx: int,
                          data_batch: DATA_BATCH = None,
                          outputs: Optional[dict] = None) -> None:
-        """Check the losses and the gradient norm of a step.
-
-        Args:
-            runner (Runner): The runner of the training.
-            batch_idx (int): Index of the batch.
-            data_batch (dict, optional): The batch.
-            outputs (dict, optional): What the step logs.
-        """
         if not self.enabled:
             return
         scalars = runner.message_hub.log_scalars
         keys = [key for key in outputs or () if 'loss' in key]
         if not hasattr(runner.optim_wrapper, 'loss_scaler'):
             keys.append('grad_norm')
-        values = {
-            key: scalars[f'train/{key}'].current()
-            for key in keys if f'train/{key}' in scalars
-        }
+        values = {key: scalars[f'train/{key}'].current()
+                  for key in keys if f'train/{key}' in scalars}
         bad = {k: v for k, v in values.items() if not math.isfinite(v)}
         if not bad:
             return
@@ -91,12 +74,6 @@ class FiniteCheckHook(Hook):
             f'{_remedy(runner)}')
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Check the parameters that will be saved.
-
-        Args:
-            runner (Runner): The runner that saves.
-            checkpoint (dict): All that will be written.
-        """
         if not self.enabled:
             return
         buffers = {name for name, _ in unwrap(runner.model).named_buffers()}
@@ -117,13 +94,11 @@ def _format(values: Dict[str, float]) -> str:
 
 
 def _describe_images(data_batch: DATA_BATCH) -> str:
-    samples = (data_batch.get('data_samples', [])
-               if isinstance(data_batch, dict) else [])
-    images = [
+    batch = data_batch if isinstance(data_batch, dict) else {}
+    images = dict.fromkeys(
         str(sample.get('img_path') or f'number {sample.get("sample_idx")}')
-        for sample in samples
-    ]
-    return first_names(list(dict.fromkeys(images)), SHOWN) or 'unknown'
+        for sample in batch.get('data_samples', []))
+    return first_names(list(images), SHOWN) or 'unknown'
 
 
 def _remedy(runner: Runner) -> str:

@@ -1,4 +1,4 @@
-"""Parts of a model that stay as they are during a training."""
+"""Parts of a model that are not trained."""
 from typing import Sequence
 
 from mmengine.hooks import Hook
@@ -14,10 +14,10 @@ from csd_mmpretrain.utils.unwrap import unwrap
 class FrozenPartsHook(Hook):
     """Freeze whole parts of a model, such as the backbone of a linear probe.
 
-    Their parameters get no gradient, and they are in evaluation mode at every
+    Their parameters get no gradient. They are in evaluation mode at every
     step, so that batch norm keeps its statistics and nothing is dropped. The
     ``frozen_stages`` of mmpretrain's backbones leave something out in some
-    (the last convolution of MobileNetV2), and are not there in others
+    (the last convolution of MobileNetV2), and do not exist in others
     (TIMMBackbone). With several processes the config needs
     ``find_unused_parameters = True``.
 
@@ -30,27 +30,18 @@ class FrozenPartsHook(Hook):
             nothing else that learns, or several processes would wait for the
             gradients of frozen parts.
 
-    Source: choice.
-
     Example:
-        ::
-
-            default_hooks = dict(frozen_parts=dict(type='FrozenPartsHook'))
-            find_unused_parameters = True
+        >>> default_hooks = dict(frozen_parts=dict(type='FrozenPartsHook'))
+        >>> find_unused_parameters = True
     """
 
-    # Before RunSummaryHook, which tells how many parameters learn.
+    # Before RunSummaryHook, which counts the parameters that learn.
     priority = 'HIGH'
 
     def __init__(self, parts: Sequence[str] = ('backbone', )) -> None:
         self.parts = [parts] if isinstance(parts, str) else list(parts)
 
     def before_train(self, runner: Runner) -> None:
-        """Freeze the parts.
-
-        Args:
-            runner (Runner): The runner of the training.
-        """
         if not getattr(runner.model, 'find_unused_parameters', True):
             raise ValueError(
                 'FrozenPartsHook: several processes would wait for the '
@@ -71,36 +62,22 @@ class FrozenPartsHook(Hook):
             raise ValueError(
                 f'FrozenPartsHook: with {", ".join(self.parts)} frozen, '
                 'nothing learns. Leave a part out.')
-        loaded = {name for name, _, _ in pretrained_parts(model)}
-        loaded |= {  # how timm's models are asked for weights
-            part for part in self.parts
-            if runner.cfg.get('model', {}).get(part, {}).get('pretrained')
-        }
-        if not runner.iter and not runner._load_from and not loaded:
+        settings = runner.cfg.get('model', {})
+        pretrained = any(pretrained_parts(model)) or any(
+            settings.get(part, {}).get('pretrained')  # of timm's models
+            for part in self.parts)
+        if not (runner.iter or runner._load_from or pretrained):
             runner.logger.warning(
                 'FrozenPartsHook: the config names no pretrained weights, so '
                 f'{", ".join(self.parts)} stays random. Give them with '
                 '`tools/train.py CONFIG --weights FILE`.')
 
-    def before_train_iter(self,
-                          runner: Runner,
-                          batch_idx: int,
+    def before_train_iter(self, runner: Runner, batch_idx: int,
                           data_batch: DATA_BATCH = None) -> None:
-        """Put the parts into evaluation mode, which each epoch ends.
-
-        Args:
-            runner (Runner): The runner of the training.
-            batch_idx (int): Index of the batch.
-            data_batch (dict, optional): The batch.
-        """
+        # At every step, as train loops call model.train() again.
         for part in self._frozen:
             if part.training:
                 part.eval()
 
     def after_train(self, runner: Runner) -> None:
-        """Let go of the parts.
-
-        Args:
-            runner (Runner): The runner of the training.
-        """
         self._frozen = []

@@ -1,4 +1,4 @@
-"""The memory of a step is kept for the next one, and by nobody else."""
+"""Reuse of freed CPU memory by the next step."""
 import ctypes
 
 from mmengine.hooks import Hook
@@ -16,17 +16,15 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 class KeepMemoryHook(Hook):
     """Keep freed memory on a CPU for the next step, in training and test.
 
-    A step frees its activations. glibc gives blocks of 32 MiB or more, and
-    what is free at the end of its memory, back to the system, which hands it
-    out again, page by page, in the next step. Here the process keeps what it
-    frees, up to blocks of 1 GiB, until it ends. With other C libraries, and
-    on a GPU, whose memory torch keeps itself, nothing happens. The settings
-    hold for the whole process; they are those of the environment variables
-    ``MALLOC_TRIM_THRESHOLD_`` and ``MALLOC_MMAP_THRESHOLD_``.
+    By default glibc returns freed blocks of 32 MiB or more to the system,
+    which hands them out again, page by page, in the next step. With this
+    hook the process keeps blocks of up to 1 GiB until it ends. With other C
+    libraries, and on a GPU, whose memory torch keeps itself, nothing happens.
+    The settings hold for the whole process. They are those of the environment
+    variables ``MALLOC_TRIM_THRESHOLD_`` and ``MALLOC_MMAP_THRESHOLD_``.
 
-    The validation's persistent workers start before the first step, instead
-    of at the first validation: what a process forks off holds on to all that
-    the process has kept by then.
+    The validation's persistent workers start before the first step, as a
+    forked process holds on to all memory that its parent has kept by then.
 
     Args:
         enabled (bool): Defaults to True.
@@ -34,9 +32,7 @@ class KeepMemoryHook(Hook):
     Source: ``mallopt`` of the GNU C Library.
 
     Example:
-        ::
-
-            default_hooks = dict(keep_memory=dict(type='KeepMemoryHook'))
+        >>> default_hooks = dict(keep_memory=dict(type='KeepMemoryHook'))
     """
 
     priority = 'LOW'  # after ImageCacheHook, as workers keep their pipeline
@@ -45,20 +41,10 @@ class KeepMemoryHook(Hook):
         self.enabled = enabled
 
     def before_run(self, runner: Runner) -> None:
-        """Set the C library's allocator.
-
-        Args:
-            runner (Runner): The runner of the training, validation or test.
-        """
         if self._is_wanted(runner):
-            keep_freed_memory()
+            _keep_freed_memory()
 
     def before_train(self, runner: Runner) -> None:
-        """Start the validation's workers while there is little to hold.
-
-        Args:
-            runner (Runner): The runner of the training.
-        """
         if runner.val_loop is None or not self._is_wanted(runner):
             return
         loader = runner.val_dataloader
@@ -71,12 +57,8 @@ class KeepMemoryHook(Hook):
         return self.enabled and device.type == 'cpu'
 
 
-def keep_freed_memory() -> bool:
-    """Let glibc keep freed blocks of up to 1 GiB.
-
-    Returns:
-        bool: Whether this is done; False with another C library.
-    """
+def _keep_freed_memory() -> bool:
+    """Tell glibc to keep blocks of up to 1 GiB; False without glibc."""
     try:
         libc = ctypes.CDLL(None)
         libc.gnu_get_libc_version  # noqa: B018  musl has mallopt too, a stub

@@ -1,11 +1,26 @@
 """A run's header, and its best and last epoch."""
-from typing import Dict, Optional
+import os
+from collections import Counter
+from statistics import median
+from typing import Any, Dict, List, Optional
 
+import torch
+from mmengine.config import Config
 from mmengine.hooks import Hook
+from mmengine.optim import AmpOptimWrapper
 from mmengine.runner import IterBasedTrainLoop, Runner
 from mmpretrain.registry import HOOKS
+from torch import nn
+from torch.utils.data import Dataset
 
-from csd_mmpretrain.runtime.run_summary import summarise
+from csd_mmpretrain.checkpoints.pretrained import (
+    file_hash,
+    local_path,
+    pretrained_parts,
+)
+from csd_mmpretrain.datasets.same_classes import dataset_classes
+from csd_mmpretrain.runtime.bfloat16_optim_wrapper import BFloat16OptimWrapper
+from csd_mmpretrain.utils.protocol import describe, inference_model
 from csd_mmpretrain.utils.unwrap import unwrap
 
 STATE = 'run_summary'
@@ -13,12 +28,12 @@ STATE = 'run_summary'
 
 @HOOKS.register_module()
 class RunSummaryHook(Hook):
-    """Log what is about to be trained, and at the end what came out.
+    """Log what is going to be trained, and the best and last epoch.
 
-    Before training: the data with the images per class, the model, its
-    weights' file and hash, parameters, device, batch, the losses with their
-    weights, and the second view. After training: the best and the last
-    epoch, which stay known over a resume.
+    The header names the data with the images per class, the model, its
+    weights' file and hash, parameters, device, batch and loss, and what parts
+    of the model and hooks tell by ``describe``, such as the second view. The
+    best epoch survives a resume.
 
     Args:
         metric (str, optional): The metric that ranks epochs, such as
@@ -27,8 +42,7 @@ class RunSummaryHook(Hook):
             to 'greater'.
 
     Raises:
-        ValueError: If the rule is unknown, or no metric of that name is
-            reported.
+        ValueError: If the rule is unknown, or no such metric is reported.
 
     Source: choice.
 
@@ -52,56 +66,38 @@ class RunSummaryHook(Hook):
         self._training = False
 
     def before_train(self, runner: Runner) -> None:
-        """Log the header.
-
-        Args:
-            runner (Runner): The runner of the training.
-        """
         self._training = True
         if runner.rank == 0:
-            runner.logger.info(summarise(runner, unwrap(runner.model)))
+            runner.logger.info(_summarize(runner))
 
     def after_val_epoch(self,
                         runner: Runner,
                         metrics: Optional[Dict[str, float]] = None) -> None:
-        """Remember the epoch's metric, in what a resume restores.
-
-        Args:
-            runner (Runner): The runner of the training.
-            metrics (dict[str, float], optional): Those of the validation.
-        """
         if not self._training or not metrics:
             return
-        metric = self.metric or next(
-            (name for name in metrics if _is_number(metrics[name])), None)
-        if metric is None:
+        name = self.metric or next(
+            (key for key in metrics if _is_number(metrics[key])), None)
+        if name is None:
             return
-        if metric not in metrics:
+        if name not in metrics:
             raise ValueError(
-                f'RunSummaryHook: metric={metric!r} is not among those '
+                f'RunSummaryHook: metric={name!r} is not among those '
                 f'reported: {", ".join(metrics)}.')
         iters = isinstance(runner.train_loop, IterBasedTrainLoop)
         last = dict(
             step=runner.iter if iters else runner.epoch,
-            value=float(metrics[metric]))
+            value=float(metrics[name]))
         best = runner.message_hub.get_info(STATE, {}).get('best', last)
-        sign = 1 if self.rule == 'greater' else -1
-        if sign * last['value'] > sign * best['value']:
-            best = last
+        choose = max if self.rule == 'greater' else min
         runner.message_hub.update_info(
             STATE,
             dict(
-                metric=metric,
+                metric=name,
                 unit='iteration' if iters else 'epoch',
-                best=best,
+                best=choose(best, last, key=lambda epoch: epoch['value']),
                 last=last))
 
     def after_train(self, runner: Runner) -> None:
-        """Log the best and the last epoch.
-
-        Args:
-            runner (Runner): The runner of the training.
-        """
         self._training = False
         state = runner.message_hub.get_info(STATE)
         if state is None or runner.rank != 0:
@@ -119,3 +115,140 @@ def _is_number(value: object) -> bool:
     except (TypeError, ValueError):
         return False
     return True
+
+
+def _summarize(runner: Runner) -> str:
+    model, cfg = unwrap(runner.model), runner.cfg
+    rows = [('train data', _dataset(runner.train_dataloader.dataset))]
+    if runner.val_loop is not None:
+        rows.append(('val data', _dataset(runner.val_dataloader.dataset)))
+    rows.append(('model', _model(model, cfg)))
+    rows += [('weights', line) for line in _weights(model, cfg)]
+    rows += [('parameters', _parameters(model)),
+             ('device', _device(runner, model)), ('batch', _batch(runner))]
+    head = getattr(model, 'head', None)
+    loss = getattr(head, 'loss_module', None)
+    for part in [model, *model.children(), *runner.hooks]:
+        lines = {}
+        if loss is not None and part is head:
+            lines['loss'] = (f'{getattr(loss, "loss_weight", 1):g} x '
+                             f'{type(loss).__name__}')
+        rows += {**lines, **describe(part)}.items()
+    return 'Run:\n' + '\n'.join(f'    {name:<12}{text}'
+                                for name, text in rows if text)
+
+
+def _dataset(dataset: Dataset) -> str:
+    inner = dataset
+    while not hasattr(inner, 'pipeline') and hasattr(inner, 'dataset'):
+        inner = inner.dataset
+    facts = [f'{len(dataset)} images']
+    classes = dataset_classes(dataset)
+    if classes:
+        facts.append(f'{len(classes)} classes')
+    counts = _images_per_class(dataset)
+    if counts:
+        facts.append(f'{min(counts)}-{median(counts):g}-{max(counts)} per '
+                     'class (min-median-max)')
+        if classes and len(counts) < len(classes):
+            facts.append(f'{len(classes) - len(counts)} classes without any')
+    size = _input_size(getattr(inner, 'pipeline', None))
+    if size:
+        facts.append(f'{size} px')
+    root = getattr(inner, 'data_root', None)
+    name = type(dataset).__name__ + (f' in {root}' if root else '')
+    return f'{name}: {", ".join(facts)}'
+
+
+def _images_per_class(dataset: Dataset) -> List[int]:
+    """Count the images of each class; empty without one label per image."""
+    if not hasattr(dataset, 'get_data_info'):
+        return []
+    labels = (dataset.get_data_info(index).get('gt_label')
+              for index in range(len(dataset)))
+    try:
+        return list(Counter(int(label) for label in labels).values())
+    except TypeError:
+        return []
+
+
+def _input_size(pipeline: Any) -> Optional[str]:
+    """Read the size of the last crop or resize, height x width."""
+    for step in reversed(getattr(pipeline, 'transforms', [])):
+        size = getattr(step, 'crop_size', None)
+        scale = getattr(step, 'scale', None)
+        if size is None and isinstance(scale, (int, tuple)):
+            # Resize and RandomResizedCrop keep (width, height).
+            size = scale[::-1] if isinstance(scale, tuple) else scale
+        if size is not None:
+            sides = size if isinstance(size, (tuple, list)) else (size, )
+            sides = sides[:1] if len(set(sides)) == 1 else sides
+            return ' x '.join(map(str, sides))
+    return None
+
+
+def _model(model: nn.Module, cfg: Config) -> str:
+    names = []
+    for name in ('backbone', 'neck', 'head'):
+        part = getattr(model, name, None)
+        if part is None:
+            continue
+        inner, details = inference_model(part), []
+        if name == 'backbone':
+            settings = cfg.get('model', {}).get('backbone', {})
+            details = [
+                f'{key} {settings[key]}'
+                for key in ('arch', 'depth', 'model_name', 'widen_factor')
+                if not isinstance(settings.get(key), (dict, type(None)))]
+        elif inner is not part:
+            details = [type(inner).__name__]
+        names.append(type(part).__name__
+                     + (f' ({", ".join(details)})' if details else ''))
+    return ' - '.join(names) or type(model).__name__
+
+
+def _weights(model: nn.Module, cfg: Config) -> List[str]:
+    files = [(init_cfg['checkpoint'], name)
+             for name, _, init_cfg in pretrained_parts(model)]
+    if cfg.get('load_from'):
+        files.append((cfg.load_from, 'the whole model'))
+    lines = []
+    for checkpoint, part in files:
+        path = local_path(checkpoint)
+        if path is not None and os.path.isfile(path):
+            checkpoint = (f'{os.path.basename(path)} '
+                          f'(sha256 {file_hash(path)}...)')
+        lines.append(f'{checkpoint} for {part}')
+    return lines or ['none, or those that the backbone brings itself']
+
+
+def _parameters(model: nn.Module) -> str:
+    total = sum(p.numel() for p in model.parameters())
+    trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    return f'{total / 1e6:.2f} M, {trainable / 1e6:.2f} M trainable'
+
+
+def _device(runner: Runner, model: nn.Module) -> str:
+    weight = next(model.parameters())
+    device = str(weight.device)
+    if weight.is_cuda:
+        device = torch.cuda.get_device_name(weight.device)
+    kind, amp = weight.dtype, ''
+    if isinstance(runner.optim_wrapper,
+                  (AmpOptimWrapper, BFloat16OptimWrapper)):
+        kind = runner.optim_wrapper.cast_dtype or torch.float16
+        amp = ' (AMP)'
+    return f'{device}, {str(kind)[6:]}{amp}'
+
+
+def _batch(runner: Runner) -> str:
+    size = getattr(runner.train_dataloader.batch_sampler, 'batch_size', None)
+    steps = getattr(runner.optim_wrapper, '_accumulative_counts', 1)
+    if not size:
+        return ''
+    text = f'{size * runner.world_size * steps} images'
+    if runner.world_size > 1:
+        text += f', {size} on each of {runner.world_size} processes'
+    if steps > 1:
+        text += f', accumulated over {steps} steps'
+    return text

@@ -1,5 +1,6 @@
 """Checkpoints that survive a kill at any moment."""
 import os
+from pathlib import Path
 from typing import Dict, List, Optional
 
 from mmengine.dist import broadcast_object_list, is_main_process
@@ -16,9 +17,11 @@ from csd_mmpretrain.checkpoints.checkpoint_files import (
     whole_files,
     write_whole,
 )
-from csd_mmpretrain.runtime.settings_check import BEST_REMEDY
 
 RECORD = 'last_checkpoint'
+BEST_REMEDY = (
+    "Set save_best to one of these scores with its `rule`, to 'auto' for "
+    'the first one, or to None for no best checkpoint.')
 OUTDATED = 'outdated_ckpts'
 
 
@@ -28,50 +31,39 @@ class SafeCheckpointHook(CheckpointHook):
 
     - A checkpoint is written to ``<name>.part``, flushed to the disk and
       renamed; then ``last_checkpoint`` names it; then outdated ones are
-      removed. What a kill leaves undone, the resumed run does: it removes
-      parts and outdated files.
+      removed. A resumed run removes the parts and outdated files that a kill
+      has left.
     - An automatic resume (``resume=True``, no ``load_from``) first checks the
       file that ``last_checkpoint`` names. If it is missing or damaged, a
-      warning says so, and the newest whole checkpoint of the run is named
-      there and used. The damaged file stays until the run comes to its epoch
-      again. mmengine's FlexibleRunner loads before any hook acts, so that
-      there is no such check.
-    - A best checkpoint that is no longer there is forgotten, so that the next
-      validation makes a new one. Files outside of the run's own folder are
-      never removed.
+      warning says so, and the newest whole checkpoint of the run is used
+      instead. The damaged file stays until the run comes to its epoch again.
+      mmengine's FlexibleRunner loads before any hook, so nothing is checked.
+    - If a best checkpoint is missing, the next validation makes a new one.
+      Files outside of the run's own folder are never removed.
 
     While saving, the disk holds one checkpoint more than ``max_keep_ckpts``.
     Behind backends other than the local disk, files are written as the
-    backend does, and the check is left out.
+    backend does, and nothing is checked.
 
     Args:
         **kwargs: Those of :class:`mmengine.hooks.CheckpointHook`.
 
     Raises:
         ValueError: Before the training, if there are checkpoints to resume
-            from, but none is whole.
+            from, but none is whole; after a validation, if it does not report
+            the score of ``save_best``.
         OSError: If a checkpoint cannot be written. Those written before, and
-            ``last_checkpoint``, are as they were.
-
-    Source: choice.
+            ``last_checkpoint``, stay.
 
     Example:
-        ::
-
-            default_hooks = dict(
-                checkpoint=dict(
-                    type='SafeCheckpointHook', interval=1, max_keep_ckpts=2))
+        >>> default_hooks = dict(checkpoint=dict(
+        ...     type='SafeCheckpointHook', interval=1, max_keep_ckpts=2))
     """
 
     # Epoch and iteration of the checkpoint that is being saved.
     _position: Dict[str, int] = {}
 
     def before_run(self, runner: Runner) -> None:
-        """Name a whole checkpoint in ``last_checkpoint``, before a resume.
-
-        Args:
-            runner (Runner): The runner.
-        """
         if not (isinstance(runner, Runner) and runner._resume
                 and runner._load_from is None and self._is_local(runner)):
             return
@@ -86,11 +78,6 @@ class SafeCheckpointHook(CheckpointHook):
             raise error[0]
 
     def before_train(self, runner: Runner) -> None:
-        """Finish what a killed run has left undone.
-
-        Args:
-            runner (Runner): The runner of the training.
-        """
         self._adopt_best(runner)
         super().before_train(runner)
         hub = runner.message_hub
@@ -108,25 +95,11 @@ class SafeCheckpointHook(CheckpointHook):
             remove_parts(runner.work_dir, RECORD)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Keep the position, which FlexibleRunner counts on after validation.
-
-        Args:
-            runner (Runner): The runner that saves.
-            checkpoint (dict): All that will be written.
-        """
+        # FlexibleRunner counts on, if it saves after a validation.
         checkpoint['meta'].update(self._position)
 
     def after_val_epoch(self, runner: Runner,
                         metrics: Dict[str, float]) -> None:
-        """Save the best checkpoint.
-
-        Args:
-            runner (Runner): The runner of the training.
-            metrics (dict[str, float]): Those of the validation.
-
-        Raises:
-            ValueError: If the score of ``save_best`` is none of them.
-        """
         if not hasattr(self, 'file_backend'):
             return  # no training, which would have set it
         for name in self.save_best or ():
@@ -139,17 +112,11 @@ class SafeCheckpointHook(CheckpointHook):
         self._remove_outdated(runner)
 
     def after_train(self, runner: Runner) -> None:
-        """Publish checkpoints.
-
-        Args:
-            runner (Runner): The runner of the training.
-        """
         with whole_files():
             super().after_train(runner)
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int,
                                    meta: dict) -> None:
-        """Write, name, and only then remove what is outdated."""
         hub = runner.message_hub
         if self.max_keep_ckpts > 0 and step not in self.keep_ckpt_ids:
             if len(self.keep_ckpt_ids) == self.max_keep_ckpts:
@@ -164,14 +131,10 @@ class SafeCheckpointHook(CheckpointHook):
         self._position['epoch' if self.by_epoch else 'iter'] = step
         with whole_files():
             runner.save_checkpoint(
-                self.out_dir,
-                name,
-                self.file_client_args,
+                self.out_dir, name, self.file_client_args,
                 save_optimizer=self.save_optimizer,
-                save_param_scheduler=self.save_param_scheduler,
-                meta=meta,
-                by_epoch=self.by_epoch,
-                backend_args=self.backend_args,
+                save_param_scheduler=self.save_param_scheduler, meta=meta,
+                by_epoch=self.by_epoch, backend_args=self.backend_args,
                 **self.args)
         self._position = {}
         if is_main_process():
@@ -183,19 +146,16 @@ class SafeCheckpointHook(CheckpointHook):
         if is_main_process():
             info = runner.message_hub.runtime_info
             self.file_backend.remove_outdated(keep=[
-                path for key, path in info.items()
-                if key == 'last_ckpt' or key.startswith('best_ckpt')
-            ])
+                info[key] for key in info
+                if key == 'last_ckpt' or key.startswith('best_ckpt')])
 
     def _adopt_best(self, runner: Runner) -> None:
-        """Look in this folder for the best checkpoints that a resume names."""
+        """Find the best checkpoints of a resume in this run's folder."""
         hub, folder = runner.message_hub, self._folder(runner)
         backend = get_file_backend(folder, backend_args=self.backend_args)
-        paths = {
-            key: os.path.join(folder, os.path.basename(path))
-            for key, path in hub.runtime_info.items()
-            if key.startswith('best_ckpt')
-        }
+        paths = {key: os.path.join(folder, os.path.basename(path))
+                 for key, path in hub.runtime_info.items()
+                 if key.startswith('best_ckpt')}
         there = [[backend.exists(path) for path in paths.values()]]
         broadcast_object_list(there)
         for (key, path), found in zip(paths.items(), there[0]):
@@ -213,8 +173,7 @@ class SafeCheckpointHook(CheckpointHook):
         record = os.path.join(runner.work_dir, RECORD)
         named = None
         if os.path.isfile(record):
-            with open(record) as file:
-                named = file.read().strip()
+            named = Path(record).read_text().strip()
         folder = self._folder(runner)
         path, faults = newest_whole(folder, self.filename_tmpl, named)
         if path is None and named is None and not faults:
@@ -225,11 +184,12 @@ class SafeCheckpointHook(CheckpointHook):
             faults[record] = 'is empty' if named == '' else 'is missing'
         found = [f'{file} {fault}' for file, fault in faults.items()]
         if path is None:
+            found = '\n  '.join(found)
             raise ValueError(
-                'There is no whole checkpoint to resume from:\n  ' +
-                '\n  '.join(found) + '\nStart from the beginning in another '
-                'folder (--work-dir), or give a checkpoint to resume from '
-                '(`--resume FILE`, or load_from=FILE with resume=True).')
+                f'There is no whole checkpoint to resume from:\n  {found}\n'
+                'Start from the beginning in another folder (--work-dir), or '
+                'give a checkpoint to resume from (`--resume FILE`, or '
+                'load_from=FILE with resume=True).')
         if path != named:
             runner.logger.warning(
                 f'{"; ".join(found)}. The run goes on from {path}, the newest '
@@ -243,7 +203,6 @@ class SafeCheckpointHook(CheckpointHook):
         return os.path.join(self.out_dir, os.path.basename(path))
 
     def _is_local(self, runner: Runner) -> bool:
-        return isinstance(
-            get_file_backend(
-                self._folder(runner), backend_args=self.backend_args),
-            LocalBackend)
+        backend = get_file_backend(
+            self._folder(runner), backend_args=self.backend_args)
+        return isinstance(backend, LocalBackend)

@@ -1,75 +1,56 @@
 """Checks of what a run has built, before it trains."""
 import os
-from typing import Optional, Sequence
+from operator import attrgetter
+from typing import Any, Dict, List, Sequence, Union
 
 from mmengine.dist import all_gather_object, get_world_size
 from mmengine.evaluator import BaseMetric
-from mmengine.hooks import Hook
+from mmengine.hooks import CheckpointHook, Hook, LoggerHook
 from mmengine.model import is_model_wrapper
-from mmengine.optim import OptimWrapper, OptimWrapperDict
-from mmengine.runner import Runner
+from mmengine.optim import LinearParamScheduler, OptimWrapper, OptimWrapperDict
+from mmengine.runner import IterBasedTrainLoop, Runner
 from mmpretrain.engine import PreciseBNHook
 from mmpretrain.evaluation import Accuracy
 from mmpretrain.registry import HOOKS
+from torch import nn
 
-from csd_mmpretrain.checkpoints.checkpoint_match import num_classes_of
 from csd_mmpretrain.checkpoints.pretrained import (
-    check_match,
-    fetch,
-    local_path,
+    fetch_weights,
     pretrained_parts,
 )
-from csd_mmpretrain.methods.cmd.cmd import CMD
-from csd_mmpretrain.methods.csdnet.ssdp_hook import SSDPHook
-from csd_mmpretrain.runtime.recomputation import check_recomputation
-from csd_mmpretrain.runtime.settings_check import (
-    check_best_scores,
-    check_logged_steps,
-    check_warmups,
-)
+from csd_mmpretrain.layers.view_norm import active_batch_norms
+from csd_mmpretrain.utils.num_classes import num_classes_of
+from csd_mmpretrain.utils.protocol import views_per_image
 from csd_mmpretrain.utils.unwrap import unwrap
+from csd_mmpretrain.utils.wording import first_names
 
-from .safe_checkpoint_hook import RECORD
+from .safe_checkpoint_hook import BEST_REMEDY, RECORD
 
 
 @HOOKS.register_module()
 class SetupCheckHook(Hook):
-    """Stop a training that would start wrong.
+    """Stop a training whose setup is wrong, before the first step.
 
-    It downloads the pretrained weights and checks that they are for this
-    model (a resume needs none), that several processes share one model and
-    have equally many steps, that gradient checkpointing survives the second
-    view, that the validation's top k are not more than there are classes, that
-    the best checkpoint is chosen by a score of the validation, that
-    validations are logged at their steps, and that a warm-up ends. It works
-    with any tool, as it belongs to the config.
+    Pretrained weights are downloaded and compared with the model; a resume
+    needs none. Several processes must share one model and have equally many
+    steps. Batch norm and gradient checkpointing must suit a backbone that
+    runs several times in a step. The validation's top k must not exceed the
+    number of classes, its scores must include the one that chooses the best
+    checkpoint, and it must be logged at its steps. A warm-up must end.
 
     Raises:
         FileNotFoundError: If weights are missing or do not download.
-        ValueError: If not one tensor of the weights fits the model, or if the
-            model of several processes has no wrapper, so that each process
-            would train one of its own, or they differ in their steps, or
-            ``topk`` of the validation's ``Accuracy`` is too large, or
-            ``sync_bn`` or ``PreciseBNHook`` do not go with the rest. See also
-            :func:`~csd_mmpretrain.runtime.recomputation.check_recomputation`,
-            :func:`~csd_mmpretrain.runtime.settings_check.check_warmups`,
-            :func:`~csd_mmpretrain.runtime.settings_check.check_best_scores` and
-            :func:`~csd_mmpretrain.runtime.settings_check.check_logged_steps`.
+        ValueError: If a check fails.
 
-    Source: choice.
+    Source: gradient checkpointing as seen with torch 2.15. mmpretrain and
+    mmengine use torch's reentrant kind, where each recomputation hands DDP a
+    gradient of its own, and which FSDP's freed weights do not survive.
 
     Example:
-        ::
-
-            default_hooks = dict(setup_check=dict(type='SetupCheckHook'))
+        >>> default_hooks = dict(setup_check=dict(type='SetupCheckHook'))
     """
 
     def before_run(self, runner: Runner) -> None:
-        """Check the model of a training.
-
-        Args:
-            runner (Runner): The runner.
-        """
         if not isinstance(runner.optim_wrapper,
                           (OptimWrapper, OptimWrapperDict)):
             return  # a test, which loads a checkpoint afterwards
@@ -78,46 +59,45 @@ class SetupCheckHook(Hook):
                 f'{get_world_size()} processes train, but the model has no '
                 "wrapper that keeps them equal (launcher='none'). Start "
                 'with tools/dist_train.sh, or give the tool `--launcher`.')
-        parts = list(pretrained_parts(unwrap(runner.model)))
-        if _resumes(runner):
-            for _, module, _ in parts:
+        record = os.path.join(runner.work_dir, RECORD)
+        resumes = runner._resume and (runner._load_from is not None
+                                      or os.path.isfile(record))
+        for name, module, cfg in pretrained_parts(unwrap(runner.model)):
+            if resumes:
                 module.is_init = True  # all is in the checkpoint
-            return
-        if runner.rank != 0:
-            return
-        for name, module, cfg in parts:
-            fetch(cfg['checkpoint'])
-            if local_path(cfg['checkpoint']) is not None:
-                check_match(name, module, cfg)
+            elif runner.rank == 0:
+                fetch_weights(name, module, cfg)
 
     def before_train(self, runner: Runner) -> None:
-        """Check steps, schedules, top k and gradient checkpointing.
-
-        Args:
-            runner (Runner): The runner of the training.
-        """
         steps = all_gather_object(len(runner.train_dataloader))
         if len(set(steps)) > 1:
             raise ValueError(
                 f'The processes have {steps} steps in an epoch, so some would '
-                'wait for ever for the others. Set '
+                'wait forever for the others. Set '
                 'train_dataloader.sampler.round_up=True.')
-        check_warmups(runner.param_schedulers, steps[0])
+        _check_warmups(runner.param_schedulers, steps[0])
         if runner.val_loop is not None:
             metrics = runner.val_loop.evaluator.metrics
-            _check_topk(metrics, num_classes_of(runner.model))
-            check_best_scores(runner.hooks, metrics)
-            check_logged_steps(runner)
-        norms = [hook.norm for hook in runner.hooks
-                 if isinstance(hook, SSDPHook) and hook.enabled]
-        if isinstance(unwrap(runner.model), CMD):
-            norms.append('shared')
+            num_classes = num_classes_of(runner.model)
+            for metric in metrics:
+                if (isinstance(metric, Accuracy) and num_classes
+                        and max(metric.topk) > num_classes):
+                    raise ValueError(
+                        'val_evaluator: Accuracy has topk='
+                        f'{tuple(metric.topk)}, but the model knows '
+                        f'{num_classes} classes. Set topk=(1, ) there.')
+            _check_best_scores(runner.hooks, metrics)
+            _check_logged_steps(runner)
+        norms = [getattr(part, 'norm', 'shared')
+                 for part in (unwrap(runner.model), *runner.hooks)
+                 if views_per_image(part) > 1]
         if norms and runner.cfg.get('sync_bn') == 'mmcv':
             raise ValueError(
-                "sync_bn='mmcv': mmcv's batch norm knows neither SSDPHook's "
-                "`norm` nor the teacher of CMD. Set sync_bn='torch'.")
+                "sync_bn='mmcv': the backbone runs several times in a step, "
+                'and each view or network needs statistics of its own, which '
+                "mmcv's batch norm does not support. Set sync_bn='torch'.")
         for norm in norms:
-            check_recomputation(
+            _check_recomputation(
                 runner.model,
                 runner.cfg.get('activation_checkpointing') or (), norm)
         if (any(isinstance(hook, PreciseBNHook) for hook in runner.hooks)
@@ -125,24 +105,101 @@ class SetupCheckHook(Hook):
             raise ValueError(
                 'PreciseBNHook reads the batch size of the train_dataloader, '
                 'which has a batch sampler in its place. Set '
-                'train_dataloader.batch_sampler=None; a run is then resumed '
-                'from the ends of epochs alone.')
+                'train_dataloader.batch_sampler=None; a run can then be '
+                'resumed from the end of an epoch only.')
 
 
-def _resumes(runner: Runner) -> bool:
-    """Whether there is a checkpoint to go on from."""
-    record = os.path.join(runner.work_dir, RECORD)
-    return runner._resume and (runner._load_from is not None
-                               or os.path.isfile(record))
-
-
-def _check_topk(metrics: Sequence[BaseMetric],
-                num_classes: Optional[int]) -> None:
-    for metric in metrics:
-        if not isinstance(metric, Accuracy) or not num_classes:
-            continue
-        if max(metric.topk) > num_classes:
+def _check_warmups(schedulers: Union[List[Any], Dict[str, List[Any]], None],
+                   steps: int) -> None:
+    """Refuse a LinearLR of one step or epoch: its start factor stays."""
+    if isinstance(schedulers, dict):  # by the names of several optimizers
+        schedulers = sum(schedulers.values(), [])
+    for scheduler in schedulers or ():
+        if (isinstance(scheduler, LinearParamScheduler)
+                and scheduler.start_factor < scheduler.end_factor
+                and scheduler.total_iters <= 0):
+            unit = 'epoch' if scheduler.by_epoch else 'step'
             raise ValueError(
-                f'val_evaluator: Accuracy has topk={tuple(metric.topk)}, but '
-                f'the model knows {num_classes} classes. Set topk=(1, ) '
-                'there.')
+                f'param_scheduler: {type(scheduler).__name__} has one {unit} '
+                f'(an epoch has {steps} steps), so its warm-up never ends, '
+                f'and {scheduler.param_name} would stay at '
+                f'{scheduler.start_factor:g} times its value for the whole '
+                'training. Lower train_dataloader.batch_size, so that an '
+                'epoch has more steps, give the scheduler a later `end`, or '
+                'leave it out.')
+
+
+def _check_best_scores(hooks: Sequence[Hook],
+                       metrics: Sequence[BaseMetric]) -> None:
+    """Refuse a ``save_best`` that begins with no metric's prefix."""
+    kinds = {getattr(metric, 'prefix', None): type(metric).__name__
+             for metric in metrics}
+    if None in kinds:
+        return  # it may report any name
+    prefixes = tuple(f'{prefix}/' for prefix in kinds)
+    for hook in hooks:
+        names = isinstance(hook, CheckpointHook) and hook.save_best or ()
+        for name in names:
+            if name != 'auto' and not name.startswith(prefixes):
+                found = ', '.join(f'{prefix}/... ({kind})'
+                                  for prefix, kind in kinds.items())
+                raise ValueError(
+                    f'default_hooks.checkpoint.save_best={name!r}, but '
+                    f'val_evaluator reports {found}. {BEST_REMEDY}')
+
+
+def _check_logged_steps(runner: Runner) -> None:
+    """Refuse to log validations at epochs in a training by iterations."""
+    if isinstance(runner.train_loop, IterBasedTrainLoop) and (
+            runner.log_processor.by_epoch
+            or any(hook.log_metric_by_epoch for hook in runner.hooks
+                   if isinstance(hook, LoggerHook))):
+        raise ValueError(
+            'The training goes by iterations (train_cfg), but the log counts '
+            'epochs, so all validations would be logged at step 0. Set\n'
+            '    log_processor = dict(by_epoch=False)\n'
+            '    default_hooks = dict(logger=dict(log_metric_by_epoch=False))'
+            '\nin the config.')
+
+
+def _check_recomputation(model: nn.Module, modules: Union[str, Sequence[str]],
+                         norm: str) -> None:
+    """Refuse gradient checkpointing that fails with several views."""
+    bare = unwrap(model)
+    modules = [modules] if isinstance(modules, str) else modules
+    # The reentrant kind, of mmengine, mmpretrain or timm.
+    reentrant = [*modules, *(
+        name for name, module in bare.named_modules()
+        if True in (getattr(module, 'with_cp', None),
+                    getattr(module, 'grad_checkpointing', None)))]
+    names = reentrant + [
+        name for name, module in bare.named_modules()
+        if hasattr(module, '_checkpoint_wrapped_module')]
+    if not names:
+        return
+    found = f'Gradient checkpointing is on ({first_names(names, 2)})'
+    static = getattr(model, 'static_graph', False)
+    if (reentrant and is_model_wrapper(model)
+            and (not static or model.broadcast_buffers)):
+        raise ValueError(
+            f'{found}, and the backbone runs more than once a step. '
+            'In several processes this needs\n'
+            "    model_wrapper_cfg = dict(type='MMDistributedDataParallel', "
+            'static_graph=True, broadcast_buffers=False)\n'
+            'in the config. With FSDP, switch it off and set recompute=True '
+            'of BlockFSDPStrategy.')
+    first = next(bare.backbone.parameters())
+    for name in modules:
+        if any(first is p for p in attrgetter(name)(bare).parameters()):
+            raise ValueError(
+                f'activation_checkpointing: {name!r} takes the images '
+                'themselves, and would get no gradient. Name its later parts '
+                'one by one.')
+    bare.backbone.train()
+    if norm != 'shared' and active_batch_norms(bare.backbone):
+        raise ValueError(
+            f"{found}, but SSDPHook(norm='{norm}') treats batch norm in a way "
+            'that the recomputation does not know: gradients or statistics '
+            "would be wrong. Set default_hooks.ssdp.norm='shared', freeze the "
+            "backbone's batch norm (norm_eval=True), or switch checkpointing "
+            'off.')

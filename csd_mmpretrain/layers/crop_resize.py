@@ -6,15 +6,14 @@ import torch.nn.functional as F
 def crop_resize(images: torch.Tensor, box: torch.Tensor) -> torch.Tensor:
     """Resize one box of each image to the image's size, bilinearly.
 
-    Boxes need not end between pixels. The image beyond a box is seen where
-    the interpolation reaches over the box's edge, and beyond the image its
-    border is repeated. Resampled in float32, also under autocast.
+    The interpolation reaches over a box's edge into the image, and repeats
+    the border beyond the image. Resampled in float32, also under autocast.
 
     Args:
         images (Tensor): (B, C, H, W), floating.
-        box (Tensor): (B, 4), float32: top, bottom, left and right of each
-            box, as shares of the height and width. With left and right
-            swapped the crop is mirrored.
+        box (Tensor): (B, 4), float32: top, bottom, left and right as
+            fractions of the height and width, also between pixels. Left and
+            right swapped mirror the crop.
 
     Returns:
         Tensor: Like ``images``.
@@ -28,10 +27,9 @@ def crop_resize(images: torch.Tensor, box: torch.Tensor) -> torch.Tensor:
     top, bottom, left, right = box.unbind(1)
     zero = torch.zeros_like(top)
     theta = torch.stack([
-        torch.stack([right - left, zero, right + left - 1], dim=1),
-        torch.stack([zero, bottom - top, bottom + top - 1], dim=1)
-    ],
-                        dim=1)
+        right - left, zero, right + left - 1,
+        zero, bottom - top, bottom + top - 1
+    ], dim=1).unflatten(1, (2, 3))
     # Autocast would round the places to bfloat16.
     with torch.autocast(images.device.type, enabled=False):
         grid = F.affine_grid(theta, images.shape, align_corners=False)

@@ -1,23 +1,28 @@
-"""One shape for the last feature map of every backbone."""
+"""The last feature map of a backbone: its layouts, and its leading tokens."""
 import math
-from typing import Tuple
+from typing import NamedTuple, Optional, Tuple
 
 import torch
+from torch import nn
 
 LAYOUTS = ('nchw', 'nhwc', 'tokens')
 
 
-def check_layout(owner: str, layout: str, num_prefix_tokens: int) -> None:
-    """Refuse a layout that is unknown, or leading tokens that it has not.
+class MaskedFeatures(NamedTuple):
+    """What a backbone returns for images of which it saw parts only.
 
-    Args:
-        owner (str): The class to name in the message.
-        layout (str): ``'nchw'``, ``'nhwc'`` or ``'tokens'``.
-        num_prefix_tokens (int): 0 but for ``'tokens'``.
-
-    Raises:
-        ValueError: If they do not fit.
+    Attributes:
+        feats (tuple[Tensor]): The backbone's outputs.
+        valid (Tensor): (B, h, w), bool: the positions of the last output that
+            count; at least one per image.
     """
+
+    feats: Tuple[torch.Tensor, ...]
+    valid: torch.Tensor
+
+
+def check_layout(owner: str, layout: str, num_prefix_tokens: int) -> None:
+    """Raise a ValueError if a layout is unknown or cannot have the tokens."""
     if layout not in LAYOUTS:
         raise ValueError(f'{owner}: unknown layout={layout!r}; choose one of '
                          f'{", ".join(LAYOUTS)}.')
@@ -26,6 +31,24 @@ def check_layout(owner: str, layout: str, num_prefix_tokens: int) -> None:
             f'{owner}: num_prefix_tokens={num_prefix_tokens} does not fit '
             f"layout='{layout}'; it counts the leading tokens of "
             "layout='tokens' and is 0 otherwise.")
+
+
+def backbone_prefix_tokens(backbone: Optional[nn.Module]) -> Optional[int]:
+    """Count a backbone's class, distillation and register tokens, if known."""
+    known = getattr(backbone, 'num_extra_tokens', None)
+    timm_model = getattr(backbone, 'timm_model', None)
+    return getattr(timm_model, 'num_prefix_tokens', known)
+
+
+def check_prefix_tokens(owner: str, num_prefix_tokens: int,
+                        backbone: nn.Module) -> None:
+    """Raise a ValueError if the backbone has another number of tokens."""
+    known = backbone_prefix_tokens(backbone)
+    if known not in (None, num_prefix_tokens):
+        raise ValueError(
+            f'{owner}: num_prefix_tokens={num_prefix_tokens}, but the '
+            f'backbone, {type(backbone).__name__}, puts {known} tokens before '
+            f'its grid. Set num_prefix_tokens={known}.')
 
 
 def to_feature_map(x: torch.Tensor,
@@ -38,16 +61,15 @@ def to_feature_map(x: torch.Tensor,
             (B, num_prefix_tokens + h * w, C) with h = w for ``'tokens'``.
         layout (str): ``'nchw'``, ``'nhwc'`` or ``'tokens'``. Defaults to
             ``'nchw'``.
-        num_prefix_tokens (int): How many leading tokens (class, distillation,
-            register) do not belong to the grid. Defaults to 0.
+        num_prefix_tokens (int): Leading tokens (class, distillation,
+            register) that are no positions of the grid. Defaults to 0.
 
     Returns:
         Tensor: A (B, C, h, w) view of ``x``.
 
     Raises:
         TypeError: If ``x`` is not one tensor.
-        ValueError: If ``x`` has no spatial positions, or not the shape that
-            the layout names.
+        ValueError: If its shape does not fit the layout.
 
     Example:
         >>> import torch
@@ -107,15 +129,14 @@ def to_tokens(x: torch.Tensor,
     """Split a backbone's last feature into the image's and its positions'.
 
     Args:
-        x (Tensor): As in :func:`to_feature_map`, but tokens need no square
-            grid.
-        layout (str): As there. Defaults to ``'nchw'``.
-        num_prefix_tokens (int): As there. Defaults to 0.
+        x (Tensor): As in :func:`to_feature_map`; tokens of any grid.
+        layout (str): As there.
+        num_prefix_tokens (int): As there.
 
     Returns:
         tuple[Tensor, Tensor]: (B, C), the first prefix token (class token),
-        or the mean over the positions where there is none; and (B, h * w,
-        C), the positions row by row.
+        or the mean of the positions where there is none; and (B, h * w, C),
+        the positions row by row.
 
     Raises:
         TypeError, ValueError: As :func:`to_feature_map`.
@@ -129,7 +150,6 @@ def to_tokens(x: torch.Tensor,
     if layout == 'tokens' and x.dim() == 3:
         tokens = x[:, num_prefix_tokens:]
     else:
-        positions = to_feature_map(x, layout, num_prefix_tokens)
-        tokens = positions.flatten(2).transpose(1, 2)
+        tokens = to_feature_map(x, layout, num_prefix_tokens).flatten(2).mT
     image = x[:, 0] if num_prefix_tokens else tokens.mean(1)
     return image, tokens

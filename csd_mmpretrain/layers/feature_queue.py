@@ -1,16 +1,20 @@
-"""The memory of DDL: a ring of past features and their labels."""
+"""A ring of past features and their labels."""
+import re
+
 import torch
 from torch import nn
+
+# The names of a queue's tensors in a checkpoint.
+QUEUE_KEY = re.compile(r'(^|\.)queue\.(features|labels|ptr)$')
 
 
 class FeatureQueue(nn.Module):
     """First in, first out memory of features and labels.
 
-    Everything is a persistent buffer, so the queue is saved with the
-    checkpoint, restored by a resume and moved with the model.
+    All of it is persistent buffers, saved with the checkpoint.
 
     Args:
-        length (int): How many features it holds (the paper's iota).
+        length (int): How many features it holds.
         dim (int): Channels of a feature.
 
     Attributes:
@@ -43,15 +47,7 @@ class FeatureQueue(nn.Module):
 
     @torch.no_grad()
     def enqueue(self, features: torch.Tensor, labels: torch.Tensor) -> None:
-        """Write a batch over the oldest places.
-
-        Of a batch longer than the queue, the last ``length`` entries stay.
-        The pointer stays on the device, so nothing waits for it.
-
-        Args:
-            features (Tensor): (n, dim), any floating dtype, any n.
-            labels (Tensor): (n, ), int64.
-        """
+        """Write features (n, dim) and labels (n, ) over the oldest places."""
         n = len(labels)
         kept = min(n, self.length)
         offsets = torch.arange(n - kept, n, device=labels.device)

@@ -1,4 +1,4 @@
-"""A batch over all ranks: its parts gathered, and the share of one rank."""
+"""A batch over all ranks: its parts gathered, and the weight of one rank."""
 from typing import Sequence, Tuple, Union
 
 import torch
@@ -11,16 +11,12 @@ def gather_batch(
         labels: torch.Tensor) -> Tuple[torch.Tensor, torch.Tensor]:
     """Concatenate features and labels of all ranks, in rank order.
 
-    Ranks may hold batches of different sizes. In a single process nothing is
-    copied and nothing waits.
-
     Args:
-        features (Tensor): (n, ...).
+        features (Tensor): (n, ...); n may differ between ranks.
         labels (Tensor): (n, ), int64.
 
     Returns:
-        tuple[Tensor, Tensor]: The features (N, ...) and labels (N, ) of all
-        ranks.
+        tuple[Tensor, Tensor]: (N, ...) and (N, ), no copies if one process.
     """
     if get_world_size() == 1:
         return features, labels
@@ -39,17 +35,15 @@ def _gather_uneven(x: torch.Tensor, sizes: Sequence[int]) -> torch.Tensor:
 def batch_share(size: int, like: torch.Tensor) -> Union[int, torch.Tensor]:
     """Weigh a rank by its part of the batch.
 
-    DDP averages the gradients of the ranks. So that they are those of the
-    mean over all images, each rank's mean is multiplied by
-    ``size * ranks / total``, which is 1 where all batches are of one size.
+    DDP averages the gradients of the ranks. Each rank's mean, times
+    ``size * ranks / total``, gives the gradients of the mean over all images.
 
     Args:
         size (int): Images on this rank.
         like (Tensor): The weight has its dtype and device.
 
     Returns:
-        int | Tensor: The weight, a scalar on the device; 1 in a single
-        process, where nothing is sent.
+        int | Tensor: The weight, a scalar; 1 in a single process.
     """
     world = get_world_size()
     if world == 1:

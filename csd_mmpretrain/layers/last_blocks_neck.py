@@ -11,22 +11,22 @@ from mmpretrain.registry import MODELS
 class LastBlocksNeck(BaseModule):
     """Concatenate the class tokens of a transformer's last blocks.
 
-    Each token is normalised to mean 0 and deviation 1 first: mmpretrain's
-    backbones apply their final norm to the last block alone.
+    Of outputs (B, C) or (B, tokens, C) it gives (B, num_blocks * C). Each
+    token gets a layer norm without weights first: mmpretrain's backbones
+    apply their final norm to the last block alone.
 
     Args:
         num_blocks (int): How many of the backbone's outputs, the last ones.
             Defaults to 4.
-        patch_mean (bool): Append the mean of the last block's patch tokens,
-            for which the backbone must have ``out_type='raw'``. Defaults to
+        patch_mean (bool): Append the mean of the last block's patch tokens
+            (C more); needs the backbone's ``out_type='raw'``. Defaults to
             False.
         num_prefix_tokens (int): Leading tokens that are no patches. Defaults
             to 1.
 
     Raises:
-        ValueError: If ``num_blocks`` is less than 1; in the forward, if there
-            are fewer outputs, feature maps in the place of tokens, or no patch
-            tokens where their mean is asked for.
+        ValueError: If ``num_blocks`` is less than 1, or the backbone gives
+            fewer outputs, or not the tokens that are needed.
 
     Source: the linear evaluation of DINO (Caron et al. 2021): four blocks of
     a ViT-S; one block and the mean of the patches for a ViT-B. The norm
@@ -54,16 +54,6 @@ class LastBlocksNeck(BaseModule):
         self.num_prefix_tokens = num_prefix_tokens
 
     def forward(self, feats: Tuple[torch.Tensor, ...]) -> Tuple[torch.Tensor]:
-        """Put the tokens side by side.
-
-        Args:
-            feats (tuple[Tensor]): (B, C) or (B, tokens, C) each, the class
-                token first.
-
-        Returns:
-            tuple[Tensor]: One (B, num_blocks * C), or with ``patch_mean``
-            (B, (num_blocks + 1) * C).
-        """
         if len(feats) < self.num_blocks:
             raise ValueError(
                 f'LastBlocksNeck: num_blocks={self.num_blocks}, but the '

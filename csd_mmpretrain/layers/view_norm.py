@@ -1,4 +1,4 @@
-"""How batch norm treats the second view."""
+"""How batch norm treats a second view of the batch."""
 from contextlib import contextmanager
 from typing import Iterator, List
 
@@ -9,16 +9,7 @@ NORMS = ('shared', 'batch', 'frozen')
 
 
 def active_batch_norms(module: nn.Module) -> List[nn.Module]:
-    """Find the batch norms that would update their running statistics.
-
-    Args:
-        module (nn.Module): Any module, in training.
-
-    Returns:
-        list[nn.Module]: BatchNorm and SyncBatchNorm layers in training mode
-        that track statistics; layers that the backbone keeps frozen
-        (``norm_eval``, ``frozen_stages``) are not among them.
-    """
+    """Find the batch norms that would update their running statistics."""
     return [
         layer for layer in module.modules() if isinstance(layer, _BatchNorm)
         and layer.training and layer.track_running_stats
@@ -27,20 +18,14 @@ def active_batch_norms(module: nn.Module) -> List[nn.Module]:
 
 @contextmanager
 def view_norm(module: nn.Module, norm: str) -> Iterator[None]:
-    """Let batch norm treat one forward pass as that of a second view.
+    """Let batch norm treat a forward pass as that of a second view.
 
     Args:
         module (nn.Module): The backbone, in training.
-        norm (str): ``'shared'``: as any pass, the running statistics are
-            updated; ``'batch'``: normalise by the batch, and leave the
-            running statistics alone; ``'frozen'``: normalise by the running
-            statistics, and leave them alone. The layers' weights are trained
-            in all three.
-
-    Yields:
-        None: The layers are as before afterwards.
-
-    Source: choice.
+        norm (str): ``'shared'``: as in any pass. ``'batch'``: normalize by
+            the batch, but keep the running statistics as they are.
+            ``'frozen'``: normalize by the running statistics and keep them.
+            The layers' weights are trained in all three.
 
     Example:
         ::
@@ -65,7 +50,5 @@ def view_norm(module: nn.Module, norm: str) -> Iterator[None]:
         yield
     finally:
         for layer in layers:
-            if layer in synced:
-                layer._buffers.update(synced[layer])
-            else:
-                setattr(layer, flag, True)
+            layer._buffers.update(synced.get(layer, {}))
+            setattr(layer, flag, True)

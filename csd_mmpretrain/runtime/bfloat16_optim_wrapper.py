@@ -12,9 +12,8 @@ from torch import nn
 class BFloat16OptimWrapper(OptimWrapper):
     """Run the forward pass under bfloat16 autocast, on a GPU or a CPU.
 
-    bfloat16 has the range of float32, so no loss is scaled. Weights,
-    gradients and the optimizer stay float32; accumulation and clipping are
-    those of ``OptimWrapper``.
+    bfloat16 has the range of float32, so the loss is not scaled. Weights,
+    gradients and optimizer stay in float32.
 
     Args:
         optimizer (dict | Optimizer): The optimizer.
@@ -36,15 +35,6 @@ class BFloat16OptimWrapper(OptimWrapper):
 
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
-        """Give the context of a step's forward pass.
-
-        Args:
-            model (nn.Module): The model, wrapped or not.
-
-        Yields:
-            None: Autocast is on, and gradients are kept from other processes
-            where they only accumulate.
-        """
         device = next(model.parameters()).device.type
         with super().optim_context(model), torch.autocast(
                 device, self.cast_dtype):

@@ -13,18 +13,18 @@ from torch.distributed.fsdp.wrap import lambda_auto_wrap_policy
 
 @STRATEGIES.register_module()
 class BlockFSDPStrategy(FSDPStrategy):
-    """mmengine's ``FSDPStrategy`` by blocks, clipped and resumed rightly.
+    """mmengine's ``FSDPStrategy`` by blocks, with two corrections.
 
-    The weights, their gradients and the optimizer's state are spread over the
-    processes, and each block of the backbone is gathered when it runs. A
-    gradient is clipped by its norm over all processes. A checkpoint holds the
-    whole model in one file, which any runner loads.
+    Weights, gradients and optimizer state are sharded, and each block of the
+    backbone is gathered when it runs. Gradients are clipped by their norm
+    over all processes, and the optimizer's state is resumed with any torch
+    from 2.1 on. A checkpoint holds the whole model in one file.
 
     Args:
-        blocks (Sequence[str]): Classes of the backbone's blocks. A part can
-            be a block only if it is always called as a whole, so neither the
-            stages of ``SwinTransformer`` nor a head.
-        recompute (bool): Whether to compute the blocks anew in the backward
+        blocks (Sequence[str]): Classes of the backbone's blocks. A block is
+            always called as a whole, unlike the stages of
+            ``SwinTransformer`` and heads.
+        recompute (bool): Whether to recompute the blocks in the backward
             pass, for less memory; the backbone's ``with_cp=True`` crashes
             under FSDP. Defaults to False.
         state_dict_cfg (str | dict): How checkpoints are kept, see
@@ -32,6 +32,10 @@ class BlockFSDPStrategy(FSDPStrategy):
         model_wrapper (dict, optional): Further options of
             ``MMFullyShardedDataParallel``. Defaults to None.
         kwargs: Further options of ``FSDPStrategy``.
+
+    Raises:
+        ValueError: For an ``AmpOptimWrapper`` that would scale the loss of
+            each process by itself.
 
     Source: choice.
 
@@ -68,19 +72,6 @@ class BlockFSDPStrategy(FSDPStrategy):
             self,
             optim_wrapper: Any,
             model: Optional[nn.Module] = None) -> BaseOptimWrapper:
-        """Build the optimizer's wrapper, which clips by the whole norm.
-
-        Args:
-            optim_wrapper (dict | OptimWrapper): The config's.
-            model (nn.Module, optional): The model in FSDP.
-
-        Returns:
-            BaseOptimWrapper: The wrapper.
-
-        Raises:
-            ValueError: For an ``AmpOptimWrapper`` that would scale the loss
-                of each process by itself.
-        """
         built = super().build_optim_wrapper(optim_wrapper, model)
         scaler = getattr(built, 'loss_scaler', None)
         if scaler is not None and not isinstance(scaler, ShardedGradScaler):
@@ -95,11 +86,7 @@ class BlockFSDPStrategy(FSDPStrategy):
         return built
 
     def load_optim_state_dict(self, state_dict: dict) -> None:
-        """Load the optimizer's state, by names, as torch >= 2.1 orders them.
-
-        Args:
-            state_dict (dict): That of a checkpoint.
-        """
+        # mmengine passes them in the order of torch before 2.1.
         self.optim_wrapper.load_state_dict(
             FullyShardedDataParallel.optim_state_dict_to_load(
                 model=self.model,

@@ -1,15 +1,13 @@
-"""The project's models in mmpretrain's hub, by their names."""
+"""The project's models in mmpretrain's hub."""
 from pathlib import Path
 
 from mmpretrain.apis import ModelHub
 
-PACKAGE = Path(__file__).resolve().parents[1]
-
 
 def register_models() -> None:
-    """Tell mmpretrain's hub the models of this project's model index.
+    """Add the models of the model index to mmpretrain's hub.
 
-    Then ``mmpretrain.list_models``, ``get_model`` and the inferencers know
+    ``mmpretrain.list_models``, ``get_model`` and the inferencers then know
     them by name. Importing the package does it.
 
     Example:
@@ -17,7 +15,8 @@ def register_models() -> None:
         >>> list_models('csdnet_demo*')
         ['csdnet_demo', 'csdnet_demo_vit', 'csdnet_demo_vit_start']
     """
-    for root in (PACKAGE / '.mim', PACKAGE.parent):
+    package = Path(__file__).resolve().parents[1]
+    for root in (package / '.mim', package.parent):
         if (root / 'model-index.yml').is_file():
             ModelHub.register_model_index(root / 'model-index.yml', root)
             return

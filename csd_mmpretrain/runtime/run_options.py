@@ -1,10 +1,10 @@
-"""Command lines of the train and test tools, and the config they ask for."""
-import argparse
+"""Command lines of the train and test tools, and the config they make."""
 import os
+from argparse import ArgumentParser, Namespace
 from typing import Optional
 
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 
 from csd_mmpretrain.checkpoints.checkpoint_files import (
     checkpoint_folder,
@@ -16,139 +16,101 @@ from csd_mmpretrain.checkpoints.pretrained import (
     use_weights,
 )
 from csd_mmpretrain.datasets.data_root import (
+    LOADERS,
     check_data_root_variable,
     check_dataset_folders,
 )
 from csd_mmpretrain.utils.type_name import type_name
 
-from .launch import is_sharded
+from .launch import VARIABLES, is_sharded
+from .tool_options import add_cfg_options, add_weights
 from .tta_views import VIEWS, set_tta
 
-LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
+LAUNCHERS = ('none', *VARIABLES)
 
 
-def make_train_parser() -> argparse.ArgumentParser:
+def make_train_parser() -> ArgumentParser:
     """Make the command line of tools/train.py.
 
     Returns:
         ArgumentParser: All options of mmpretrain's train tool,
         ``--weights`` and ``--check-data``.
     """
-    parser = argparse.ArgumentParser(description='Train a model.')
-    parser.add_argument('config', help='config file')
-    _add_common(parser)
+    parser = _make_parser('Train a model.', 'config')
+    add_weights(parser)
+    _add_flags(parser, {
+        '--check-data':
+        'decode all images of the training, validation and test data, report '
+        'all broken ones, and exit without training',
+        '--no-validate': 'do not validate during training',
+        '--auto-scale-lr':
+        'scale the learning rate with the total batch size',
+        '--no-persistent-workers':
+        'start the data workers anew for every epoch'})
     parser.add_argument(
-        '--weights',
-        metavar='FILE',
-        help='pretrained weights for the backbone, in place of those that '
-        'the config names')
-    parser.add_argument(
-        '--check-data',
-        action='store_true',
-        help='decode all images of the training, validation and test data, '
-        'report all broken ones, and exit without training')
-    parser.add_argument(
-        '--resume',
-        nargs='?',
-        const='auto',
-        metavar='CHECKPOINT',
+        '--resume', nargs='?', const='auto', metavar='CHECKPOINT',
         help='go on from this checkpoint; without a value, from the latest '
         'one in the work directory, and where there is none, start as without '
         'this option')
-    parser.add_argument(
-        '--no-validate',
-        action='store_true',
-        help='do not validate during training')
-    parser.add_argument(
-        '--auto-scale-lr',
-        action='store_true',
-        help='scale the learning rate with the total batch size')
-    parser.add_argument(
-        '--no-persistent-workers',
-        action='store_true',
-        help='start the data workers anew for every epoch')
     return parser
 
 
-def make_test_parser() -> argparse.ArgumentParser:
+def make_test_parser() -> ArgumentParser:
     """Make the command line of tools/test.py.
 
     Returns:
-        ArgumentParser: All options of mmpretrain's test tool.
+        ArgumentParser: All options of mmpretrain's test tool, and
+        ``--tta-views``.
     """
-    parser = argparse.ArgumentParser(description='Test a model.')
-    parser.add_argument('config', help='config file')
-    parser.add_argument('checkpoint', help='checkpoint file')
-    _add_common(parser)
-    parser.add_argument('--out', metavar='FILE', help='write the results here')
-    parser.add_argument(
-        '--out-item',
-        choices=['metrics', 'pred'],
+    parser = _make_parser('Test a model.', 'config', 'checkpoint')
+    _add_flags(parser, {
+        '--show': 'show the predictions in a window',
+        '--tta':
+        'average over the views of test-time augmentation: those of '
+        '`tta_model` and `tta_pipeline` in the config, or the image and its '
+        'mirror image'})
+    add = parser.add_argument
+    add('--out', metavar='FILE', help='write the results here')
+    add('--out-item', choices=['metrics', 'pred'],
         help='what to write to --out: the metrics (.json, .yaml or .pkl), or '
         'the predictions (.pkl), which is the default')
-    parser.add_argument(
-        '--show-dir', metavar='DIR', help='draw the predictions here')
-    parser.add_argument(
-        '--show',
-        action='store_true',
-        help='show the predictions in a window')
-    parser.add_argument(
-        '--interval',
-        type=int,
-        default=1,
+    add('--show-dir', metavar='DIR', help='draw the predictions here')
+    add('--interval', type=int, default=1,
         help='draw or show every n-th image')
-    parser.add_argument(
-        '--wait-time',
-        type=float,
-        default=2,
+    add('--wait-time', type=float, default=2,
         help='seconds that a window stays')
-    parser.add_argument(
-        '--tta',
-        action='store_true',
-        help='average over the views of test-time augmentation: those of '
-        '`tta_model` and `tta_pipeline` in the config, or the image and its '
-        'mirror image')
-    parser.add_argument(
-        '--tta-views',
-        choices=VIEWS,
+    add('--tta-views', choices=VIEWS,
         help='average over these views, whatever the config says: the image '
-        'and its mirror image; the crops at the centre and the four corners, '
+        'and its mirror image; the crops at the center and the four corners, '
         'of the size of its CenterCrop; these and their mirror images')
     return parser
 
 
-def _add_common(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        '--work-dir',
-        metavar='DIR',
+def _make_parser(description: str, *files: str) -> ArgumentParser:
+    parser = ArgumentParser(description=description)
+    add = parser.add_argument
+    for name in files:
+        add(name, help=f'{name} file')
+    add('--work-dir', metavar='DIR',
         help='folder of logs and checkpoints; ./work_dirs/<config name> by '
         'default')
-    parser.add_argument(
-        '--amp',
-        action='store_true',
-        help='automatic mixed precision; in bfloat16 without a GPU')
-    parser.add_argument(
-        '--no-pin-memory',
-        action='store_true',
-        help='do not pin the memory of the batches')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='change settings of the config, such as train_cfg.max_epochs=2; '
-        'a list is written "key=[a,b]" or key=a,b')
-    parser.add_argument(
-        '--launcher',
-        choices=LAUNCHERS,
-        default='none',
+    _add_flags(parser, {
+        '--amp': 'automatic mixed precision; in bfloat16 without a GPU',
+        '--no-pin-memory': 'do not pin the memory of the batches'})
+    add_cfg_options(parser)
+    add('--launcher', choices=LAUNCHERS, default='none',
         help='what has started the processes')
-    parser.add_argument(
-        '--local_rank', '--local-rank', type=int, default=0,
+    add('--local_rank', '--local-rank', type=int, default=0,
         help='set by some launchers')
+    return parser
 
 
-def make_train_config(args: argparse.Namespace) -> Config:
+def _add_flags(parser: ArgumentParser, flags: dict) -> None:
+    for name, text in flags.items():
+        parser.add_argument(name, action='store_true', help=text)
+
+
+def make_train_config(args: Namespace) -> Config:
     """Make the config that a train command asks for.
 
     Args:
@@ -158,8 +120,7 @@ def make_train_config(args: argparse.Namespace) -> Config:
         Config: Ready for the runner.
 
     Raises:
-        FileNotFoundError: If the data's folder, ``--weights`` or a checkpoint
-            is missing.
+        FileNotFoundError: If the data's folder or a checkpoint is missing.
         ValueError: If a setting or an option does not fit.
     """
     cfg = _load_run_config(args)
@@ -187,9 +148,10 @@ def make_train_config(args: argparse.Namespace) -> Config:
     elif args.resume and not (cfg.get('load_from') and _is_fresh(cfg)):
         cfg.resume, cfg.load_from = True, None
     _check_checkpoint(cfg)
-    for loader in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
-        _set_loader(cfg, loader, args, persistent_workers=True)
-        if args.no_persistent_workers and cfg.get(loader):
+    for loader in filter(cfg.get, LOADERS):
+        cfg[loader].setdefault('persistent_workers', True)
+        _set_loader(cfg[loader], args)
+        if args.no_persistent_workers:
             cfg[loader].persistent_workers = False
     check_dataset_folders(cfg, ('train_dataloader', 'val_dataloader'))
     return cfg
@@ -205,7 +167,7 @@ def _is_fresh(cfg: Config) -> bool:
     return not os.path.isfile(record) and not saved_steps(folder, template)
 
 
-def make_test_config(args: argparse.Namespace) -> Config:
+def make_test_config(args: Namespace) -> Config:
     """Make the config that a test command asks for.
 
     Args:
@@ -231,7 +193,8 @@ def make_test_config(args: argparse.Namespace) -> Config:
         _set_drawing(cfg, args)
     if args.tta or args.tta_views:
         set_tta(cfg, args.tta_views)
-    _set_loader(cfg, 'test_dataloader', args)
+    if cfg.get('test_dataloader') is not None:
+        _set_loader(cfg.test_dataloader, args)
     check_dataset_folders(cfg, ('test_dataloader', ))
     return cfg
 
@@ -259,7 +222,7 @@ def load_config(path: str, options: Optional[dict] = None) -> Config:
     return cfg
 
 
-def _load_run_config(args: argparse.Namespace) -> Config:
+def _load_run_config(args: Namespace) -> Config:
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = load_config(args.config, args.cfg_options)
     cfg.launcher = args.launcher
@@ -287,7 +250,7 @@ def set_amp(cfg: Config, gpu: bool) -> None:
 
     Args:
         cfg (Config): Its ``optim_wrapper`` is changed in place.
-        gpu (bool): Whether a GPU does the steps.
+        gpu (bool): Whether the training is on a GPU.
     """
     wrapper = cfg.optim_wrapper
     if not gpu or is_sharded(cfg):
@@ -299,24 +262,18 @@ def set_amp(cfg: Config, gpu: bool) -> None:
         wrapper.setdefault('loss_scale', 'dynamic')
 
 
-def _set_loader(cfg: Config, name: str, args: argparse.Namespace,
-                **defaults: bool) -> None:
-    loader = cfg.get(name)
-    if loader is None:
-        return
+def _set_loader(loader: dict, args: Namespace) -> None:
     loader.setdefault('collate_fn', dict(type='default_collate'))
     loader.setdefault('pin_memory', torch.cuda.is_available())
     if args.no_pin_memory:
         loader.pin_memory = False
     if loader.get('batch_sampler') and 'drop_last' in loader:
         loader.batch_sampler.drop_last = loader.pop('drop_last')
-    for key, value in defaults.items():
-        loader.setdefault(key, value)
     if not loader.get('num_workers'):
         loader.persistent_workers = False
 
 
-def _set_drawing(cfg: Config, args: argparse.Namespace) -> None:
+def _set_drawing(cfg: Config, args: Namespace) -> None:
     if args.tta or args.tta_views:
         raise ValueError('--show and --show-dir draw one view of an image, '
                          'and --tta makes several. Leave one of them out.')

@@ -1,4 +1,4 @@
-"""Command-line options that many tools have."""
+"""Command-line options that several tools share."""
 import os
 from argparse import ArgumentParser, ArgumentTypeError
 from pathlib import Path
@@ -17,50 +17,44 @@ def add_cfg_options(parser: ArgumentParser) -> None:
 
     Args:
         parser (ArgumentParser): The tool's.
-
-    Example:
-        >>> from argparse import ArgumentParser
-        >>> parser = ArgumentParser()
-        >>> add_cfg_options(parser)
-        >>> parser.parse_args(['--cfg-options', 'train_cfg.max_epochs=2'])
-        Namespace(cfg_options={'train_cfg.max_epochs': 2})
     """
     parser.add_argument(
         '--cfg-options',
         nargs='+',
         action=DictAction,
         metavar='KEY=VALUE',
-        help='change settings of the config')
+        help='change settings of the config, such as train_cfg.max_epochs=2; '
+        'a list is written "key=[a,b]" or key=a,b')
 
 
 def add_weights(parser: ArgumentParser) -> None:
-    """Add ``--weights``, for tools that start tools/train.py.
+    """Add ``--weights``, a file that must exist.
 
     Args:
         parser (ArgumentParser): The tool's.
     """
     parser.add_argument(
         '--weights',
-        type=weights_file,
+        type=_weights_file,
         metavar='FILE',
-        help='pretrained weights for the backbone, as in tools/train.py')
+        help='pretrained weights for the backbone, in place of those that '
+        'the config names')
 
 
 def add_device(parser: ArgumentParser,
                choices: Optional[Sequence[str]] = None) -> None:
-    """Add ``--device``, a GPU by default, where there is one.
+    """Add ``--device``, by default a GPU if there is one.
 
     Args:
         parser (ArgumentParser): The tool's.
-        choices (Sequence[str], optional): The devices that it takes, such as
-            ``('cpu', 'cuda')`` where there is no choice among several GPUs.
-            Defaults to None, any that torch knows.
+        choices (Sequence[str], optional): Allowed devices, such as
+            ``('cpu', 'cuda')``. Defaults to None, any that torch knows.
     """
     parser.add_argument(
         '--device',
         default='cuda' if torch.cuda.is_available() else 'cpu',
         choices=choices,
-        help='cpu or cuda; a GPU by default, where there is one')
+        help='cpu or cuda; by default a GPU if there is one')
 
 
 def add_dpi(parser: ArgumentParser, default: int = 200) -> None:
@@ -74,29 +68,7 @@ def add_dpi(parser: ArgumentParser, default: int = 200) -> None:
         '--dpi',
         type=positive,
         default=default,
-        help=f'sharpness ({default})')
-
-
-def positive(text: str) -> int:
-    """Read a whole number of 1 or more, as the ``type`` of an option.
-
-    Args:
-        text (str): What the command line has.
-
-    Returns:
-        int: The number.
-
-    Raises:
-        ArgumentTypeError: If it is below 1.
-
-    Example:
-        >>> positive('3')
-        3
-    """
-    number = int(text)
-    if number < 1:
-        raise ArgumentTypeError(f'{text} must be at least 1.')
-    return number
+        help=f'resolution in pixels per inch ({default})')
 
 
 def add_table_and_figure(parser: ArgumentParser, table: str,
@@ -107,13 +79,6 @@ def add_table_and_figure(parser: ArgumentParser, table: str,
         parser (ArgumentParser): The tool's.
         table (str): What ``--out`` writes.
         figure (str): What ``--show-path`` draws.
-
-    Example:
-        >>> from argparse import ArgumentParser
-        >>> parser = ArgumentParser()
-        >>> add_table_and_figure(parser, 'the table', 'the curves')
-        >>> parser.parse_args(['--out', 'table.md'])
-        Namespace(out=PosixPath('table.md'), show_path=None, dpi=200)
     """
     parser.add_argument(
         '--out',
@@ -128,21 +93,23 @@ def add_table_and_figure(parser: ArgumentParser, table: str,
     add_dpi(parser)
 
 
-def table_file(name: str) -> Path:
-    """Check the name of a table, as the ``type`` of an option.
-
-    Args:
-        name (str): The file's name.
-
-    Returns:
-        Path: The file.
+def positive(text: str) -> int:
+    """Read a whole number of 1 or more, as the ``type`` of an option.
 
     Raises:
-        ArgumentTypeError: If it ends neither in .md nor in .csv.
+        ArgumentTypeError: If it is below 1.
+    """
+    number = int(text)
+    if number < 1:
+        raise ArgumentTypeError(f'{text} must be at least 1.')
+    return number
 
-    Example:
-        >>> table_file('table.md').suffix
-        '.md'
+
+def table_file(name: str) -> Path:
+    """Check the name of a .md or .csv file, as the ``type`` of an option.
+
+    Raises:
+        ArgumentTypeError: If it ends in something else.
     """
     if Path(name).suffix not in TABLES:
         raise ArgumentTypeError(f'{name}: the name must end in .md or .csv.')
@@ -152,18 +119,8 @@ def table_file(name: str) -> Path:
 def plot_file(name: str) -> Path:
     """Check the name of what matplotlib saves, as the ``type`` of an option.
 
-    Args:
-        name (str): The file's name; its ending may be in capitals.
-
-    Returns:
-        Path: The file.
-
     Raises:
-        ArgumentTypeError: If it ends in none of ``PLOTS``.
-
-    Example:
-        >>> plot_file('curves.svg').suffix
-        '.svg'
+        ArgumentTypeError: If it ends in none of ``PLOTS``, in any case.
     """
     if Path(name).suffix.lower() not in PLOTS:
         raise ArgumentTypeError(
@@ -171,40 +128,19 @@ def plot_file(name: str) -> Path:
     return Path(name)
 
 
-def weights_file(name: str) -> str:
-    """Check that weights are there, as the ``type`` of an option.
-
-    Args:
-        name (str): The file's name.
-
-    Returns:
-        str: The same.
-
-    Raises:
-        ArgumentTypeError: If there is no such file.
-    """
-    if not os.path.isfile(name):
-        raise ArgumentTypeError(
-            f'there is no file {name!r}. Give the path of a .pth checkpoint.')
-    return name
-
-
 def figure_file(name: str) -> str:
-    """Check the name of a figure, as the ``type`` of an option.
-
-    Args:
-        name (str): The file's name.
-
-    Returns:
-        str: The same.
+    """Check the name of a .png or .pdf file, as the ``type`` of an option.
 
     Raises:
-        ArgumentTypeError: If it ends neither in .png nor in .pdf.
-
-    Example:
-        >>> figure_file('bags.pdf')
-        'bags.pdf'
+        ArgumentTypeError: If it ends in something else.
     """
     if not name.lower().endswith(('.png', '.pdf')):
         raise ArgumentTypeError(f'{name}: the name must end in .png or .pdf.')
+    return name
+
+
+def _weights_file(name: str) -> str:
+    if not os.path.isfile(name):
+        raise ArgumentTypeError(
+            f'there is no file {name!r}. Give the path of a .pth checkpoint.')
     return name

@@ -1,4 +1,4 @@
-"""Test-time augmentation: which views of an image a test averages over."""
+"""Views of test-time augmentation."""
 from copy import deepcopy
 from typing import List, Optional
 
@@ -19,12 +19,12 @@ def set_tta(cfg: Config, views: Optional[str] = None) -> None:
     """Let a test average the probabilities of several views of an image.
 
     Args:
-        cfg (Config): The whole config, changed in place: its test pipeline,
-            and its model, which goes into the ``tta_model``
-            (``AverageClsScoreTTA`` where the config has none).
-        views (str, optional): ``'flip'``, the image and its mirror image;
-            ``'five-crop'``, the crops at the centre and the corners in place
-            of the pipeline's CenterCrop; ``'ten-crop'``, these and their
+        cfg (Config): The whole config. Its test pipeline is changed, and its
+            model goes into the ``tta_model`` (``AverageClsScoreTTA`` where
+            the config has none).
+        views (str, optional): ``'flip'``: the image and its mirror image;
+            ``'five-crop'``: crops at the center and the corners, in place
+            of the pipeline's CenterCrop; ``'ten-crop'``: these and their
             mirror images. Defaults to None: the config's ``tta_pipeline``, or
             ``'flip'`` where it has none.
 
@@ -50,20 +50,16 @@ def _pipeline(pipeline: List[dict], views: str) -> List[dict]:
     branches = []
     if views != 'flip':
         names = [type_name(step['type']) for step in pipeline]
-        at = [i for i, name in enumerate(names) if name == 'CenterCrop']
-        if not at:
+        if 'CenterCrop' not in names:
             raise ValueError(
                 f'--tta-views {views} takes its crops in place of CenterCrop, '
-                'but the test pipeline has '
-                f'{", ".join(names)}. Choose '
-                'flip, or write a `tta_pipeline` in the config.')
-        size = steps[at[-1]]['crop_size']
-        crops = [
-            dict(type='CornerCrop', crop_size=size, place=place)
-            for place in PLACES
-        ]
-        branches = [crops, *([step] for step in steps[at[-1] + 1:])]
-        steps = steps[:at[-1]]
+                f'but the test pipeline has {", ".join(names)}. Choose flip, '
+                'or write a `tta_pipeline` in the config.')
+        last = len(names) - 1 - names[::-1].index('CenterCrop')
+        crop = dict(type='CornerCrop', crop_size=steps[last]['crop_size'])
+        branches = [[dict(crop, place=place) for place in PLACES],
+                    *([step] for step in steps[last + 1:])]
+        steps = steps[:last]
     if views != 'five-crop':
         branches.append(deepcopy(FLIPS))
     return [*steps, dict(type='TestTimeAug', transforms=[*branches, [pack]])]

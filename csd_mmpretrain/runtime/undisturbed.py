@@ -1,4 +1,4 @@
-"""Looking at a model during its training without a trace."""
+"""Evaluating a model during its training without side effects."""
 import random
 from contextlib import contextmanager
 from typing import Iterable, Iterator
@@ -11,10 +11,10 @@ from torch import nn
 
 @contextmanager
 def same_modes(model: nn.Module) -> Iterator[None]:
-    """Leave each part in training or evaluation mode as it was.
+    """Restore the training or evaluation mode of each module at the end.
 
     Args:
-        model (nn.Module): The model that is looked at.
+        model (nn.Module): The model.
     """
     modes = [(module, module.training) for module in model.modules()]
     try:
@@ -26,13 +26,13 @@ def same_modes(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def validated_weights(hooks: Iterable[Hook]) -> Iterator[None]:
-    """Give the model the weights that a validation would judge.
+    """Use the weights that a validation would evaluate.
 
-    Between validations only: around these EMAHook does the same.
+    Not around a validation, where EMAHook swaps them itself.
 
     Args:
-        hooks (Iterable[Hook]): The hooks of the run. An ``EMAHook`` swaps its
-            averages in, and out again, if it has any yet and evaluates them.
+        hooks (Iterable[Hook]): Of the run. An ``EMAHook`` that evaluates its
+            averages swaps them in, and out again.
     """
     averaging = [
         hook for hook in hooks if isinstance(hook, EMAHook)
@@ -49,7 +49,7 @@ def validated_weights(hooks: Iterable[Hook]) -> Iterator[None]:
 
 @contextmanager
 def same_random_states() -> Iterator[None]:
-    """Leave the generators of Python, NumPy and torch as they were."""
+    """Restore the random states of Python, NumPy and torch at the end."""
     python, numpy = random.getstate(), np.random.get_state()
     gpu = torch.cuda.is_available()
     with torch.random.fork_rng([torch.cuda.current_device()] if gpu else []):

@@ -1,21 +1,14 @@
-"""Which cores and GPUs this process may use."""
+"""Cores and GPUs that this process may use."""
 import os
 
 import torch
 
 
 def usable_cores() -> int:
-    """Count the cores that this process may run on.
-
-    A scheduler such as Slurm, or ``taskset``, gives a job a part of the
-    machine's cores, which ``os.cpu_count`` does not know.
+    """Count the cores that Slurm, ``taskset`` or the machine allow.
 
     Returns:
         int: At least 1.
-
-    Example:
-        >>> usable_cores() >= 1
-        True
     """
     if hasattr(os, 'sched_getaffinity'):
         return len(os.sched_getaffinity(0))
@@ -26,8 +19,8 @@ def usable_gpus() -> str:
     """Name the GPUs that this process may use.
 
     Returns:
-        str: As ``CUDA_VISIBLE_DEVICES`` does, for instance ``'0,1'``, and
-        what it says where it is set; empty without a GPU.
+        str: As in ``CUDA_VISIBLE_DEVICES``, such as ``'0,1'``; empty without
+        a GPU.
     """
     count = torch.cuda.device_count()
     every = ','.join(map(str, range(count)))

@@ -1,5 +1,6 @@
-"""Times that are taken in turns, and peak memory."""
+"""Time of steps that alternate, and peak memory."""
 import gc
+import platform
 import re
 import resource
 import sys
@@ -7,103 +8,71 @@ import time
 from contextlib import suppress
 from multiprocessing import get_context
 from pathlib import Path
-from statistics import median, quantiles
-from typing import Any, Callable, Dict, List, Sequence
+from typing import Any, Callable, Dict, NamedTuple
 
+import numpy as np
 import torch
+
+
+class Cost(NamedTuple):
+    """Seconds (iters,) of some steps, and their peak memory in MiB."""
+
+    seconds: np.ndarray
+    peak_mib: float
+
+
+def machine_name(device: str) -> str:
+    """Name the GPU, or the CPU and its number of threads."""
+    if device == 'cuda':
+        return torch.cuda.get_device_name()
+    return f'{platform.machine()} CPU, {torch.get_num_threads()} thread(s)'
 
 
 def take_turns(steps: Dict[str, Callable[[], None]],
                iters: int,
                warmup: int = 2,
-               device: str = 'cpu') -> Dict[str, List[float]]:
+               device: str = 'cpu') -> Dict[str, np.ndarray]:
     """Time several steps that alternate in one process.
 
-    What disturbs the machine disturbs all of them. Their order changes from
+    A disturbance of the machine hits all of them. Their order changes from
     turn to turn.
 
     Args:
-        steps (dict[str, Callable]): What is timed, by name.
+        steps (dict[str, Callable]): Steps by name.
         iters (int): Measured turns.
         warmup (int): Turns before them that are not counted. Defaults to 2.
         device (str): ``'cpu'`` or ``'cuda'``. Defaults to ``'cpu'``.
 
     Returns:
-        dict[str, list[float]]: Seconds of each turn, by name.
+        dict[str, ndarray]: Seconds (iters,), by name.
 
     Example:
-        >>> times = take_turns(dict(a=lambda: None, b=lambda: None), iters=3)
-        >>> len(times['a']), len(times['b'])
-        (3, 3)
+        >>> len(take_turns(dict(a=lambda: None, b=lambda: None), 3)['a'])
+        3
     """
     seconds = {name: [] for name in steps}
     order = list(steps)
-    for turn in range(warmup + iters):
+    for _ in range(warmup + iters):
         order = order[1:] + order[:1]
         for name in order:
-            _synchronise(device)
-            start = time.perf_counter()
+            start = seconds_now(device)
             steps[name]()
-            _synchronise(device)
-            if turn >= warmup:
-                seconds[name].append(time.perf_counter() - start)
-    return seconds
+            seconds[name].append(seconds_now(device) - start)
+    return {name: np.array(times[warmup:]) for name, times in seconds.items()}
 
 
-def _synchronise(device: str) -> None:
+def seconds_now(device: str) -> float:
+    """Read the clock after all work on the device is done."""
     if device != 'cpu':
         torch.cuda.synchronize()
-
-
-def median_ratio(seconds: Sequence[float], others: Sequence[float]) -> float:
-    """Compare two lists of times, turn by turn.
-
-    Args:
-        seconds (Sequence[float]): Of :func:`take_turns`.
-        others (Sequence[float]): As many.
-
-    Returns:
-        float: The median of the ratios.
-
-    Example:
-        >>> median_ratio([1., 2., 9.], [1., 1., 3.])
-        2.0
-    """
-    return median(a / b for a, b in zip(seconds, others))
-
-
-def spread(seconds: Sequence[float]) -> float:
-    """Tell how far times lie apart.
-
-    Args:
-        seconds (Sequence[float]): Of :func:`take_turns`.
-
-    Returns:
-        float: Half the interquartile range over the median.
-
-    Example:
-        >>> spread([1.0, 1.0, 1.0])
-        0.0
-    """
-    if len(seconds) < 2:
-        return 0.
-    low, _, high = quantiles(seconds, n=4, method='inclusive')
-    return (high - low) / 2 / median(seconds)
+    return time.perf_counter()
 
 
 def peak_growth(work: Callable[[], Any], device: str) -> float:
-    """Do some work, and tell how far memory grows meanwhile.
+    """Measure by how many MiB memory grows during some work, at its peak.
 
-    Args:
-        work (Callable): Called once.
-        device (str): ``'cpu'``: the resident memory of the process counts;
-            ``'cuda'``: what torch has allocated there.
-
-    Returns:
-        float: The peak during the work less what was in use before, MiB.
-
-    Example:
-        >>> grown = peak_growth(lambda: torch.ones(2**24), 'cpu')
+    On a CPU it is the resident memory of the process, on a GPU what torch has
+    allocated.
     """
     gc.collect()
     if device != 'cpu':
@@ -129,15 +98,7 @@ def _peak_mib(device: str) -> float:
 
 
 def in_process(function: Callable, *args: Any) -> Any:
-    """Call a function in a process of its own, with as many threads.
-
-    Args:
-        function (Callable): Found by its module and name.
-        *args (Any): What it is called with.
-
-    Returns:
-        Any: What it returns.
-    """
+    """Call a module's function in a new process with as many threads."""
     with get_context('spawn').Pool(
             1, torch.set_num_threads, (torch.get_num_threads(), )) as pool:
         return pool.apply(function, args)

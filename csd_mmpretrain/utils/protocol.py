@@ -58,8 +58,8 @@ def views_per_image(part: Any) -> float:
     """Ask how many images of a step one image of the data becomes.
 
     Of a hook that makes further views: all of them, smaller ones by their
-    share of pixels. Of a model: the crops that it wants from the pipeline. With
-    more than one, the backbone runs several times in a step.
+    fraction of the pixels. Of a model: the crops that it wants from the
+    pipeline. With more than one, the backbone runs several times in a step.
 
     Args:
         part (nn.Module | Hook): It tells by ``views_per_image``.

@@ -1,19 +1,11 @@
-"""Tables as Markdown for a page, and as CSV for a program."""
+"""Tables as Markdown and as CSV."""
 import csv
 from pathlib import Path
 from typing import Sequence
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence]) -> str:
-    """Write a Markdown table; columns after the names are set right.
-
-    Args:
-        header (Sequence[str]): Titles of the columns.
-        rows (Sequence[Sequence]): Cells; numbers as they should be read are
-            given as text.
-
-    Returns:
-        str: The table.
+    """Write a Markdown table; columns of numbers are aligned right.
 
     Example:
         >>> print(markdown_table(['class', 'images'], [['plum', 3]]))
@@ -21,18 +13,16 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence]) -> str:
         | :--- | ---: |
         | plum | 3 |
     """
-    numbers = [
-        bool(rows) and all(_is_number(row[i]) for row in rows)
-        for i in range(len(header))
-    ]
-    lines = [header, ['---:' if right else ':---' for right in numbers]]
-    lines += [[str(cell).replace('|', '\\|') for cell in row] for row in rows]
-    return '\n'.join(f'| {" | ".join(line)} |' for line in lines)
+    sides = ['---:' if rows and all(map(_is_number, column)) else ':---'
+             for column in zip(*rows or [header])]
+    cells = [[str(cell).replace('|', '\\|') for cell in row] for row in rows]
+    return '\n'.join(
+        f'| {" | ".join(line)} |' for line in (header, sides, *cells))
 
 
 def _is_number(cell: object) -> bool:
     try:
-        float(str(cell).split(' ')[0].rstrip('%'))
+        float(str(cell).replace('x ', '').split(' ')[0].rstrip('%'))
     except ValueError:
         return cell == ''
     return True
@@ -40,20 +30,7 @@ def _is_number(cell: object) -> bool:
 
 def write_table(path: Path, header: Sequence[str],
                 rows: Sequence[Sequence]) -> None:
-    """Write a table to a file, its folder made where it is missing.
-
-    Args:
-        path (Path): .md or .csv.
-        header (Sequence[str]): Titles of the columns.
-        rows (Sequence[Sequence]): Cells.
-
-    Raises:
-        ValueError: If the name ends in something else.
-    """
-    path = Path(path)
-    if path.suffix not in ('.md', '.csv'):
-        raise ValueError(f'{path}: the name of a table must end in .md or '
-                         '.csv.')
+    """Write a table as Markdown (.md) or CSV, with the folders of its path."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, 'w', newline='', encoding='utf-8') as file:
         if path.suffix == '.md':

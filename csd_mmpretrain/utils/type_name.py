@@ -1,12 +1,12 @@
-"""Names of the classes that settings ask for."""
+"""Names of the classes that configs ask for."""
 from typing import Union
 
 
 def type_name(kind: Union[str, type, None]) -> str:
-    """Name the class of a ``type``, however a config writes it.
+    """Name the class of a ``type`` in a config.
 
     Args:
-        kind (str | type): A name, with a scope or without, or the class.
+        kind (str | type): A name, with or without its scope, or the class.
 
     Returns:
         str: The name alone.

@@ -7,16 +7,10 @@ def unwrap(model: nn.Module) -> nn.Module:
     """Take a model out of its wrappers.
 
     Args:
-        model (nn.Module): Wrapped for several processes, for test-time
-            augmentation, or not at all.
+        model (nn.Module): In DDP, FSDP or a ``BaseTTAModel``, or bare.
 
     Returns:
         nn.Module: The model that mmengine loads a checkpoint into.
-
-    Example:
-        ::
-
-            head = unwrap(runner.model).head
     """
     while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
         model = model.module

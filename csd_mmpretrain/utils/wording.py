@@ -3,10 +3,10 @@ from typing import Sequence
 
 
 def first_names(names: Sequence[str], shown: int) -> str:
-    """Name the first of a list, and how many more there are.
+    """Name the first items of a list, and count the rest.
 
     Args:
-        names (Sequence[str]): The names.
+        names (Sequence[str]): All names.
         shown (int): How many to name at most.
 
     Returns:

@@ -9,22 +9,19 @@ from mmengine.dataset import Compose
 from mmengine.registry import DefaultScope
 from mmpretrain.registry import DATASETS
 
-from csd_mmpretrain.datasets.eval_images import spread
 from csd_mmpretrain.datasets.samples import source_datasets
 
 
 class Step(NamedTuple):
-    """An image after a step of the pipeline.
+    """An image, or several views of it, after a step of the pipeline.
 
     Attributes:
         name (str): The transform's class; ``'Original'`` for what is loaded.
-        image (ndarray): (H, W, 3), uint8, RGB.
-        views (int): How many images this transform gives. Defaults to 1.
+        images (list[ndarray]): (H, W, 3) each, uint8, RGB.
     """
 
     name: str
-    image: np.ndarray
-    views: int = 1
+    images: List[np.ndarray]
 
 
 class Browsed(NamedTuple):
@@ -32,53 +29,20 @@ class Browsed(NamedTuple):
 
     Attributes:
         path (str): Its file; its number where it has none.
-        label (list[int], optional): Its classes, if known.
-        steps (list[Step]): The loaded image first, and the last that the
-            model gets.
+        label (list[int]): Its classes; empty if unknown.
+        steps (list[Step]): The loaded image first, and last what the model
+            gets.
         packed (dict): What the pipeline returns.
     """
 
     path: str
-    label: Optional[List[int]]
+    label: List[int]
     steps: List[Step]
     packed: dict
 
-    @property
-    def transformed(self) -> List[Step]:
-        """What the model gets: the image, or all of its views."""
-        last = self.steps[-self.steps[-1].views:]
-        names = ['transformed'] if len(last) == 1 else numbered(
-            'transformed', len(last))
-        return [step._replace(name=name) for step, name in zip(last, names)]
 
-
-def numbered(name: str, num: int) -> List[str]:
-    """Name images of one kind.
-
-    Args:
-        name (str): Of all.
-        num (int): How many.
-
-    Returns:
-        list[str]: The name with a number from 1.
-
-    Example:
-        >>> numbered('view', 2)
-        ['view 1', 'view 2']
-    """
-    return [f'{name} {index + 1}' for index in range(num)]
-
-
-class RecordingPipeline(Compose):
-    """A pipeline that remembers the image after each step.
-
-    Args:
-        transforms (Sequence): The transforms, built or as configs.
-        channel_order (str): ``'BGR'`` or ``'RGB'``, of its images.
-
-    Attributes:
-        steps (list[Step]): Of the last image.
-    """
+class _RecordingPipeline(Compose):
+    """A pipeline that remembers the images after each step."""
 
     def __init__(self, transforms: Sequence, channel_order: str) -> None:
         super().__init__(transforms)
@@ -86,14 +50,6 @@ class RecordingPipeline(Compose):
         self.steps: List[Step] = []
 
     def __call__(self, data: dict) -> Optional[dict]:
-        """Transform an image, and remember each step.
-
-        Args:
-            data (dict): What the dataset knows of it.
-
-        Returns:
-            dict, optional: What the last transform returns.
-        """
         self.steps = []
         self._record('Original', data)
         for transform in self.transforms:
@@ -106,14 +62,10 @@ class RecordingPipeline(Compose):
 
     def _record(self, name: str, data: dict) -> None:
         images = data.get('img')
-        if images is None:
-            return
-        views = images if isinstance(images, list) else [images]
-        names = numbered(name, len(views)) if views is images else [name]
-        self.steps += [
-            Step(each, _to_rgb(image, self.channel_order), len(views))
-            for each, image in zip(names, views)
-        ]
+        if images is not None:
+            views = images if isinstance(images, list) else [images]
+            self.steps.append(Step(
+                name, [_to_rgb(view, self.channel_order) for view in views]))
 
 
 class DatasetBrowser:
@@ -122,10 +74,11 @@ class DatasetBrowser:
     Args:
         cfg (Config): The whole config.
         phase (str): ``'train'``, ``'val'`` or ``'test'``.
-        channel_order (str): Of the images in the pipeline. Defaults to
-            ``'BGR'``, as LoadImageFromFile loads them.
+        channel_order (str): Of the images in the pipeline, ``'BGR'`` or
+            ``'RGB'``. Defaults to ``'BGR'``, as LoadImageFromFile loads them.
 
     Attributes:
+        dataset (Dataset): The dataset.
         classes (Sequence[str], optional): Names of the classes.
 
     Raises:
@@ -134,9 +87,8 @@ class DatasetBrowser:
     Example:
         ::
 
-            browser = DatasetBrowser(cfg, 'train')
-            for seen in map(browser.load, browser.choose(10)):
-                print(seen.path, [step.name for step in seen.steps])
+            seen = DatasetBrowser(cfg, 'train').load(0)
+            print(seen.path, [step.name for step in seen.steps])
     """
 
     def __init__(self,
@@ -152,20 +104,9 @@ class DatasetBrowser:
         self.classes = self.dataset.metainfo.get('classes')
         self._pipelines = []
         for source in source_datasets(self.dataset):
-            source.pipeline = RecordingPipeline(source.pipeline.transforms,
-                                                channel_order)
+            source.pipeline = _RecordingPipeline(source.pipeline.transforms,
+                                                 channel_order)
             self._pipelines.append(source.pipeline)
-
-    def choose(self, num: int) -> List[int]:
-        """Choose images, evenly spread over the dataset.
-
-        Args:
-            num (int): How many at most.
-
-        Returns:
-            list[int]: Their numbers.
-        """
-        return spread(len(self.dataset), num)
 
     def load(self, index: int) -> Browsed:
         """Load an image, and record what happens to it.
@@ -188,7 +129,7 @@ class DatasetBrowser:
             raise ValueError('The pipeline of the dataset makes no `img` to '
                              'draw.')
         sample = packed.get('data_samples')
-        label = sample.gt_label.tolist() if 'gt_label' in sample else None
+        label = sample.gt_label.tolist() if 'gt_label' in sample else []
         path = getattr(sample, 'img_path', None) or f'{index}.jpg'
         return Browsed(str(path), label, steps, packed)
 
@@ -203,7 +144,7 @@ def _to_rgb(image: Any, channel_order: str) -> np.ndarray:
         image = image[..., None]
     if image.dtype != np.uint8:
         low, high = float(image.min()), float(image.max())
-        if low < 0 or high > 255 or high <= 1:  # normalised
+        if low < 0 or high > 255 or high <= 1:  # normalized
             image = (image - low) * (255 / max(high - low, 1e-6))
         image = image.round().clip(0, 255).astype(np.uint8)
     image = np.broadcast_to(image[..., :3], (*image.shape[:2], 3))

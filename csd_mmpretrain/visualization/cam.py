@@ -1,6 +1,5 @@
 """Class activation maps of a classifier, by the package grad-cam."""
 import difflib
-from functools import partial
 from itertools import groupby
 from typing import List, NamedTuple, Optional, Sequence
 
@@ -10,22 +9,12 @@ from mmengine.model import BaseModel
 from torch import nn
 
 from .cam_layers import MapReader
+from .image_grid import DARK, Panel
 from .rgb_images import to_rgb
 
-# By the name that a user gives: that of grad-cam, and the name in the field.
-METHODS = {
-    'GradCAM': 'GradCAM',
-    'GradCAM++': 'GradCAMPlusPlus',
-    'XGradCAM': 'XGradCAM',
-    'HiResCAM': 'HiResCAM',
-    'LayerCAM': 'LayerCAM',
-    'GradCAMElementWise': 'GradCAMElementWise',
-    'EigenCAM': 'EigenCAM',
-    'EigenGradCAM': 'EigenGradCAM',
-    'KPCA-CAM': 'KPCA_CAM',
-    'ScoreCAM': 'ScoreCAM',
-    'RandomCAM': 'RandomCAM',
-}
+METHODS = ('GradCAM', 'GradCAM++', 'XGradCAM', 'HiResCAM', 'LayerCAM',
+           'GradCAMElementWise', 'EigenCAM', 'EigenGradCAM', 'KPCA-CAM',
+           'ScoreCAM', 'RandomCAM')
 
 
 class CAMRow(NamedTuple):
@@ -58,9 +47,13 @@ def method_class(name: str) -> type:
         ValueError: If there is no such method.
         ImportError: If grad-cam is missing.
     """
-    known = {key.lower(): value for key, value in METHODS.items()}
-    known.update({value.lower(): value for value in METHODS.values()})
-    if name.lower() not in known:
+
+    def own(method: str) -> str:
+        return method.replace('++', 'PlusPlus').replace('-', '_')
+
+    known = {own(method).lower(): own(method) for method in METHODS}
+    found = known.get(own(name).lower())
+    if found is None:
         raise ValueError(f'--method: there is no method {name!r}; choose one '
                          f'of {", ".join(METHODS)}.')
     try:
@@ -69,74 +62,7 @@ def method_class(name: str) -> type:
         raise ImportError(
             'Class activation maps need the package grad-cam: install the '
             'extra `cam`, pip install "csd_mmpretrain[cam]".') from error
-    return getattr(pytorch_grad_cam, known[name.lower()])
-
-
-def class_activation_maps(model: BaseModel,
-                          images: torch.Tensor,
-                          layers: Sequence[nn.Module],
-                          targets: Sequence[int],
-                          method: str = 'GradCAM',
-                          reader: Optional[MapReader] = None,
-                          eigen_smooth: bool = False,
-                          aug_smooth: bool = False,
-                          relative: bool = False) -> np.ndarray:
-    """Compute the class activation maps of a batch.
-
-    Explained are the logits of ``model(images)``, those of mode ``'tensor'``.
-    A logit that is negative everywhere in the map leaves it empty (0), even
-    if it is the highest, for softmax does not see what all logits share;
-    ``relative`` takes that off.
-
-    Args:
-        model (BaseModel): A classifier; it is put in evaluation mode.
-        images (Tensor): (B, 3, H, W), normalised, on the model's device.
-        layers (Sequence[nn.Module]): Whose outputs the maps weigh; the mean
-            over the layers counts.
-        targets (Sequence[int]): The class of each image.
-        method (str): One of ``METHODS``. Defaults to ``'GradCAM'``.
-        reader (MapReader, optional): Knows the layouts. Defaults to None,
-            one that asks the model.
-        eigen_smooth (bool): First principal component in place of the sum
-            over the channels. Defaults to False.
-        aug_smooth (bool): Mean over six augmented images. Defaults to False.
-        relative (bool): Explain the logit less the mean of all logits.
-            Defaults to False.
-
-    Returns:
-        ndarray: (B, H, W), float32, each scaled to [0, 1].
-
-    Raises:
-        ValueError: If the method is unknown or an output is no feature map.
-        ImportError: If grad-cam is missing.
-
-    Source: grad-cam explains a logit; ``relative`` is a choice.
-
-    Example:
-        ::
-
-            layer = find_target_layer(model, images, reader)
-            cams = class_activation_maps(
-                model, images, get_layers(model, [layer]), [3, 7])
-    """
-    cls = method_class(method)
-    if reader is None:
-        reader = MapReader(model, tuple(images.shape[-2:]))
-    cam = cls(model, list(layers), reshape_transform=reader)
-    try:
-        # A backbone whose weights are frozen has gradients all the same.
-        return cam(
-            images.detach().requires_grad_(),
-            [partial(_logit, target, relative) for target in targets],
-            eigen_smooth=eigen_smooth,
-            aug_smooth=aug_smooth)
-    finally:
-        cam.activations_and_grads.release()
-        model.zero_grad(set_to_none=True)
-
-
-def _logit(target: int, relative: bool, logits: torch.Tensor) -> torch.Tensor:
-    return logits[target] - logits.mean() if relative else logits[target]
+    return getattr(pytorch_grad_cam, found)
 
 
 def cam_rows(model: BaseModel,
@@ -144,73 +70,117 @@ def cam_rows(model: BaseModel,
              layers: Sequence[nn.Module],
              targets: Sequence[int] = (),
              batch_size: int = 16,
-             num_prefix_tokens: Optional[int] = None,
              **options) -> List[CAMRow]:
     """Predict images and explain the predictions.
 
+    The maps explain logits. A logit that is negative everywhere in the map
+    leaves it empty (0), even if it is the highest: softmax ignores what all
+    logits share, and ``relative`` takes it off.
+
     Args:
-        model (BaseModel): A classifier.
+        model (BaseModel): A classifier; it is put in evaluation mode.
         items (Sequence[dict]): What a test pipeline returns for each image.
-        layers (Sequence[nn.Module]): See :func:`class_activation_maps`.
+        layers (Sequence[nn.Module]): Whose outputs the maps weigh; their
+            maps are averaged.
         targets (Sequence[int]): The classes to explain in every image.
             Defaults to (), the predicted class of each.
         batch_size (int): Images at a time, of one size. Defaults to 16.
-        num_prefix_tokens (int, optional): See :class:`MapReader`.
-        **options: ``method``, ``eigen_smooth``, ``aug_smooth`` and
-            ``relative`` of :func:`class_activation_maps`.
+        **options: method (str, one of ``METHODS``, ``'GradCAM'`` by default),
+            eigen_smooth (bool, first principal component in place of the
+            sum over the channels), aug_smooth (bool, mean over six augmented
+            images), relative (bool, explain the logit less the mean of all
+            logits), num_prefix_tokens (int, see
+            :class:`~csd_mmpretrain.visualization.cam_layers.MapReader`).
 
     Returns:
         list[CAMRow]: One per image.
 
     Raises:
-        ValueError: If there is no such class, or an output is no feature
-            map.
+        ValueError: If there is no such class or method, or an output is no
+            feature map.
+        ImportError: If grad-cam is missing.
+
+    Source: grad-cam explains a logit; ``relative`` is a choice.
+
+    Example:
+        ::
+
+            layer = find_target_layer(model, images)
+            rows = cam_rows(model, items, get_layers(model, [layer]), [3])
     """
+    model.eval()
     rows = []
-    for size, group in groupby(items, lambda item: item['inputs'].shape[-2:]):
-        group = list(group)
-        reader = MapReader(model, tuple(size), num_prefix_tokens)
-        for start in range(0, len(group), batch_size):
-            images = preprocess(model, group[start:start + batch_size])
-            scores = _predict(model, images)
+    for _, group in groupby(items, lambda item: item['inputs'].shape[-2:]):
+        inputs = [item['inputs'] for item in group]
+        for start in range(0, len(inputs), batch_size):
+            images = model.data_preprocessor(
+                dict(inputs=inputs[start:start + batch_size]))['inputs']
+            with torch.no_grad():
+                samples = model(images, mode='predict')
+            scores = torch.stack(
+                [sample.pred_score for sample in samples]).cpu().numpy()
             columns = [[target] * len(images) for target in targets]
             columns = columns or [scores.argmax(1).tolist()]
             if max(map(max, columns)) >= scores.shape[1]:
                 raise ValueError(
                     f'--target-category {max(map(max, columns))}: the model '
                     f'has {scores.shape[1]} classes, counted from 0.')
-            cams = [
-                class_activation_maps(
-                    model, images, layers, column, reader=reader, **options)
-                for column in columns
-            ]
-            rows += [
-                CAMRow(*row) for row in zip(
-                    to_rgb(model, images), zip(*cams), zip(*columns), scores)
-            ]
+            cams = [_maps(model, images, layers, column, **options)
+                    for column in columns]
+            rows += map(CAMRow, to_rgb(model, images), zip(*cams),
+                        zip(*columns), scores)
     return rows
 
 
-def preprocess(model: BaseModel, items: Sequence[dict]) -> torch.Tensor:
-    """Make a batch, as the model gets it.
+def _maps(model: BaseModel,
+          images: torch.Tensor,
+          layers: Sequence[nn.Module],
+          targets: Sequence[int],
+          method: str = 'GradCAM',
+          num_prefix_tokens: Optional[int] = None,
+          relative: bool = False,
+          **smooth: bool) -> np.ndarray:
+    """Return a map of each image and its target, (B, H, W) in [0, 1]."""
+    reader = MapReader(model, tuple(images.shape[-2:]), num_prefix_tokens)
+    cam = method_class(method)(model, list(layers), reshape_transform=reader)
+
+    def explain(target: int):
+        return lambda logits: (
+            logits[target] - logits.mean() if relative else logits[target])
+
+    try:
+        # A backbone whose weights are frozen has gradients all the same.
+        return cam(images.detach().requires_grad_(),
+                   [explain(target) for target in targets], **smooth)
+    finally:
+        cam.activations_and_grads.release()
+        model.zero_grad(set_to_none=True)
+
+
+def cam_panels(row: CAMRow,
+               classes: Optional[Sequence[str]] = None) -> List[Panel]:
+    """Caption the maps of an image with target and predicted class.
 
     Args:
-        model (BaseModel): With a ``data_preprocessor``.
-        items (Sequence[dict]): What a test pipeline returns for each image,
-            all of one size.
+        row (CAMRow): The image with its maps.
+        classes (Sequence[str], optional): Names of the classes. Defaults to
+            None, their numbers.
 
     Returns:
-        Tensor: (B, 3, H, W), normalised, on the model's device.
+        list[Panel]: One per map.
     """
-    return model.data_preprocessor(
-        dict(inputs=[item['inputs'] for item in items]))['inputs']
 
+    def describe(title: str, label: int) -> tuple:
+        name = f'class {label}' if classes is None else str(classes[label])
+        return f'{title}: {name} ({row.scores[label]:.0%})', DARK
 
-@torch.no_grad()
-def _predict(model: BaseModel, images: torch.Tensor) -> np.ndarray:
-    model.eval()
-    samples = model(images, mode='predict')
-    return torch.stack([sample.pred_score for sample in samples]).cpu().numpy()
+    predicted = int(row.scores.argmax())
+    return [
+        Panel(row.image, heat=cam, captions=[
+            *([] if target == predicted else [describe('target', target)]),
+            describe('predicted', predicted)
+        ]) for cam, target in zip(row.cams, row.targets)
+    ]
 
 
 def find_category(category: str, classes: Optional[Sequence[str]]) -> int:

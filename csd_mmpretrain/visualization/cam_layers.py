@@ -1,96 +1,19 @@
 """The layer that a class activation map looks at, and its layout."""
 import difflib
 import math
-from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+from collections import Counter
+from functools import partial
+from typing import Dict, List, Optional, Sequence, Tuple
 
 import torch
 from mmengine.model import BaseModel
 from mmengine.utils.dl_utils import is_norm
 from torch import nn
 
-from csd_mmpretrain.layers.feature_map import to_feature_map
-from csd_mmpretrain.layers.prefix_tokens import backbone_prefix_tokens
-
-
-class Layout(NamedTuple):
-    """How the positions of an image lie in a tensor.
-
-    Attributes:
-        name (str): ``'nchw'``, ``'nhwc'`` or ``'tokens'``.
-        num_prefix_tokens (int): Leading tokens that are no positions.
-    """
-
-    name: str
-    num_prefix_tokens: int = 0
-
-
-def find_layout(shape: Sequence[int],
-                image_size: Tuple[int, int],
-                num_prefix_tokens: Optional[int] = None,
-                preferred: str = 'nchw') -> Optional[Layout]:
-    """Tell the layout of a feature map by its shape.
-
-    The map has the proportions of the image, give or take one position.
-
-    Args:
-        shape (Sequence[int]): Of the tensor, with the batch.
-        image_size (tuple[int, int]): Height and width of the image.
-        num_prefix_tokens (int, optional): What is known of tokens. Defaults
-            to None: as few as leave a square.
-        preferred (str): ``'nchw'`` or ``'nhwc'``, where the shape fits both.
-            Defaults to ``'nchw'``.
-
-    Returns:
-        Layout, optional: None, if it is no feature map of several positions.
-
-    Example:
-        >>> find_layout((2, 201, 384), (224, 224))
-        Layout(name='tokens', num_prefix_tokens=5)
-        >>> find_layout((2, 7, 7, 768), (224, 224))
-        Layout(name='nhwc', num_prefix_tokens=0)
-    """
-    if len(shape) == 3:
-        prefix = num_prefix_tokens
-        if prefix is None:
-            prefix = shape[1] - math.isqrt(shape[1])**2
-        grid = shape[1] - prefix
-        square = grid > 1 and math.isqrt(grid)**2 == grid
-        return Layout('tokens', prefix) if square else None
-    if len(shape) != 4:
-        return None
-    order = ('nhwc', 'nchw') if preferred == 'nhwc' else ('nchw', 'nhwc')
-    misfits = {name: _misfit(_positions(shape, name), image_size)
-               for name in order}
-    best = min(order, key=misfits.get)
-    return Layout(best) if misfits[best] <= 1 else None
-
-
-def _positions(shape: Sequence[int], layout: str) -> Tuple[int, int]:
-    return tuple(shape[2:4] if layout == 'nchw' else shape[1:3])
-
-
-def _misfit(positions: Tuple[int, int], image_size: Tuple[int,
-                                                          int]) -> float:
-    """How many positions a map is too high or too wide."""
-    (h, w), (height, width) = positions, image_size
-    if h * w == 1 or h > height or w > width:
-        return math.inf
-    return abs(h - w * height / width) * min(1, width / height)
-
-
-def known_prefix_tokens(model: BaseModel) -> Optional[int]:
-    """Look up how many class, distillation and register tokens there are.
-
-    Args:
-        model (BaseModel): With a backbone of mmpretrain or of timm.
-
-    Returns:
-        int, optional: None, if neither neck nor backbone tell.
-    """
-    neck = getattr(model, 'neck', None)
-    if getattr(neck, 'layout', None) == 'tokens':
-        return neck.num_prefix_tokens
-    return backbone_prefix_tokens(model.backbone)
+from csd_mmpretrain.layers.feature_map import (
+    backbone_prefix_tokens,
+    to_feature_map,
+)
 
 
 class MapReader:
@@ -107,77 +30,86 @@ class MapReader:
         ::
 
             GradCAM(model, [layer], MapReader(model, (224, 224)))
+
+    Raises:
+        ValueError: When it is called, if an output is no feature map.
     """
 
     def __init__(self,
                  model: BaseModel,
                  image_size: Tuple[int, int],
                  num_prefix_tokens: Optional[int] = None) -> None:
-        if num_prefix_tokens is None:
-            num_prefix_tokens = known_prefix_tokens(model)
+        neck = getattr(model, 'neck', None)
         self.image_size = image_size
+        self.preferred = getattr(neck, 'layout', 'nchw')
+        if num_prefix_tokens is None and self.preferred == 'tokens':
+            num_prefix_tokens = neck.num_prefix_tokens
+        elif num_prefix_tokens is None:
+            num_prefix_tokens = backbone_prefix_tokens(model.backbone)
         self.num_prefix_tokens = num_prefix_tokens
-        self.preferred = getattr(getattr(model, 'neck', None), 'layout',
-                                 'nchw')
 
-    def layout(self, x: torch.Tensor) -> Optional[Layout]:
-        """Tell the layout of a layer's output.
+    def _layout(self, shape: Sequence[int]) -> Optional[Tuple[str, int]]:
+        """Tell layout and leading tokens of a map, or None for no map.
 
-        Args:
-            x (Tensor): The output.
-
-        Returns:
-            Layout, optional: None, if it is no feature map.
+        A map has the proportions of the image, give or take one position.
         """
-        return find_layout(x.shape, self.image_size, self.num_prefix_tokens,
-                           self.preferred)
+        if len(shape) == 3:
+            prefix = self.num_prefix_tokens
+            if prefix is None:
+                prefix = _squareless(shape[1])
+            grid = shape[1] - prefix
+            square = grid > 1 and _squareless(grid) == 0
+            return ('tokens', prefix) if square else None
+        if len(shape) != 4:
+            return None
+        height, width = self.image_size
+
+        def misfit(layout: str) -> float:
+            """How many positions a map is too high or too wide."""
+            h, w = shape[2:] if layout == 'nchw' else shape[1:3]
+            if h * w == 1 or h > height or w > width:
+                return math.inf
+            return abs(h - w * height / width) * min(1, width / height)
+
+        best = min(('nchw', 'nhwc'), key=lambda layout: (
+            misfit(layout), layout != self.preferred))
+        return (best, 0) if misfit(best) <= 1 else None
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        """Bring a layer's output, or its gradient, to (B, C, h, w).
-
-        Args:
-            x (Tensor): The output.
-
-        Returns:
-            Tensor: A view of it.
-
-        Raises:
-            ValueError: If it is no feature map.
-        """
-        layout = self.layout(x)
+        layout = self._layout(x.shape)
         if layout is None:
+            note = ''
+            if x.dim() == 3 and self.num_prefix_tokens is not None:
+                note = (f' with {self.num_prefix_tokens} leading tokens that '
+                        'are no positions (`--num-extra-tokens '
+                        f'{_squareless(x.size(1))}` would leave a square)')
             raise ValueError(
                 f"A target layer's output has shape {tuple(x.shape)}, which "
                 'is no feature map of images of size '
-                f'{self.image_size[0]} x {self.image_size[1]}'
-                f'{self._prefix_note(x)}. Choose another layer with '
-                '`--target-layers`.')
+                f'{self.image_size[0]} x {self.image_size[1]}{note}. Choose '
+                'another layer with `--target-layers`.')
         return to_feature_map(x, *layout)
 
-    def _prefix_note(self, x: torch.Tensor) -> str:
-        if x.dim() != 3 or self.num_prefix_tokens is None:
-            return ''
-        fitting = x.size(1) - math.isqrt(x.size(1))**2
-        return (f' with {self.num_prefix_tokens} leading tokens that are no '
-                f'positions (`--num-extra-tokens {fitting}` would leave a '
-                'square)')
+
+def _squareless(count: int) -> int:
+    return count - math.isqrt(count)**2
 
 
 def find_target_layer(model: BaseModel,
                       images: torch.Tensor,
-                      reader: MapReader,
+                      num_prefix_tokens: Optional[int] = None,
                       tokens_only: bool = False) -> str:
-    """Find the last layer whose map the logits see.
+    """Find the last layer whose map the logits depend on.
 
-    Looked at are the backbone's normalisations and blocks, from the last to
-    the first that runs: the first one counts whose output is a feature map
-    with a gradient at several positions. So a class token leads to the
-    normalisation before the last attention, where the patches still count.
+    Of the backbone's normalizations and blocks, the last one counts whose
+    output is a feature map with a gradient at several positions. So a class
+    token leads to the normalization before the last attention, where the
+    patches still count.
 
     Args:
         model (BaseModel): A classifier in evaluation mode.
-        images (Tensor): (B, 3, H, W), normalised; the first is looked at.
-        reader (MapReader): Knows the layouts.
+        images (Tensor): (B, 3, H, W), normalized; the first is looked at.
+        num_prefix_tokens (int, optional): See :class:`MapReader`.
         tokens_only (bool): Whether only tokens (B, L, C) will do. Defaults
             to False.
 
@@ -187,51 +119,46 @@ def find_target_layer(model: BaseModel,
     Raises:
         ValueError: If there is none.
 
-    Source: mmpretrain and grad-cam take the last normalisation, and the one
+    Source: mmpretrain and grad-cam take the last normalization, and the one
     before the last attention of a ViT; asking the gradient is a choice that
     needs no list of architectures.
     """
-    outputs = _trace(model, images[:1])
-    names = [
-        name for name, x in outputs.items()
-        if name and reader.layout(x) is not None
-        and (x.dim() == 3 or not tokens_only)
-    ]
-    with torch.enable_grad():
-        logits = outputs['']
-        gradients = torch.autograd.grad(
-            logits.max(), [outputs[name] for name in names],
-            allow_unused=True) if names else []
-    for name, gradient in reversed(list(zip(names, gradients))):
-        if gradient is not None:
-            seen = reader(gradient).ne(0).any(1)
-            if seen.sum() > 1:
-                # The innermost of those that give this very tensor.
-                return next(inner for inner in names
-                            if outputs[inner] is outputs[name])
+    reader = MapReader(model, tuple(images.shape[-2:]), num_prefix_tokens)
+    logits, outputs = _trace(model, images[:1])
+    outputs = {
+        name: x for name, x in outputs.items()
+        if reader._layout(x.shape) and (x.dim() == 3 or not tokens_only)
+    }
+    gradients = torch.autograd.grad(
+        logits.max(), list(outputs.values()),
+        allow_unused=True) if outputs else []
+    for x, gradient in reversed(list(zip(outputs.values(), gradients))):
+        if gradient is not None and reader(gradient).any(1).sum() > 1:
+            # The innermost of those that give this very tensor.
+            return next(inner for inner in outputs if outputs[inner] is x)
     raise ValueError(
         f'{type(model.backbone).__name__}: the logits depend on no feature '
-        f'map {"of tokens " if tokens_only else ""}of its normalisations and '
+        f'map {"of tokens " if tokens_only else ""}of its normalizations and '
         'blocks. Name a layer with `--target-layers`; `--preview-model` '
         'shows them.')
 
 
-def _trace(model: BaseModel, images: torch.Tensor) -> Dict[str, torch.Tensor]:
-    """Run the model; outputs in their order, and the logits as ''."""
-    outputs, calls, handles = {}, {}, []
+def _trace(
+        model: BaseModel, images: torch.Tensor
+) -> Tuple[torch.Tensor, Dict[str, torch.Tensor]]:
+    """Run the model; return the logits, and the layers' outputs in order."""
+    outputs, calls = {}, Counter()
 
-    def watch(name: str, layer: nn.Module) -> None:
+    def keep(name: str, _, __, output) -> None:
+        calls[name] += 1
+        if isinstance(output, torch.Tensor) and output.requires_grad:
+            outputs[name] = (output, output._version)
 
-        def keep(_, __, output) -> None:
-            calls[name] = calls.get(name, 0) + 1
-            if isinstance(output, torch.Tensor) and output.requires_grad:
-                outputs[name] = (output, output._version)
-
-        handles.append(layer.register_forward_hook(keep))
-
-    for name, layer in model.backbone.named_modules(prefix='backbone'):
-        if is_norm(layer) or next(layer.children(), None) is not None:
-            watch(name, layer)
+    handles = [
+        layer.register_forward_hook(partial(keep, name))
+        for name, layer in model.backbone.named_modules(prefix='backbone')
+        if is_norm(layer) or next(layer.children(), None) is not None
+    ]
     try:
         with torch.enable_grad():
             logits = model(images.detach().requires_grad_())
@@ -240,13 +167,12 @@ def _trace(model: BaseModel, images: torch.Tensor) -> Dict[str, torch.Tensor]:
             handle.remove()
     # An output that a later layer overwrites is not what it was; of a layer
     # that runs twice, grad-cam could not tell the outputs apart.
-    kept = {
+    return logits, {
         name: output
         for name, (output, version) in outputs.items()
         if output._version == version and calls[name] == 1
         and output.size(0) == len(images)
     }
-    return dict(kept, **{'': logits})
 
 
 def get_layers(model: nn.Module, names: Sequence[str]) -> List[nn.Module]:

@@ -6,51 +6,44 @@ from matplotlib.figure import Figure
 
 
 def draw_curves(groups: Mapping[str, Sequence[Mapping[int, float]]],
-                metric: str,
-                step: str = 'epoch') -> Figure:
-    """Draw the score over the epochs, a line and a band per group.
+                metric: str) -> Figure:
+    """Draw the learning curves of groups of runs.
 
-    The line is the mean, the band one standard deviation to either side, the
-    thin lines are the runs. Steps that a run of a group lacks are left out of
-    the mean.
+    A line is the mean of a group, its band one standard deviation, thin
+    lines are the runs. The mean is of the epochs that all runs of the group
+    have.
 
     Args:
         groups (Mapping[str, Sequence[Mapping[int, float]]]): By name, for
-            each run the scores by step.
-        metric (str): What is measured.
-        step (str): What a step is. Defaults to ``'epoch'``.
+            each run the scores by epoch.
+        metric (str): Name of the score.
 
     Returns:
         Figure: Ready for ``figure.savefig(path)``.
-
-    Raises:
-        ValueError: If there is no group.
 
     Example:
         >>> draw_curves({'plain': [{1: 40., 2: 50.}, {1: 42., 2: 49.}]},
         ...             'accuracy/top1').savefig('curves.png')
     """
-    if not groups:
-        raise ValueError('draw_curves: there is nothing to draw.')
     figure = Figure(figsize=(7.2, 4.2), layout='constrained')
     axes = figure.add_subplot()
     for i, (name, runs) in enumerate(groups.items()):
-        colour, style = f'C{i % 10}', ('-', '--', ':', '-.')[i // 10 % 4]
+        color, style = f'C{i % 10}', ('-', '--', ':', '-.')[i // 10 % 4]
         steps = sorted(set.intersection(*map(set, runs)))
         values = np.array([[run[s] for s in steps] for run in runs])
         for run in runs if len(runs) > 1 else ():
-            axes.plot(*zip(*sorted(run.items())), color=colour, lw=0.6,
+            axes.plot(*zip(*sorted(run.items())), color=color, lw=0.6,
                       ls=style, alpha=0.35)
         middle = values.mean(0)
         if len(runs) > 1:
             spread = values.std(0, ddof=1)
             axes.fill_between(steps, middle - spread, middle + spread,
-                              color=colour, alpha=0.15, lw=0)
+                              color=color, alpha=0.15, lw=0)
         text = '1 run' if len(runs) == 1 else f'{len(runs)} runs'
-        axes.plot(steps, middle, color=colour, ls=style, lw=1.8,
+        axes.plot(steps, middle, color=color, ls=style, lw=1.8,
                   marker='o' if len(steps) < 30 else None, ms=3,
                   label=f'{name} ({text})'.replace('$', r'\$'))
-    axes.set(xlabel=step, ylabel=metric)
+    axes.set(xlabel='epoch', ylabel=metric)
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.grid(lw=0.3)
     axes.spines[['top', 'right']].set_visible(False)

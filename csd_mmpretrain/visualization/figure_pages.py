@@ -5,24 +5,20 @@ from typing import Any, Callable, List, Sequence
 from matplotlib.backends.backend_pdf import PdfPages
 from matplotlib.figure import Figure
 
-SUFFIXES = ('.png', '.pdf')
-
 
 def save_pages(draw: Callable[[Sequence[Any]], Figure],
                rows: Sequence[Any],
                per_page: int,
                out: str,
                dpi: int = 150) -> List[str]:
-    """Draw rows on as many pages as they need, and write them.
+    """Draw rows on as many pages as they need, evenly filled.
 
     Args:
         draw (Callable): Makes a figure of some of the rows.
         rows (Sequence): What to draw, at least one.
-        per_page (int): At most so many rows on a page; pages are filled
-            evenly.
-        out (str): File name, ending in .pdf (one file of several pages) or
-            .png (``name.png``, or ``name_1.png``, ``name_2.png``, ... where
-            there are several). Its folder is made.
+        per_page (int): Rows on a page at most.
+        out (str): A .pdf, one file of all pages; or a .png, ``name.png`` or
+            ``name_1.png``, ``name_2.png``, ... Its folder is made.
         dpi (int): Pixels per inch. Defaults to 150.
 
     Returns:
@@ -36,7 +32,8 @@ def save_pages(draw: Callable[[Sequence[Any]], Figure],
         >>> save_pages(lambda rows: Figure(), range(5), 3, 'rows.png')
         ['rows_1.png', 'rows_2.png']
     """
-    if not out.lower().endswith(SUFFIXES):
+    name, suffix = os.path.splitext(out)
+    if suffix.lower() not in ('.png', '.pdf'):
         raise ValueError(f'{out!r} as the file of a figure: the name must end '
                          'in .png or .pdf.')
     if not len(rows):
@@ -46,7 +43,6 @@ def save_pages(draw: Callable[[Sequence[Any]], Figure],
     starts = [len(rows) * page // pages for page in range(pages + 1)]
     figures = (draw(rows[a:b]) for a, b in zip(starts, starts[1:]))
     os.makedirs(os.path.dirname(out) or '.', exist_ok=True)
-    name, suffix = os.path.splitext(out)
     if suffix.lower() == '.pdf':
         with PdfPages(out) as file:
             for figure in figures:

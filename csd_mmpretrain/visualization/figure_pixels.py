@@ -2,6 +2,7 @@
 from typing import TYPE_CHECKING
 
 import numpy as np
+from mmengine.visualization.utils import img_from_canvas
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -16,15 +17,8 @@ def figure_pixels(figure: 'Figure', dpi: int = 100) -> np.ndarray:
 
     Returns:
         ndarray: (H, W, 3), uint8, RGB.
-
-    Example:
-        >>> from matplotlib.figure import Figure
-        >>> figure_pixels(Figure(figsize=(2, 1)), dpi=50).shape
-        (50, 100, 3)
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     figure.set_dpi(dpi)
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+    return img_from_canvas(FigureCanvasAgg(figure))

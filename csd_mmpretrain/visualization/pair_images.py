@@ -1,6 +1,5 @@
-"""Images of confused classes, from the predictions and the training data."""
-import os
-from typing import Dict, List, Optional, Sequence
+"""Figure of confused classes, with their images side by side."""
+from typing import TYPE_CHECKING, Dict, List, Sequence
 
 import numpy as np
 from mmengine.config import Config
@@ -10,18 +9,19 @@ from csd_mmpretrain.datasets.samples import list_samples
 from csd_mmpretrain.evaluation.confusion_pairs import ConfusedPair
 from csd_mmpretrain.evaluation.predictions import Predictions
 
-from .pairs_figure import PairImages
+from .image_grid import BLUE, DARK, RED, Panel, draw_grid
 from .rgb_images import read_rgb
 
-SIDE = 320
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
-def pair_images(pairs: Sequence[ConfusedPair],
-                predictions: Predictions,
-                classes: Sequence[str],
-                references: Dict[int, List[str]],
-                shown: int = 4) -> List[PairImages]:
-    """Load images of pairs of classes.
+def draw_pairs(pairs: Sequence[ConfusedPair],
+               predictions: Predictions,
+               classes: Sequence[str],
+               references: Dict[int, List[str]],
+               shown: int = 4) -> 'Figure':
+    """Draw a row per pair: confused images, and those they are taken for.
 
     Of the confused images, those with the highest score for the wrong class
     are shown.
@@ -36,33 +36,45 @@ def pair_images(pairs: Sequence[ConfusedPair],
         shown (int): Images of either class at most. Defaults to 4.
 
     Returns:
-        list[PairImages]: One per pair.
+        Figure: Ready for ``figure.savefig(path, dpi=...)``.
 
     Raises:
-        FileNotFoundError: If the predictions name no files, or a file is not
-            there.
+        ValueError: If there is no pair.
+        FileNotFoundError: If an image has no file.
     """
+    scores, paths = predictions.scores, predictions.paths
     rows = []
     for pair in pairs:
         mine = np.flatnonzero((predictions.labels == pair.true)
                               & (predictions.predicted == pair.predicted))
-        score = predictions.scores[mine, pair.predicted]
-        mine = mine[np.argsort(-score, kind='stable')][:shown]
+        order = np.argsort(-scores[mine, pair.predicted], kind='stable')
         others = references.get(pair.predicted) or [
-            predictions.paths[i]
+            paths[i]
             for i in np.flatnonzero(predictions.labels == pair.predicted)
         ]
         title = (f'{classes[pair.true]}   taken for   '
                  f'{classes[pair.predicted]}:  {pair.count} of {pair.total}')
         if pair.reverse:
             title += f'   (the other way: {pair.reverse})'
-        rows.append(
-            PairImages(
-                title, [_load(predictions.paths[i]) for i in mine],
-                [f'{predictions.scores[i, pair.predicted]:.0%} against '
-                 f'{predictions.scores[i, pair.true]:.0%}' for i in mine],
-                [_load(path) for path in others[:shown]]))
-    return rows
+        taken = [
+            Panel(read_rgb(paths[i]), frame=RED, captions=[
+                (f'{scores[i, pair.predicted]:.0%} against '
+                 f'{scores[i, pair.true]:.0%}', DARK)])
+            for i in mine[order][:shown]
+        ]
+        other = [Panel(read_rgb(path), frame=BLUE) for path in others[:shown]]
+        taken[0] = taken[0]._replace(title=title)
+        if other:
+            other[0] = other[0]._replace(title=classes[pair.predicted])
+        rows.append((taken, other))
+    left = max((len(taken) for taken, _ in rows), default=0)
+    return draw_grid(
+        [[*taken, *[None] * (1 + left - len(taken)), *other]
+         for taken, other in rows],
+        cell=1.15, square=True,
+        note='red: images of the true class, taken for the other; blue: '
+        'images of the other class; below an image: score of the other class '
+        'against that of its own')
 
 
 def training_files(cfg: Config) -> Dict[int, List[str]]:
@@ -84,12 +96,3 @@ def training_files(cfg: Config) -> Dict[int, List[str]]:
         if path is not None and np.size(label) == 1:
             files.setdefault(int(label), []).append(path)
     return files
-
-
-def _load(path: Optional[str]) -> np.ndarray:
-    if path is None or not os.path.isfile(path):
-        raise FileNotFoundError(
-            f'The figure of the worst pairs needs the images, but {path!r} is '
-            'no file here. Predict again on this machine, with a checkpoint '
-            'in place of the result file.')
-    return read_rgb(path, SIDE)

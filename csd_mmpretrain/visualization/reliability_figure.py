@@ -17,14 +17,9 @@ def draw_reliability(found: Mapping[str, Calibration]) -> Figure:
     Returns:
         Figure: Ready for ``figure.savefig(path)``.
 
-    Raises:
-        ValueError: If there is none.
-
     Source:
         Guo et al., On calibration of modern neural networks, 2017, figure 1.
     """
-    if not found:
-        raise ValueError('draw_reliability: there is nothing to draw.')
     figure = Figure(figsize=(3.5 * len(found), 5.4), layout='constrained')
     grid = figure.subplots(
         2, len(found), squeeze=False, height_ratios=(3, 1.1), sharex=True,
@@ -46,10 +41,8 @@ def draw_reliability(found: Mapping[str, Calibration]) -> Figure:
 
 
 def _draw_bars(axes: Axes, result: Calibration) -> None:
-    bins = result.bins
-    full = bins.counts > 0
-    left, width = bins.edges[:-1][full], np.diff(bins.edges)[full]
-    accuracy, confidence = bins.accuracy[full], bins.confidence[full]
+    edges, _, confidence, accuracy = result.bins
+    left, width = edges[:-1], np.diff(edges)
     axes.bar(left, accuracy, width, align='edge', color='#9dbfe0',
              edgecolor='white', lw=0.6, label='accuracy')
     axes.bar(left, confidence - accuracy, width, accuracy, align='edge',
@@ -62,14 +55,13 @@ def _draw_bars(axes: Axes, result: Calibration) -> None:
 
 
 def _draw_counts(axes: Axes, result: Calibration) -> None:
-    bins = result.bins
-    axes.bar(bins.edges[:-1], bins.counts, np.diff(bins.edges), align='edge',
-             color='0.78', edgecolor='white', lw=0.6)
-    for value, colour, name in ((result.accuracy, '#2c5f8a',
-                                 'accuracy of all'),
-                                (result.confidence, '#c0392b',
-                                 'mean confidence of all')):
-        axes.axvline(value, color=colour, lw=1.4, label=name)
+    edges, counts = result.bins[:2]
+    axes.bar(edges[:-1], counts, np.diff(edges), align='edge', color='0.78',
+             edgecolor='white', lw=0.6)
+    axes.axvline(result.accuracy, color='#2c5f8a', lw=1.4,
+                 label='accuracy of all')
+    axes.axvline(result.confidence, color='#c0392b', lw=1.4,
+                 label='mean confidence of all')
     axes.set_xlabel('confidence')
     axes.tick_params(labelsize=8)
     axes.spines[['top', 'right']].set_visible(False)

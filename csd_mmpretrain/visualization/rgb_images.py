@@ -1,12 +1,17 @@
-"""Images as a person sees them, from what a model gets."""
+"""RGB images to draw, from files and from what a model gets."""
+import os
+from typing import Optional
+
 import mmcv
 import numpy as np
 import torch
 from mmengine.model import BaseModel
 
+_SIDE = 320
+
 
 def to_rgb(model: BaseModel, images: torch.Tensor) -> np.ndarray:
-    """Undo the normalisation of a model's data preprocessor.
+    """Undo the normalization of a model's data preprocessor.
 
     Args:
         model (BaseModel): The model whose ``data_preprocessor`` made them.
@@ -26,33 +31,23 @@ def to_rgb(model: BaseModel, images: torch.Tensor) -> np.ndarray:
     return images.permute(0, 2, 3, 1).cpu().numpy()
 
 
-def read_rgb(path: str, side: int) -> np.ndarray:
-    """Read an image file for a drawing.
+def read_rgb(path: Optional[str]) -> np.ndarray:
+    """Read an image file, reduced to a longer side of at most 320 pixels.
 
     Args:
-        path (str): The file.
-        side (int): A larger image is reduced to this longer side.
+        path (str, optional): The file.
 
     Returns:
         ndarray: (H, W, 3), uint8, RGB.
+
+    Raises:
+        FileNotFoundError: If there is none.
     """
+    if not path or not os.path.isfile(path):
+        raise FileNotFoundError(
+            f'The figure shows image files, but {path!r} is no file here. '
+            'Give data whose images are files on this machine; in place of '
+            'stored predictions, give a checkpoint.')
     image = mmcv.imread(path, channel_order='rgb')
-    scale = side / max(image.shape[:2])
+    scale = _SIDE / max(image.shape[:2])
     return mmcv.imrescale(image, scale) if scale < 1 else image
-
-
-def on_square(image: np.ndarray) -> np.ndarray:
-    """Put an image on a white square.
-
-    Args:
-        image (ndarray): (H, W, 3), uint8.
-
-    Returns:
-        ndarray: (S, S, 3), uint8, where S is the longer side.
-    """
-    height, width = image.shape[:2]
-    side = max(height, width)
-    square = np.full((side, side, 3), 255, np.uint8)
-    top, left = (side - height) // 2, (side - width) // 2
-    square[top:top + height, left:left + width] = image
-    return square

@@ -32,7 +32,8 @@ class RstDocstrings(griffe.Extension):
         objects = list(_objects(pkg))
         paths = {
             known.name: known.path
-            for known in objects if known.is_class or known.is_function
+            for known in objects
+            if known.docstring and (known.is_class or known.is_function)
         }
         for known in objects:
             if known.is_module and known.is_init_module:

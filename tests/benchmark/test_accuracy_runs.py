@@ -12,8 +12,8 @@ import pytest
 from csd_mmpretrain.benchmark import accuracy_runs
 from csd_mmpretrain.benchmark.accuracy_runs import (
     Job,
+    _prepare_folder,
     describe_options,
-    prepare_folder,
     read_result,
     read_results,
     run_jobs,
@@ -32,44 +32,42 @@ log.joinpath('scalars.json').write_text(
 
 @pytest.fixture
 def job(tmp_path):
-    return Job(Cell('a', 1), tmp_path / 'a', tmp_path / 'a.py', 'lr = 1', 1, 1,
-               'accuracy/top1')
+    return Job(Cell('a', 1), tmp_path / 'a', 'lr = 1', 1, 1, 'accuracy/top1')
 
 
 def test_results_of_other_configs_and_options_are_not_mixed(job):
-    prepare_folder(job._replace(text='lr = 2'), '')  # nothing has started yet
-    prepare_folder(job, '--amp')
+    _prepare_folder(job._replace(text='lr = 2'), '')  # nothing has started yet
+    _prepare_folder(job, '--amp')
     (job.folder / 'out.log').touch()
-    prepare_folder(job, '--amp')
-    with pytest.raises(ValueError, match='with --amp, and now it is none'):
-        prepare_folder(job, '')
-    with pytest.raises(ValueError, match='a.py is another config'):
-        prepare_folder(job._replace(text='lr = 2'), '--amp')
+    _prepare_folder(job, '--amp')
+    with pytest.raises(ValueError, match='with --amp, but now .* are none'):
+        _prepare_folder(job, '')
+    with pytest.raises(ValueError, match='a.py differs from the config'):
+        _prepare_folder(job._replace(text='lr = 2'), '--amp')
     assert job.config.read_text() == 'lr = 1'
 
 
-def test_results_of_other_configs_are_left_out(job, tmp_path):
+def test_results_of_other_configs_are_left_out(job, tmp_path, capsys):
     train = tmp_path / 'train.py'
     train.write_text(TRAIN)
-    jobs = [job, job._replace(cell=Cell('b', 1), folder=tmp_path / 'b',
-                              config=tmp_path / 'b.py')]
-    run_jobs(jobs, [None], [str(train)])
-    said = []
-    assert set(read_results(jobs, said.append)) == {job.cell, jobs[1].cell}
-    assert said == []
+    jobs = [job, job._replace(cell=Cell('b', 1), folder=tmp_path / 'b')]
+    run_jobs(jobs, [None], [sys.executable, str(train)])
+    capsys.readouterr()
+    assert set(read_results(jobs)) == {job.cell, jobs[1].cell}
+    assert capsys.readouterr().out == ''
     jobs[1] = jobs[1]._replace(text='lr = 2')
-    assert set(read_results(jobs, said.append)) == {job.cell}
-    assert len(said) == 1 and said[0].startswith('Left out')
-    assert str(jobs[1].config) in said[0]
+    assert set(read_results(jobs)) == {job.cell}
+    said = capsys.readouterr().out
+    assert said.startswith('Left out') and str(jobs[1].config) in said
     jobs[1].config.unlink()  # as in folders of earlier versions
     assert len(read_results(jobs)) == 2
 
 
 def test_folders_of_earlier_versions_are_taken_as_they_are(job):
-    prepare_folder(job, '')
+    _prepare_folder(job, '')
     (job.folder / 'options.txt').unlink()
     (job.folder / 'out.log').touch()
-    prepare_folder(job, '--amp')
+    _prepare_folder(job, '--amp')
     assert not (job.folder / 'options.txt').exists()
 
 
@@ -80,11 +78,11 @@ def test_a_metric_that_no_validation_has_stops_the_rest(job, tmp_path):
                          metric='accuracy/top5') for seed in (1, 2)]
     with pytest.raises(ValueError, match="'accuracy/top5'; there are "
                        'accuracy/top1. Name one'):
-        run_jobs(jobs, [None], [str(train)])
+        run_jobs(jobs, [None], [sys.executable, str(train)])
     assert not (jobs[1].folder / 'out.log').exists()
     found = [job._replace(metric='accuracy/top1') for job in jobs[:1]]
     (tmp_path / 'train.py').write_text('')  # as a resume of a finished one
-    assert run_jobs(found, [None], [str(train)]) == {}
+    assert run_jobs(found, [None], [sys.executable, str(train)]) == {}
     assert read_result(found[0].folder).last == 50
 
 
@@ -102,10 +100,10 @@ def test_a_kill_while_a_result_is_written(job, tmp_path, monkeypatch, name):
 
     monkeypatch.setattr(os, 'replace', killed)
     with pytest.raises(KeyboardInterrupt):
-        run_jobs([job], [None], [str(train)])
+        run_jobs([job], [None], [sys.executable, str(train)])
     monkeypatch.undo()
     assert not (job.folder / name).exists()
-    assert run_jobs([job], [None], [str(train)]) == {}
+    assert run_jobs([job], [None], [sys.executable, str(train)]) == {}
     assert read_result(job.folder).last == 50
 
 
@@ -117,8 +115,8 @@ from csd_mmpretrain.benchmark.accuracy_runs import Job, run_jobs
 from csd_mmpretrain.benchmark.suite import Cell
 
 folder = Path(sys.argv[1])
-run_jobs([Job(Cell('a', 1), folder / 'a', folder / 'a.py', 'lr = 1', 1, 1,
-              'accuracy/top1')], [None], [sys.argv[2]])
+run_jobs([Job(Cell('a', 1), folder / 'a', 'lr = 1', 1, 1, 'accuracy/top1')],
+         [None], sys.argv[2:])
 """
 
 
@@ -127,7 +125,8 @@ def test_a_training_outlives_a_kill_and_is_not_started_twice(job, tmp_path):
     train = tmp_path / 'train.py'
     train.write_text('import os, time\n'
                      'print(os.getpid(), flush=True)\ntime.sleep(100)')
-    killed = subprocess.Popen([sys.executable, '-c', START, tmp_path, train])
+    killed = subprocess.Popen([sys.executable, '-c', START, tmp_path,
+                               sys.executable, train])
     log = job.folder / 'out.log'
     while not log.is_file() or not log.read_text().endswith('\n'):
         assert killed.poll() is None
@@ -136,7 +135,7 @@ def test_a_training_outlives_a_kill_and_is_not_started_twice(job, tmp_path):
     killed.wait()
     try:
         with pytest.raises(RuntimeError, match='out.log: a training is runn'):
-            run_jobs([job], [None], [str(train)])
+            run_jobs([job], [None], [sys.executable, str(train)])
     finally:
         os.kill(int(log.read_text()), signal.SIGKILL)
 
@@ -152,7 +151,7 @@ def test_without_locks(job, tmp_path, monkeypatch, fcntl):
     monkeypatch.setattr(accuracy_runs, 'fcntl', fcntl)
     train = tmp_path / 'train.py'
     train.write_text(TRAIN)
-    assert run_jobs([job], [None], [str(train)]) == {}
+    assert run_jobs([job], [None], [sys.executable, str(train)]) == {}
 
 
 def test_weights_are_known_by_what_they_hold(tmp_path):

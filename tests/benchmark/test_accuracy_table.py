@@ -2,17 +2,17 @@
 import numpy as np
 import pytest
 
-from csd_mmpretrain.benchmark.accuracy_plot import plot_rows
 from csd_mmpretrain.benchmark.accuracy_runs import Job, Result
 from csd_mmpretrain.benchmark.accuracy_table import (
-    format_rows,
-    make_rows,
-    paired_interval,
-    read_csv,
+    _read_csv,
+    format_suite,
+    plot_suite,
     read_earlier,
+    summarize_suite,
     write_csv,
 )
 from csd_mmpretrain.benchmark.suite import Cell, Method, Suite
+from csd_mmpretrain.benchmark.summary import Summary, half_interval
 
 SUITE = Suite('s', [Method(n, n.upper(), '', {}) for n in 'abc'], 'a', [1, 2],
               None, 'accuracy/top1')
@@ -29,33 +29,34 @@ def results(**scores):
 def test_interval_is_that_of_the_paired_t_test():
     stats = pytest.importorskip('scipy.stats')
     a, b = np.random.rand(2, 7) * 10
-    middle, half = paired_interval(list(a - b))
     low, high = stats.ttest_rel(a, b).confidence_interval(0.95)
-    assert middle == pytest.approx((low + high) / 2)
-    assert half == pytest.approx((high - low) / 2)
+    assert half_interval(list(a - b)) == pytest.approx((high - low) / 2)
+    assert Summary([], list(a - b)).interval_text == (
+        f'{(a - b).mean():+.2f} ({low:+.2f} to {high:+.2f})')
 
 
 def test_rows_pair_the_seeds_that_both_have():
     pytest.importorskip('scipy')
-    rows = make_rows(SUITE, results(a=[70., 72., 90.], b=[71., None, 93.]))
-    assert [row.method.name for row in rows] == ['a', 'b']
-    assert rows[0].differences == []
-    assert rows[0].deviation == pytest.approx(np.std([70, 72, 90], ddof=1))
-    assert rows[1].differences == [1., 3.]
-    middle, half = paired_interval(rows[1].differences)
-    assert middle == 2.
-    assert half == pytest.approx(12.706, abs=1e-3)  # t of one degree, sd 1.41
+    (a, first), (b, second) = summarize_suite(
+        SUITE, results(a=[70., 72., 90.], b=[71., None, 93.]))
+    assert (a.name, b.name) == ('a', 'b')
+    assert first.differences is None
+    assert first.deviation == pytest.approx(np.std([70, 72, 90], ddof=1))
+    assert second.differences == [1., 3.]
+    # t of one degree, deviation 1.41
+    assert half_interval([1., 3.]) == pytest.approx(12.706, abs=1e-3)
 
 
 def test_table_and_plot(tmp_path):
     pytest.importorskip('scipy')
     pytest.importorskip('matplotlib')
-    rows = make_rows(SUITE, results(a=[70., 72.], b=[71., 72.], c=[80.]))
-    lines = format_rows(rows).splitlines()
+    found = results(a=[70., 72.], b=[71., 72.], c=[80.])
+    lines = format_suite(SUITE, found).splitlines()
+    assert lines[1] == f'| :--- |{6 * " ---: |"}'
     assert lines[2] == '| A | 71.00 ± 1.41 | 2 |  | 10 | 640 | 0.5 |'
     assert '| +0.50 (-5.85 to +6.85) |' in lines[3]
     assert '| +10.00 (one pair) |' in lines[4]
-    plot_rows(rows, tmp_path / 'plot.png', SUITE)
+    plot_suite(SUITE, found, tmp_path / 'plot.png')
     assert (tmp_path / 'plot.png').stat().st_size > 5000
 
 
@@ -64,17 +65,17 @@ def test_csv_comes_back(tmp_path):
     known = results(a=[70., 72.5])
     known[Cell('b', 1, split=0)] = Result(1., 2., 3, 4, 5.)
     write_csv(known, path)
-    assert read_csv(path) == known
+    assert _read_csv(path) == known
     path.write_text('name,score\n')
     with pytest.raises(ValueError, match='first line must be method,seed'):
-        read_csv(path)
+        _read_csv(path)
 
 
 def test_earlier_results_are_joined_and_checked(tmp_path):
     files = [tmp_path / 'one.csv', tmp_path / 'two.csv']
     write_csv(results(a=[70., 72.5], b=[60.]), files[0])
     write_csv(results(b=[65.]), files[1])
-    jobs = [Job(Cell(name, 1), None, None, '', 10, 640, '') for name in 'ab']
+    jobs = [Job(Cell(name, 1), None, '', 10, 640, '') for name in 'ab']
     known = read_earlier(files, jobs)
     assert known[Cell('a', 2)].last == 72.5 and known[Cell('b', 1)].last == 65.
     assert read_earlier([], jobs) == {}

@@ -101,7 +101,7 @@ def test_crops_are_counted(write_suite, tmp_path, num_views, views, kind):
     _, images = cell_config(cfg, 24 * [0], cell, None)
     assert images == views * 24 * 2
     cfg.val_dataloader = None
-    with pytest.raises(ValueError, match='splits: .* no val_dataloader'):
+    with pytest.raises(ValueError, match='one: .* no val_dataloader'):
         cell_config(cfg, 24 * [0], cell, dict(num=2))
 
 

@@ -48,3 +48,49 @@ def test_a_neck_without_weights_is_no_features(cfg, tmp_path):
     load_model(cfg, path, stage='backbone')
     cfg.model.neck.kernel = 'gap'
     load_model(cfg, path)
+
+
+@pytest.mark.parametrize('slots', [
+    dict(contrast='contrast', distill='distill'),
+    dict(contrast='ddl', distill='ssdt')], ids=['new', 'old'])
+def test_the_queue_of_the_training_may_have_another_length(
+        cfg, tmp_path, slots):
+    """Also under the names that CSDHead's slots had once."""
+    def csdnet(length):
+        cfg.model.head = dict(
+            type='CSDHead',
+            cls_head=dict(
+                type='LinearClsHead', num_classes=3, in_channels=1280),
+            contrast=dict(
+                type='DDLQueueLoss', feat_dim=1280, queue_len=length),
+            distill=dict(type='SSDTLoss'))
+        return cfg
+
+    state = build_bare_model(csdnet(8)).state_dict()
+    for ours, theirs in slots.items():
+        state = {name.replace(f'head.{ours}.', f'head.{theirs}.'): value
+                 for name, value in state.items()}
+    path = tmp_path / 'a.pth'
+    torch.save(dict(state_dict=state), path)
+    loaded = load_model(csdnet(5), str(path))
+    assert loaded.has_classifier
+    for name, value in loaded.model.head.cls_head.state_dict().items():
+        assert value.equal(state[f'head.cls_head.{name}']), name
+
+
+def test_a_head_for_other_classes_predicts_nothing(cfg, tmp_path):
+    path = str(tmp_path / 'a.pth')
+    state = save(cfg, path)
+    cfg.model.head.num_classes = 4
+    loaded = load_model(cfg, path)
+    assert not loaded.has_classifier and loaded.classes is None
+    for name, value in loaded.model.backbone.state_dict().items():
+        assert value.equal(state[f'backbone.{name}']), name
+
+
+def test_another_backbone_is_refused(cfg, tmp_path):
+    path = str(tmp_path / 'a.pth')
+    save(cfg, path)
+    cfg.model.backbone.widen_factor = 0.5
+    with pytest.raises(ValueError, match='does not fit the config.*size mis'):
+        load_model(cfg, path)

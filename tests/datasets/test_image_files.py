@@ -74,12 +74,12 @@ def test_what_only_opencv_reads_is_an_image(tmp_path, photo):
 
 
 def test_plain_photos_are_not_decoded(tmp_path, photo, monkeypatch):
-    grey, palette = (Image.fromarray(photo).convert(mode) for mode in 'LP')
+    gray, palette = (Image.fromarray(photo).convert(mode) for mode in 'LP')
     paths = []
     for kind in ('png', 'jpg'):
         paths += [str(tmp_path / f'{name}.{kind}') for name in ('a', 'b')]
         Image.fromarray(photo).save(paths[-2])
-        grey.save(paths[-1])
+        gray.save(paths[-1])
     palette.save(tmp_path / 'c.png')
     monkeypatch.setattr('csd_mmpretrain.datasets.image_files._decode', None)
     assert find_broken_images([*paths, str(tmp_path / 'c.png')]) == []

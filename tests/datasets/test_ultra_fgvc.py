@@ -195,7 +195,7 @@ def test_png_of_any_kind_decodes_to_three_channels(cotton):
     pictures = dict(
         rgb=red, alpha=with_alpha,
         palette=red.convert('P', palette=Image.ADAPTIVE),
-        grey=red.convert('L'), grey_alpha=red.convert('LA'),
+        gray=red.convert('L'), grey_alpha=red.convert('LA'),
         bilevel=red.convert('1'),
         deep=Image.fromarray(np.full((4, 4), 40000, np.uint16)))
     for kind, picture in pictures.items():

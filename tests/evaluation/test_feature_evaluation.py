@@ -10,8 +10,10 @@ from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 from torch.utils.data import DataLoader
 
-from csd_mmpretrain.evaluation.feature_evaluation import evaluate_features
-from csd_mmpretrain.evaluation.features import batch_features, collect_features
+from csd_mmpretrain.evaluation.features import (
+    collect_features,
+    evaluate_features,
+)
 from csd_mmpretrain.evaluation.knn import knn_scores
 from csd_mmpretrain.evaluation.retrieval import PROTOCOLS, evaluate_protocol
 
@@ -99,11 +101,11 @@ def test_equals_the_functions(kind, collate):
         collect_features(model, loader)
         for loader in loaders(batch_size=1, collate=collate))
     expected = dict()
-    for k, scores in knn_scores(*query, *gallery, (1, 4)).items():
+    for k, scores in knn_scores(query, gallery, (1, 4)).items():
         expected[f'knn/top1_k{k}'] = 100 * scores.top1
         expected[f'knn/top5_k{k}'] = 100 * scores.top5
     for protocol in PROTOCOLS:
-        scores = evaluate_protocol(protocol, *gallery, *query)
+        scores = evaluate_protocol(protocol, gallery, query)
         prefix = f'retrieval/{protocol}'
         expected[f'{prefix}/rank1'] = 100 * scores.rank1
         expected[f'{prefix}/rank5'] = 100 * scores.rank5
@@ -135,11 +137,10 @@ def test_ranks_equal_one_process(tmp_path):
 def test_the_class_token_is_the_feature():
     model = build().eval()
     loader, _ = loaders(3)
-    for (feature, samples), batch in zip(batch_features(model, loader),
-                                         loader):
+    features, _ = collect_features(model, loader)
+    for batch, found in zip(loader, features.split(3)):
         tokens, = model.backbone(torch.stack(batch['inputs']).float())
-        assert torch.equal(feature, tokens[:, 0])
-        assert len(samples) == len(feature)
+        assert torch.equal(found, tokens[:, 0])
 
 
 def test_errors():

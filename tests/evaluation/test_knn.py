@@ -1,9 +1,10 @@
-"""Weighted kNN against a loop over queries and neighbours."""
+"""Weighted kNN against a loop over queries and neighbors."""
 import math
 
 import pytest
 import torch
 
+from csd_mmpretrain.evaluation.features import LabelledFeatures
 from csd_mmpretrain.evaluation.knn import knn_scores
 from csd_mmpretrain.evaluation.similarity import BYTES_PER_PAIR
 
@@ -11,11 +12,11 @@ from csd_mmpretrain.evaluation.similarity import BYTES_PER_PAIR
 def reference(queries, query_labels, gallery, gallery_labels, k, temperature):
     right1 = right5 = 0
     for query, label in zip(queries.double(), query_labels.tolist()):
-        neighbours = sorted(
+        neighbors = sorted(
             (-float(query @ item / (query.norm() * item.norm())), j)
             for j, item in enumerate(gallery.double()))[:k]
         votes = {}
-        for cosine, j in neighbours:
+        for cosine, j in neighbors:
             name = int(gallery_labels[j])
             votes[name] = votes.get(name, 0) + math.exp(-cosine / temperature)
         best = sorted(votes, key=lambda name: -votes[name])
@@ -33,8 +34,9 @@ def test_equals_a_loop(queries, gallery, classes, block, temperature):
     x_labels = torch.randint(0, classes, (queries, ))
     y_labels = torch.randint(0, classes, (gallery, ))
     ks = sorted({1, 4, gallery} & set(range(1, gallery + 1)))
-    found = knn_scores(x, x_labels, y, y_labels, ks, temperature,
-                       block * BYTES_PER_PAIR * gallery / 2**20)
+    found = knn_scores(
+        LabelledFeatures(x, x_labels), LabelledFeatures(y, y_labels), ks,
+        temperature, block * BYTES_PER_PAIR * gallery / 2**20)
     assert list(found) == ks
     for k in ks:
         assert found[k] == pytest.approx(
@@ -42,17 +44,15 @@ def test_equals_a_loop(queries, gallery, classes, block, temperature):
 
 
 def test_equal_features_are_worth_nothing():
-    labels = torch.arange(10) % 5
-    found = knn_scores(
-        torch.ones(10, 4), labels, torch.ones(10, 4), labels, [10])
-    assert found[10] == (0, 1)
+    same = LabelledFeatures(torch.ones(10, 4), torch.arange(10) % 5)
+    assert knn_scores(same, same, [10])[10] == (0, 1)
 
 
 def test_errors():
-    x, labels = torch.randn(3, 4), torch.tensor([0, 1, 2])
+    x = LabelledFeatures(torch.randn(3, 4), torch.tensor([0, 1, 2]))
     with pytest.raises(ValueError, match=r'ks=\(2, 20\): .* has 3 images'):
-        knn_scores(x, labels, x, labels, (2, 20))
+        knn_scores(x, x, (2, 20))
     with pytest.raises(ValueError, match='at least one'):
-        knn_scores(x, labels, x, labels, ())
+        knn_scores(x, x, ())
     with pytest.raises(ValueError, match='temperature=0 must'):
-        knn_scores(x, labels, x, labels, (2, ), 0)
+        knn_scores(x, x, (2, ), 0)

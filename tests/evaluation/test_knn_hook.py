@@ -209,7 +209,7 @@ def test_errors(data, tmp_path):
         KNNHook(dict(), METRICS, interval=0)
     with pytest.raises(ValueError, match="no stage='head'"):
         KNNHook(dict(), METRICS, stage='head')
-    with pytest.raises(TypeError, match='Accuracy is no metric of features'):
+    with pytest.raises(TypeError, match='Accuracy is not a metric of feat'):
         KNNHook(dict(), dict(type='Accuracy'))
     with pytest.raises(ValueError, match='train-gallery: 0 training images'):
         train(data, tmp_path, CSDNET,

@@ -3,11 +3,11 @@ import pytest
 import torch
 
 from csd_mmpretrain.evaluation import retrieval
+from csd_mmpretrain.evaluation.features import LabelledFeatures
 from csd_mmpretrain.evaluation.retrieval import (
     PROTOCOLS,
     evaluate_protocol,
     rank_positives,
-    retrieval_scores,
     split_protocol,
 )
 from csd_mmpretrain.evaluation.similarity import BYTES_PER_PAIR, nearest
@@ -66,19 +66,19 @@ def test_equals_a_loop(make, queries, gallery, classes, block):
 
 
 def test_equal_features_are_worth_nothing():
-    labels = torch.arange(10) % 5
-    found = retrieval_scores(
-        torch.ones(10, 4), labels, torch.ones(10, 4), labels)
+    same = LabelledFeatures(torch.ones(10, 4), torch.arange(10) % 5)
+    found = evaluate_protocol('train-gallery', same, same)
     assert (found.rank1, found.rank5) == (0, 0)
 
 
 def test_counts_queries_that_cannot_succeed():
-    x = torch.eye(3)
-    found = retrieval_scores(x, torch.tensor([0, 1, 9]), x,
-                             torch.tensor([0, 1, 2]))
+    gallery = LabelledFeatures(torch.eye(3), torch.tensor([0, 1, 2]))
+    query = gallery._replace(labels=torch.tensor([0, 1, 9]))
+    found = evaluate_protocol('train-gallery', gallery, query)
     assert found == (1, 1, 1, 2, 1, 3)
+    query = gallery._replace(labels=torch.full((3, ), 9))
     with pytest.raises(ValueError, match='None of the 3 queries has an image'):
-        retrieval_scores(x, torch.full((3, ), 9), x, torch.tensor([0, 1, 2]))
+        evaluate_protocol('train-gallery', gallery, query)
 
 
 def test_the_matrix_of_all_pairs_is_never_made(monkeypatch):
@@ -121,7 +121,8 @@ def test_protocols_equal_their_words(protocol):
                                    torch.stack(gallery), torch.tensor(labels))
         first.append(rank)
         precision.append(ap)
-    found = evaluate_protocol(protocol, train, train_labels, test, test_labels)
+    found = evaluate_protocol(protocol, LabelledFeatures(train, train_labels),
+                              LabelledFeatures(test, test_labels))
     assert found.queries == len(first) and not found.left_out
     assert found.gallery == len(gallery)
     assert found.rank1 == pytest.approx(
@@ -159,5 +160,3 @@ def test_errors():
         rank_positives(x, labels[:2], x, labels)
     with pytest.raises(ValueError, match='at least one feature'):
         rank_positives(x, labels, x[:0], labels[:0])
-    with pytest.raises(ValueError, match='k=3, but the gallery has 2'):
-        nearest(x, x, 3, torch.arange(3))

@@ -1,12 +1,18 @@
 """The mean of SoyAgeing's five stages."""
-import pytest
+import runpy
 
-from csd_mmpretrain.evaluation.soyageing import five_stage_mean
+import pytest
 
 SCORES = [('R1', 70.), ('R3', 72.), ('R4', 75.), ('R5', 76.), ('R6', 78.5)]
 
 
-def test_mean_in_any_order():
+@pytest.fixture(scope='module')
+def five_stage_mean(repo_root):
+    tool = repo_root / 'tools/analysis_tools/soyageing_mean.py'
+    return runpy.run_path(str(tool))['five_stage_mean']
+
+
+def test_mean_in_any_order(five_stage_mean):
     assert five_stage_mean(SCORES) == pytest.approx(74.3)
     assert five_stage_mean(SCORES[::-1]) == five_stage_mean(SCORES)
 
@@ -16,6 +22,6 @@ def test_mean_in_any_order():
     (SCORES + SCORES[:1], 'R1 is there twice'),
     (SCORES[:4] + [('R2', 1.)], 'R6 is missing, R2 is no stage'),
 ])
-def test_faults_are_named(scores, message):
+def test_faults_are_named(five_stage_mean, scores, message):
     with pytest.raises(ValueError, match=message):
         five_stage_mean(scores)

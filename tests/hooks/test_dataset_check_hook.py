@@ -15,8 +15,8 @@ import csd_mmpretrain  # noqa: F401
 from csd_mmpretrain.datasets.samples import Sample
 from csd_mmpretrain.hooks.dataset_check_hook import (
     DatasetCheckHook,
-    check_files,
-    check_labels,
+    _check_files,
+    _check_labels,
 )
 
 
@@ -81,9 +81,9 @@ def make_runner(root, train=None, val=None, test=None, num_classes=3):
 
 def test_whole_data_trains_and_is_read_once(photos, monkeypatch):
     calls = []
-    real = check_files
+    real = _check_files
     monkeypatch.setattr(
-        'csd_mmpretrain.hooks.dataset_check_hook.check_files',
+        'csd_mmpretrain.hooks.dataset_check_hook._check_files',
         lambda samples, folder: (calls.append([*samples]),
                                  real(samples, folder)))
     data = dataset_of(photos)
@@ -168,7 +168,7 @@ def test_can_be_switched_off(photos):
 def test_a_long_list_of_broken_files_is_cut(tmp_path):
     samples = [Sample(str(tmp_path / f'{i}.png'), 0) for i in range(20)]
     with pytest.raises(FileNotFoundError) as error:
-        check_files(dict(training=samples, validation=samples), str(tmp_path))
+        _check_files(dict(training=samples, validation=samples), str(tmp_path))
     assert str(error.value).count('.png') == 5
     assert '20 of 20' in str(error.value)
     assert 'training and validation data' in str(error.value)
@@ -222,14 +222,14 @@ def test_warns_of_classes_that_only_the_model_has(photos):
 
 
 def test_labels_of_other_kinds():
-    check_labels('data', [Sample(None, None), Sample(None, [0, 2]),
+    _check_labels('data', [Sample(None, None), Sample(None, [0, 2]),
                           Sample(None, np.array([1, 2])),
                           Sample(None, dict(task=7))], 3)
-    check_labels('data', [Sample(None, 99)], None)
+    _check_labels('data', [Sample(None, 99)], 0)
     with pytest.raises(ValueError, match='label 3 of .sample 1.'):
-        check_labels('data', [Sample(None, 0), Sample(None, [0, 3])], 3)
+        _check_labels('data', [Sample(None, 0), Sample(None, [0, 3])], 3)
     with pytest.raises(ValueError, match='label 5'):
-        check_labels('data', [Sample(None, np.int64(5))], 3)
+        _check_labels('data', [Sample(None, np.int64(5))], 3)
 
 
 def test_warns_if_no_class_has_two_images(photos):

@@ -14,7 +14,7 @@ import resource
 from types import SimpleNamespace
 import torch
 from csd_mmpretrain.hooks.keep_memory_hook import (
-    KeepMemoryHook, keep_freed_memory)
+    KeepMemoryHook, _keep_freed_memory)
 hook = KeepMemoryHook(enabled={enabled})
 hook.before_run(SimpleNamespace(model=torch.nn.Linear(1, 1)))
 for _ in range(3):
@@ -23,7 +23,7 @@ before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 for _ in range(9):
     torch.ones(2**24)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
-print(keep_freed_memory())
+print(_keep_freed_memory())
 """
 
 
@@ -47,7 +47,7 @@ def test_nothing_happens_with_another_c_library(monkeypatch):
     from csd_mmpretrain.hooks import keep_memory_hook
 
     monkeypatch.setattr(keep_memory_hook.ctypes, 'CDLL', lambda name: object())
-    assert not keep_memory_hook.keep_freed_memory()
+    assert not keep_memory_hook._keep_freed_memory()
 
 
 @pytest.mark.parametrize('persistent', [True, False])

@@ -15,15 +15,15 @@ from torch import nn
 
 from csd_mmpretrain.hooks.plain_checkpoint_hook import (
     PlainCheckpointHook,
-    from_plain,
-    to_plain,
+    _from_plain,
+    _to_plain,
 )
 
 
 def through_file(value, path):
     """Save and load as stock tools do: with torch's own defaults."""
-    torch.save(to_plain(value), path)
-    return from_plain(torch.load(path))
+    torch.save(_to_plain(value), path)
+    return _from_plain(torch.load(path))
 
 
 @pytest.mark.parametrize('value', [
@@ -65,19 +65,19 @@ def test_random_state_comes_back(tmp_path):
     (IntEnum('Kind', 'one two').two, 2)
 ])
 def test_relatives_become_plain(value, plain):
-    found = to_plain(value)
+    found = _to_plain(value)
     assert found == plain and type(found) is type(plain)
 
 
 def test_objects_become_text_with_a_warning(tmp_path):
     with pytest.warns(UserWarning, match='hub.path is a PosixPath'):
-        plain = to_plain({'path': Path('/data')}, 'hub')
+        plain = _to_plain({'path': Path('/data')}, 'hub')
     assert plain == {'path': '/data'}
 
 
 def test_state_dict_keeps_its_versions():
     state = nn.BatchNorm1d(2).state_dict()
-    plain = to_plain(state)
+    plain = _to_plain(state)
     assert isinstance(plain, OrderedDict)
     assert plain._metadata == state._metadata
 
@@ -189,7 +189,7 @@ def test_resume_restores_everything(tmp_path):
     resumed = make_runner(tmp_path, load_from=str(path), resume=True)
     resumed.train()  # has nothing left to do
     assert resumed.epoch == 2 and resumed.iter == 4
-    hub = from_plain(saved['message_hub'])
+    hub = _from_plain(saved['message_hub'])
     assert set(hub['log_scalars']) >= {'train/loss', 'train/lr', 'val/score'}
     for key, history in hub['log_scalars'].items():
         assert_same(resumed.message_hub.log_scalars[key], history)

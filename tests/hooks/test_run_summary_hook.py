@@ -1,4 +1,5 @@
 import logging
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,9 +14,9 @@ from PIL import Image
 from torch import nn
 
 from csd_mmpretrain.checkpoints.pretrained import file_hash
+from csd_mmpretrain.hooks import run_summary_hook
 from csd_mmpretrain.hooks.run_summary_hook import RunSummaryHook
 from csd_mmpretrain.methods.csdnet.ssdp_hook import SSDPHook
-from csd_mmpretrain.runtime import run_summary
 
 PIPELINE = [
     dict(type='LoadImageFromFile'),
@@ -37,7 +38,7 @@ def dataset(tmp_path):
 
 
 def test_dataset(dataset, tmp_path):
-    assert run_summary.describe_dataset(dataset) == (
+    assert run_summary_hook._dataset(dataset) == (
         f'CustomDataset in {tmp_path}: 8 images, 3 classes, 1-2-5 per class '
         '(min-median-max), 48 px')
 
@@ -47,13 +48,13 @@ def test_dataset(dataset, tmp_path):
     (lambda d: ConcatDataset([d, d]), '2-4-10'),
 ])
 def test_wrapped_dataset(dataset, wrap, counts):
-    text = run_summary.describe_dataset(wrap(dataset))
+    text = run_summary_hook._dataset(wrap(dataset))
     assert f'16 images, 3 classes, {counts} per class' in text
 
 
 def test_classes_without_images(dataset):
     part = dataset.get_subset([0, 1, 2])
-    text = run_summary.describe_dataset(part)
+    text = run_summary_hook._dataset(part)
     assert '1-1.5-2 per class (min-median-max), 1 classes without' in text
 
 
@@ -61,7 +62,7 @@ def test_images_without_one_label(tmp_path):
     path = tmp_path / 'list.json'
     path.write_text('{"metainfo": {"classes": ["a", "b"]}, "data_list": '
                     '[{"img_path": "x.png", "gt_label": [0, 1]}]}')
-    text = run_summary.describe_dataset(MultiLabelDataset(str(path)))
+    text = run_summary_hook._dataset(MultiLabelDataset(str(path)))
     assert text.endswith('1 images, 2 classes')
 
 
@@ -77,32 +78,54 @@ def test_images_without_one_label(tmp_path):
 ])
 def test_input_size(steps, size):
     dataset = BaseDataset('', lazy_init=True, pipeline=steps)
-    assert run_summary.input_size(dataset.pipeline) == size
+    assert run_summary_hook._input_size(dataset.pipeline) == size
 
 
 GAP = dict(type='GlobalAveragePooling')
 LINEAR = dict(type='LinearClsHead', num_classes=3, in_channels=1280)
 
 
-def make_model(head, neck=GAP, **backbone):
-    cfg = Config(dict(model=dict(
+def make_runner(head, neck=GAP, hooks=(), load_from=None, world_size=1,
+                accumulated=1, **backbone):
+    """What the summary needs of a runner."""
+    cfg = Config(dict(load_from=load_from, model=dict(
         backbone=dict(type='MobileNetV2', widen_factor=.25, **backbone),
         neck=neck,
         head=head)))
-    return ImageClassifier(**cfg.model), cfg
+    return SimpleNamespace(
+        model=ImageClassifier(**cfg.model),
+        cfg=cfg,
+        hooks=[object(), *hooks],
+        train_dataloader=SimpleNamespace(
+            dataset=[1, 2], batch_sampler=SimpleNamespace(batch_size=4)),
+        val_loop=None,
+        world_size=world_size,
+        optim_wrapper=SimpleNamespace(_accumulative_counts=accumulated))
+
+
+def header(*args, **options):
+    """Its lines as (title, text) pairs."""
+    first, *lines = run_summary_hook._summarize(
+        make_runner(*args, **options)).split('\n')
+    assert first == 'Run:'
+    return [re.fullmatch(r'    (.{12})(.*)', line).groups() for line in lines]
 
 
 def test_plain_classifier():
-    model, cfg = make_model(LINEAR)
-    assert run_summary.describe_model(model, cfg) == (
-        'MobileNetV2 (widen_factor 0.25) - GlobalAveragePooling - '
-        'LinearClsHead')
-    assert run_summary.describe_losses(model.head) == '1 x CrossEntropyLoss'
-    assert run_summary.describe_views([]) == []
+    lines = header(LINEAR)
+    assert [name.strip() for name, _ in lines] == [
+        'train data', 'model', 'weights', 'parameters', 'device', 'batch',
+        'loss']
+    lines = {name.strip(): text for name, text in lines}
+    assert lines['train data'] == 'list: 2 images'
+    assert lines['model'] == ('MobileNetV2 (widen_factor 0.25) - '
+                              'GlobalAveragePooling - LinearClsHead')
+    assert lines['device'] == 'cpu, float32'
+    assert lines['loss'] == '1 x CrossEntropyLoss'
 
 
 def test_csdnet():
-    model, cfg = make_model(
+    lines = {name.strip(): text for name, text in header(
         dict(
             type='CSDHead',
             cls_head=dict(
@@ -113,23 +136,24 @@ def test_csdnet():
                 margin=.3, loss_weight=.5),
             distill=dict(type='SSDTLoss', loss_weight=2.),
             aug_loss_weight=.75),
-        neck=dict(type='SSDPNeck', in_channels=1280))
-    assert run_summary.describe_model(model, cfg) == (
-        'MobileNetV2 (widen_factor 0.25) - SSDPNeck (kernel gap, gating '
-        'multiply) - CSDHead (LinearClsHead)')
-    assert run_summary.describe_losses(model.head) == (
+        neck=dict(type='SSDPNeck', in_channels=1280),
+        hooks=[SSDPHook()])}
+    assert lines['model'] == ('MobileNetV2 (widen_factor 0.25) - SSDPNeck - '
+                              'CSDHead (LinearClsHead)')
+    assert lines['pattern map'] == 'kernel gap, gating multiply'
+    assert lines['loss'] == (
         '1 x LabelSmoothLoss + 0.75 x (the same on the second view) + '
         'alpha=0.5 x DDLQueueLoss (queue 8, margin 0.3) + beta=2 x SSDTLoss '
         '(temperature 3.0, direction mutual)')
+    assert lines['second view'].startswith('DiscrepancyMaskView (')
 
 
 def test_partial_csdnet():
     """Without DDL and SSDT, or with a loss that has no queue."""
     head = dict(type='CSDHead', cls_head=LINEAR, aug_loss_weight=0)
-    model, _ = make_model(head)
-    assert run_summary.describe_losses(model.head) == '1 x CrossEntropyLoss'
-    model, _ = make_model(dict(head, contrast=dict(type='PairMarginLoss')))
-    assert run_summary.describe_losses(model.head) == (
+    assert header(head)[-1] == ('loss        ', '1 x CrossEntropyLoss')
+    *_, (_, loss) = header(dict(head, contrast=dict(type='PairMarginLoss')))
+    assert loss == (
         '1 x CrossEntropyLoss + alpha=1 x PairMarginLoss (margin 0.4)')
 
 
@@ -140,17 +164,17 @@ def test_partial_csdnet():
     (dict(enabled=False), 'switched off'),
 ])
 def test_second_view(hook, text):
-    line, = run_summary.describe_views([object(), SSDPHook(**hook)])
-    assert line.startswith(text)
+    title, line = header(LINEAR, hooks=[SSDPHook(**hook)])[-1]
+    assert title == 'second view ' and line.startswith(text)
 
 
 def test_weights(tmp_path):
     path = tmp_path / 'weights.pth'
     torch.save({}, path)
-    model, cfg = make_model(
-        LINEAR, init_cfg=dict(type='Pretrained', checkpoint=str(path)))
-    cfg.load_from = 'http://nowhere/whole.pth'
-    assert run_summary.describe_weights(model, cfg) == [
+    lines = header(
+        LINEAR, init_cfg=dict(type='Pretrained', checkpoint=str(path)),
+        load_from='http://nowhere/whole.pth')
+    assert [text for name, text in lines if name.startswith('weights')] == [
         f'weights.pth (sha256 {file_hash(path)}...) for backbone',
         'http://nowhere/whole.pth for the whole model'
     ]
@@ -165,8 +189,7 @@ def test_file_hash(tmp_path):
 def test_parameters():
     model = nn.Linear(999, 1000)
     model.bias.requires_grad = False
-    assert run_summary.describe_parameters(model) == (
-        '1.00 M, 1.00 M trainable')
+    assert run_summary_hook._parameters(model) == '1.00 M, 1.00 M trainable'
 
 
 @pytest.mark.parametrize('world, counts, text', [
@@ -175,12 +198,8 @@ def test_parameters():
     (2, 3, '24 images, 4 on each of 2 processes, accumulated over 3 steps'),
 ])
 def test_batch(world, counts, text):
-    runner = SimpleNamespace(
-        train_dataloader=SimpleNamespace(
-            batch_sampler=SimpleNamespace(batch_size=4)),
-        world_size=world,
-        optim_wrapper=SimpleNamespace(_accumulative_counts=counts))
-    assert run_summary.describe_batch(runner) == text
+    lines = header(LINEAR, world_size=world, accumulated=counts)
+    assert ('batch       ', text) in lines
 
 
 @pytest.fixture

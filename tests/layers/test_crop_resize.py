@@ -13,7 +13,7 @@ def slow_crop_resize(image, box):
     top, bottom, left, right = box
     out = torch.empty_like(image)
 
-    def neighbours(place, size):
+    def neighbors(place, size):
         low = math.floor(place)
         return [(min(max(low + i, 0), size - 1), w)
                 for i, w in ((0, low + 1 - place), (1, place - low))]
@@ -23,8 +23,8 @@ def slow_crop_resize(image, box):
         for j in range(width):
             x = (left + (j + 0.5) / width * (right - left)) * width - 0.5
             out[:, i, j] = sum(
-                wy * wx * image[:, v, u] for v, wy in neighbours(y, height)
-                for u, wx in neighbours(x, width))
+                wy * wx * image[:, v, u] for v, wy in neighbors(y, height)
+                for u, wx in neighbors(x, width))
     return out
 
 

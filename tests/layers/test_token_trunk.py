@@ -275,7 +275,7 @@ def test_number_of_prefix_tokens():
     (dict(type='BEiTViT', arch=ARCH, out_type='featmap'),
      'BEiTViT has a relative position bias'),
     (dict(type='ViTEVA02', arch='t', out_type='featmap'),
-     'ViTEVA02 turns its tokens .*rope'),
+     'ViTEVA02 rotates its tokens .*rope'),
     (dict(type='SwinTransformer', arch='tiny'),
      'SwinTransformer merges the tokens'),
     (dict(type='MobileNetV2'), 'MobileNetV2 has convolutions'),
@@ -283,7 +283,7 @@ def test_number_of_prefix_tokens():
     (dict(type='MAEViT', arch=ARCH), 'MAEViT computes its output'),
     (dict(
         type='TIMMBackbone', model_name='eva02_tiny_patch14_224', depth=1),
-     'Eva turns its tokens .*rope'),
+     'Eva rotates its tokens .*rope'),
     (dict(
         type='TIMMBackbone', model_name='beit_base_patch16_224', depth=1),
      'Beit has a relative position bias'),
@@ -304,7 +304,7 @@ def test_number_of_prefix_tokens():
 ])
 def test_other_backbones_are_refused_with_a_reason(cfg, reason):
     backbone = stock(cfg)
-    with pytest.raises(TypeError, match=f"{reason}.*second_pass='full'"):
+    with pytest.raises(TypeError, match=f'{reason}.*Choose one of mmpr'):
         TokenTrunk(backbone)
 
 

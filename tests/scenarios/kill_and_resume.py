@@ -1,6 +1,7 @@
-"""Kill a training at random moments, resume it, and compare with a whole one.
+r"""Kill a training at random moments, resume it, and compare with a whole one.
 
-python tests/scenarios/kill_and_resume.py [--kills 20] [--seed 0] [--folder DIR]
+python tests/scenarios/kill_and_resume.py [--kills 20] [--seed 0] \
+    [--folder DIR]
 
 CSDNet on drawn leaves, saved after every step, trains once without a break.
 Then it trains again, and after a random number of steps, and either a random

@@ -14,7 +14,7 @@ from csd_mmpretrain.runtime.block_fsdp_strategy import BlockFSDPStrategy
 NAN_LOSS = """
 from mmpretrain.registry import MODELS
 
-from csd_mmpretrain.models.losses import DDLQueueLoss
+from csd_mmpretrain.methods.csdnet import DDLQueueLoss
 
 
 @MODELS.register_module()

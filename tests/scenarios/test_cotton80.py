@@ -34,7 +34,7 @@ default_hooks = dict(logger=dict(interval=5), checkpoint=dict(interval=1))
 
 
 def draw(path, label, random):
-    """Noise over a colour of the class, with an alpha channel."""
+    """Noise over a color of the class, with an alpha channel."""
     image = random.randint(0, 80, (72, 72, 4), dtype=np.uint8)
     image[..., label % 3] += np.uint8(2 * label)
     Image.fromarray(image, 'RGBA').save(path)

@@ -124,7 +124,7 @@ def build(backbone=SWIN,
                         type='DDLQueueLoss',
                         feat_dim=16,
                         queue_len=9),
-                    distill=ssdt),
+                    distill=distill),
                 data_preprocessor=dict(mean=[127.5] * 3, std=[127.5] * 3)))
     if checkpointing == 'mmengine':
         turn_on_activation_checkpointing(model, PARTS)
@@ -205,7 +205,7 @@ def train(sizes,
             grads.append({k: v.grad.clone() for k, v in params.items()})
 
     with float_means(dtype):
-        model = build(distill=ssdt, **parts)
+        model = build(distill=distill, **parts)
         optim_wrapper = dict(
             optimizer=dict(type='SGD', lr=0.1),
             accumulative_counts=counts,
@@ -213,7 +213,7 @@ def train(sizes,
         wrapped, optim_wrapper = prepare(model, optim_wrapper, rank, wrapper,
                                          fsdp)
         wrapped.train()
-        second_view = SSDPHook(**hook or {}, enabled=ssdt is not None)
+        second_view = SSDPHook(**hook or {}, enabled=distill is not None)
         second_view.before_train(SimpleNamespace(model=wrapped))
         optim_wrapper.optimizer.register_step_pre_hook(keep_grads)
         optim_wrapper.initialize_count_status(wrapped, 0, STEPS)

@@ -77,6 +77,7 @@ def test_ranks_need_the_settings(wrapper, options, modules, named):
 def test_cmd_runs_its_backbone_several_times_too():
     model = CMD.__new__(CMD)
     nn.Module.__init__(model)
+    model.num_global_crops = 2
     model.backbone = make_model(with_cp=True)['backbone']
     runner = SimpleNamespace(
         model=PretendedDDP(model), train_dataloader=range(3), val_loop=None,

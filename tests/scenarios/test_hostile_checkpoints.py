@@ -15,12 +15,11 @@ from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 
 import csd_mmpretrain  # noqa: F401
-from csd_mmpretrain.checkpoints.checkpoint_match import (
-    describe_classes,
-    load_and_compare,
-)
 from csd_mmpretrain.checkpoints.pretrained import read_names
-from csd_mmpretrain.hooks.checkpoint_match_hook import CheckpointMatchHook
+from csd_mmpretrain.hooks.checkpoint_match_hook import (
+    CheckpointMatchHook,
+    _load,
+)
 
 CLASSES = ('ash', 'beech', 'cherry')
 
@@ -234,6 +233,49 @@ def test_fine_tuning_starts_with_an_empty_queue(tmp_path, trained):
     assert runner.warnings == [], 'all else is taken over'
 
 
+def with_old_names(content):
+    """As saved before the slot ``ddl`` was called ``contrast``."""
+    for weights in {'state_dict', 'ema_state_dict'} & {*content}:
+        content[weights] = {name.replace('.contrast.', '.ddl.'): value
+                            for name, value in content[weights].items()}
+    assert any('.ddl.queue.' in name for name in content['state_dict'])
+    return content
+
+
+@pytest.mark.parametrize('stage', STAGES)
+def test_old_names_of_the_slots(try_out, trained, tmp_path, stage):
+    """Tests, resumes and fine-tunes as with the new names, bit for bit."""
+    assert try_out(stage, with_old_names) == ('fine', '')
+    results = []
+    for path in (trained.path, tmp_path / 'changed.pth'):
+        torch.manual_seed(0)  # of the images
+        runner = make_runner(tmp_path, stage, path, ema=trained.ema)
+        getattr(runner, 'test' if stage == 'test' else 'train')()
+        models = [runner.model, *(hook.ema_model for hook in runner.hooks
+                                  if isinstance(hook, EMAHook))]
+        results.append([model.state_dict() for model in models])
+    assert len(results[0]) == 1 + trained.ema
+    for expected, found in zip(*results):
+        assert expected.keys() == found.keys()
+        for name, value in expected.items():
+            assert torch.equal(found[name], value), name
+
+
+@pytest.mark.parametrize('change', [lambda content: content, with_old_names])
+@pytest.mark.parametrize('resume', [False, True])
+def test_queue_under_flexible_runner(trained, change, resume):
+    """Of a model that may be split, the queue alone is looked at."""
+    content = change(torch.load(trained.path, weights_only=True))
+    before = {*content['state_dict']}
+    CheckpointMatchHook().after_load_checkpoint(
+        SimpleNamespace(_resume=resume), content)
+    dropped = before - {*content['state_dict']}
+    assert len(dropped) == (0 if resume else 3)
+    assert all('.queue.' in name for name in dropped)
+    if trained.ema:
+        assert len(content['ema_state_dict']) == 1 + len(before - dropped)
+
+
 def test_hostile_head_of_another_config(try_out):
     """CSDNet's checkpoint in the config of a plain classifier."""
     kind, text = try_out('test', head='LinearClsHead')
@@ -345,18 +387,13 @@ def test_renaming_and_resizing_count_as_fitting():
                       feedforward_channels=8)))
 
     small, large = vit(32), vit(64)
-    match = load_and_compare(large, small.state_dict())
+    match = _load(large, small.state_dict())
     assert not (match.missing or match.wrong or match.unexpected)
     assert torch.equal(large.ln1.weight, small.ln1.weight)
     state = dict(small.state_dict(), extra=torch.ones(1), cls_token='text')
-    match = load_and_compare(small, state)
+    match = _load(small, state)
     assert match.unexpected == ['extra']
     assert 'cls_token' in match.refused[0]
-
-
-def test_describe_classes():
-    assert describe_classes(CLASSES, list(CLASSES)) is None
-    assert '1 of 3' in describe_classes(CLASSES, ('ash', 'beech', 'elm'))
 
 
 # Payloads

@@ -16,7 +16,7 @@ from mmengine.config import Config
 from mmpretrain.registry import TRANSFORMS
 from PIL import Image, ImageOps
 
-from csd_mmpretrain.datasets.image_files import as_seen, image_fault
+from csd_mmpretrain.datasets.image_files import _as_seen, image_fault
 from csd_mmpretrain.hooks.dataset_check_hook import DatasetCheckHook
 
 HEIGHT, WIDTH = 48, 64
@@ -134,21 +134,21 @@ def test_hostile_cmyk_of_both_signs(save, loader):
     assert assert_loads_or_is_named(loader, plain, expected) is None
 
 
-@pytest.mark.parametrize('kind', ['rgb.png', 'grey.png', 'grey.tif',
-                                  'rgb.tif', 'grey.pgm'])
+@pytest.mark.parametrize('kind', ['rgb.png', 'gray.png', 'gray.tif',
+                                  'rgb.tif', 'gray.pgm'])
 def test_hostile_16_bits(save, loader, tmp_path, kind):
     """The high byte is what a person sees."""
-    grey = kind.startswith('grey')
-    deep = PIXELS[..., 0] if grey else PIXELS
+    gray = kind.startswith('gray')
+    deep = PIXELS[..., 0] if gray else PIXELS
     deep = deep.astype(np.uint16) * 256 + 200
     if kind.endswith('png'):
         rows = deep.astype('>u2').reshape(HEIGHT, -1)
-        path = save(kind, png(WIDTH, HEIGHT, 16, 0 if grey else 2, rows))
+        path = save(kind, png(WIDTH, HEIGHT, 16, 0 if gray else 2, rows))
     else:
         path = str(tmp_path / kind)
-        cv2.imwrite(path, deep if grey else deep[..., ::-1])
+        cv2.imwrite(path, deep if gray else deep[..., ::-1])
     expected = PIXELS.astype(int)
-    if grey:
+    if gray:
         expected = np.repeat(expected[..., :1], 3, -1)
     assert assert_loads_or_is_named(loader, path, expected) is None
 
@@ -167,7 +167,7 @@ def test_hostile_orientations(save, loader, kind, orientation):
     if NEW_OPENCV or kind == 'jpg':
         assert fault is None
     with Image.open(path) as image:
-        seen = as_seen(image)[..., ::-1].astype(int)
+        seen = _as_seen(image)[..., ::-1].astype(int)
     assert seen.shape == expected.shape and abs(seen - expected).mean() < 3
 
 
@@ -193,7 +193,7 @@ def transparent(mode, mask):
     ('RGBA', 'png'), ('RGBA', 'webp'), ('LA', 'png'),
     ('P', 'png')])
 def test_hostile_transparency(save, loader, mode, kind):
-    """The alpha channel is left out, and the colours are as stored."""
+    """The alpha channel is left out, and the colors are as stored."""
     bits = dict(transparency=bytes([0] * 32)) if mode == 'P' else {}
     path = save(f'seen_through.{kind}', transparent(mode, HALF), **bits)
     expected = np.asarray(Image.open(path).convert('RGB')).astype(int)
@@ -219,7 +219,7 @@ def test_hostile_truncation(save, kind, left):
 
 
 def test_hostile_truncated_photo_of_a_camera(save):
-    """OpenCV before 5 fills the rest of such a photo with grey."""
+    """OpenCV before 5 fills the rest of such a photo with gray."""
     photo = Image.fromarray(np.random.randint(0, 255, (400, 600, 3), 'uint8'))
     for progressive in (False, True):
         data = open(save('a.jpg', photo, progressive=progressive), 'rb').read()
@@ -335,7 +335,7 @@ def test_hostile_files_are_all_in_one_error(tmp_path, save):
            save('cut.jpg', open(save('photo.jpg'), 'rb').read()[:300]),
            str(tmp_path / 'gone.png'), str(tmp_path / 'fifo.png')]
     os.mkfifo(bad[-1])
-    good = [save('photo.jpg'), save('grey.png', PHOTO.convert('L'))]
+    good = [save('photo.jpg'), save('gray.png', PHOTO.convert('L'))]
 
     class Photos:
 

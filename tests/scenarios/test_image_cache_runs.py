@@ -114,10 +114,9 @@ class LookHook(Hook):
             raise RuntimeError('not decoded by any process')
         if runner.epoch == 0:
             return
-        found = [cache.get(index, fail) is not None
-                 for cache, index in load.places.values()]
-        cache = next(iter(load.places.values()))[0]
-        state = os.fstat(cache._file)
+        found = [load.cache.get(index, fail) is not None
+                 for index in load.indices.values()]
+        state = os.fstat(load.cache._file)
         with open(f'{runner.work_dir}/rank{runner.rank}', 'w') as file:
             file.write(f'{len(found)} {sum(found)} '
                        f'{state.st_dev} {state.st_ino}')

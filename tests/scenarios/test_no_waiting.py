@@ -36,8 +36,8 @@ from csd_mmpretrain.methods.csdnet.discrepancy_mask_view import (
 from csd_mmpretrain.methods.csdnet.ssdp_hook import SSDPHook
 from csd_mmpretrain.methods.csdnet.ssdp_neck import GATINGS, KERNELS, SSDPNeck
 from csd_mmpretrain.methods.csdnet.ssdt_loss import SSDTLoss
-from csd_mmpretrain.methods.peers.erase_shuffle_view import EraseShuffleView
 from csd_mmpretrain.methods.peers.pair_margin_loss import PairMarginLoss
+from csd_mmpretrain.methods.peers.random_views import EraseShuffleView
 
 THRESHOLDS = ('mean', 0.5, ('quantile', 0.7))
 BATCH, CHANNELS = 4, 8

@@ -140,6 +140,6 @@ def test_drop_last(drop_last, expected):
 
 
 def test_sampler_without_an_epoch():
-    with pytest.raises(TypeError, match='RandomSampler, which has no `seed` '
-                       'and no `epoch`. Use DefaultSampler'):
+    with pytest.raises(TypeError, match='RandomSampler, which lacks `seed` '
+                       'or `epoch`. Use DefaultSampler'):
         SeededBatchSampler(RandomSampler(range(4)), 2)

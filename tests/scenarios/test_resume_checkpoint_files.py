@@ -27,11 +27,13 @@ from hypothesis import strategies as st  # noqa: E402
 
 from csd_mmpretrain.checkpoints.checkpoint_files import (
     WholeFileBackend,
-    fault_of,
     newest_whole,
     saved_steps,
     whole_files,
     write_whole,
+)
+from csd_mmpretrain.checkpoints.checkpoint_files import (
+    _fault_of as fault_of,
 )
 from csd_mmpretrain.hooks.exact_resume_hook import ExactResumeHook
 from csd_mmpretrain.hooks.plain_checkpoint_hook import PlainCheckpointHook

@@ -63,7 +63,7 @@ class WatchHook(Hook):
         model = runner.model
         self.steps.append(dict(
             temp=model.head.teacher_temp,
-            prototypes=model.neck.prototypes.detach().clone(),
+            prototypes=model.neck.prototypes.weight.detach().clone(),
             decay=[group['weight_decay'] for group in
                    runner.optim_wrapper.optimizer.param_groups],
             weights={name: value.clone() for name, value
@@ -157,7 +157,8 @@ def test_temperature_decay_and_prototypes_follow_the_epochs(unbroken):
     temps = [watch.steps[epoch * STEPS]['temp'] for epoch in range(EPOCHS)]
     assert temps == pytest.approx([.04, .055, .07])
     for step, kept in enumerate(watch.steps):
-        same = torch.equal(kept['prototypes'], watch.first['neck.prototypes'])
+        same = torch.equal(kept['prototypes'],
+                           watch.first['neck.prototypes.weight'])
         assert same == (step < STEPS), step
         # Where there is no decay (norms, biases), there stays none.
         found = set(kept['decay'])
@@ -279,5 +280,8 @@ def test_hook_wants_cmd(repo_root, images, tmp_path):
     run = runner(repo_root, images, tmp_path)
     run.model = MODELS.build(dict(MODEL['backbone'], type='ResNet'))
     hook = SelfDistillationHook()
+    with pytest.raises(TypeError, match='ResNet has no `update_teacher`'):
+        hook.before_train(run)
+    run.model.update_teacher = print
     with pytest.raises(TypeError, match='the model is ResNet'):
         hook.before_train(run)

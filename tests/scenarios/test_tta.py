@@ -59,7 +59,7 @@ def checkpoint(tiny_config, files, tmp_path_factory):
             module.momentum = None  # the mean of what it sees
     with torch.no_grad():
         data = model.data_preprocessor(
-            dict(inputs=load_images(files, 'centre')))
+            dict(inputs=load_images(files, 'center')))
         model.backbone(data['inputs'])
         model.head.cls_head.fc.weight *= 100
     path = tmp_path_factory.mktemp('model') / 'model.pth'

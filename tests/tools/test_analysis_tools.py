@@ -146,6 +146,9 @@ def test_files_that_are_no_predictions(tmp_path, tiny_config):
         mmengine.dump(content, path)
         with pytest.raises(ValueError, match='does not hold predictions'):
             read_predictions(str(path))
+    mmengine.dump([{'pred_score': [0.5, 0.5], 'gt_label': [2]}], path)
+    with pytest.raises(ValueError, match='from 2 to 2, .* are of 2 classes'):
+        read_predictions(str(path))
 
 
 def test_names_of_the_classes(tiny_config, tmp_path):
@@ -163,7 +166,7 @@ def test_names_of_the_classes(tiny_config, tmp_path):
     ('confusion_matrix.py', ['--pairs-out', 'pairs.MD'], 'must end in .md'),
     ('confusion_matrix.py', ['--show-path', 'a.foo'], 'must end in .png'),
     ('confusion_matrix.py', ['--pairs-path', 'a.foo'], 'must end in .png'),
-    ('confusion_matrix.py', ['--cmap', 'Bluse'], "'Bluse' is no colour map"),
+    ('confusion_matrix.py', ['--cmap', 'Bluse'], "'Bluse' is no color map"),
     ('confusion_matrix.py', ['--dpi', 0], '--dpi: 0 must be at least 1'),
     ('class_accuracy.py', ['--show-path', 'a.foo'], 'must end in .png'),
     ('compare_runs.py', ['--show-path', 'curves'], 'must end in .png'),

@@ -66,13 +66,13 @@ def test_suite_stops_goes_on_and_makes_its_table(run_program, run_python,
 
     # Nor would one know which training a result with other options is of.
     log = run_python(*command, '--amp', fails=True).stdout
-    assert 'was trained with no options, and now it is --amp' in log
+    assert 'trained with no options, but now the options are --amp' in log
 
     # Another config in the same folders would mix two experiments.
     suite.write_text(suite.read_text().replace("max_epochs': 1",
                                                "max_epochs': 2"))
     log = run_python(*command, fails=True).stdout
-    assert 'is another config than is asked for now' in log
+    assert 'differs from the config asked for now' in log
     log = run_python(*command, '--table-only').stdout
     assert 'Left out' in log and 'csdnet/seed1_split0.py' in log
     assert '| CSDNet |' not in log

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 from mmengine.config import Config, ConfigDict
@@ -5,14 +6,17 @@ from mmpretrain.registry import MODELS
 
 import csd_mmpretrain  # noqa: F401
 from csd_mmpretrain.benchmark.step_benchmark import (
-    StepCost,
     StepSetting,
     config_img_size,
     format_table,
-    model_step,
     plain_model_cfg,
+    step_variants,
+)
+from csd_mmpretrain.benchmark.step_benchmark import (
+    _model_step as model_step,
 )
 from csd_mmpretrain.checkpoints.bare_model import build_bare_model
+from csd_mmpretrain.utils.measure import Cost
 
 
 @pytest.fixture
@@ -21,21 +25,26 @@ def cfg(tiny_config):
 
 
 def test_ratios_and_rates(cfg):
-    setting = StepSetting(cfg, batch_size=10, img_size=32)
-    costs = dict(
-        plain=StepCost([0.5, 0.5, 0.5], 100.),
-        twice=StepCost([1., 1., 1.], 100.),
-        csdnet=StepCost([1., 1.1, 1.2], 190.))
+    setting = StepSetting(cfg, batch_size=10, img_size=32, name='CSDNet')
+    seconds = np.array([[0.5, 0.5, 0.5], [1., 1., 1.], [1., 1.1, 1.2]])
+    costs = {
+        name: Cost(*cost) for name, *cost in zip(
+            step_variants(setting), seconds, [100., 100., 190.])
+    }
     table = format_table(setting, costs)
+    assert table.startswith(
+        '| per training step | ms | spread | images/s | peak memory (MiB) |\n'
+        '| :--- | ---: | ---: | ---: | ---: |\n'
+        '| the plain classifier | 500 | 0.0% | 20.00 | 100 |\n')
     assert '| CSDNet | 1100 | 4.5% | 9.09 | 190 |' in table
     assert 'the plain classifier: time x 2.200, memory x 1.90' in table
     assert 'two plain passes: time x 1.100, memory x 1.90' in table
 
 
-@pytest.mark.parametrize('variant, passes, updates', [('plain', 1, 1),
-                                                      ('twice', 2, 1),
-                                                      ('csdnet', 2, 1)])
-def test_what_a_step_does(cfg, monkeypatch, variant, passes, updates):
+@pytest.mark.parametrize('variant, passes', [
+    ('the plain classifier', 1), ('two plain passes', 2),
+    ("the config's model", 2)])
+def test_what_a_step_does(cfg, monkeypatch, variant, passes):
     """Passes through the backbone, images in each, and weight updates."""
     seen, stepped = [], []
     forward = torch.nn.Module.__call__
@@ -51,7 +60,18 @@ def test_what_a_step_does(cfg, monkeypatch, variant, passes, updates):
         stepped.append(1), adamw_step(self, *a)))
     model_step(StepSetting(cfg, 4, 32), variant)()
     assert seen == [4] * passes
-    assert len(stepped) == updates
+    assert len(stepped) == 1
+
+
+def test_as_many_plain_passes_as_the_backbone_makes(cfg):
+    setting = StepSetting(cfg, 4, 32)
+    names = ['the plain classifier', "the config's model"]
+    assert list(step_variants(setting._replace(training=False))) == names
+    cfg.default_hooks.ssdp.scale = 0.5
+    assert list(step_variants(setting)) == [
+        names[0], 'two plain passes', names[1]]
+    cfg.default_hooks.ssdp.enabled = False
+    assert list(step_variants(setting)) == names
 
 
 @pytest.mark.parametrize('name', [

@@ -8,10 +8,14 @@ from mmengine.config import Config
 from mmpretrain.registry import MODELS
 
 from csd_mmpretrain.checkpoints.bare_model import build_bare_model
-from csd_mmpretrain.evaluation.feature_data import labelled_images
-from csd_mmpretrain.evaluation.feature_metric import LabelledFeatures
+from csd_mmpretrain.evaluation.feature_data import (
+    _labelled_images as labelled_images,
+)
 from csd_mmpretrain.evaluation.feature_table import feature_table
-from csd_mmpretrain.evaluation.features import collect_features
+from csd_mmpretrain.evaluation.features import (
+    LabelledFeatures,
+    collect_features,
+)
 from csd_mmpretrain.evaluation.knn import knn_scores
 from csd_mmpretrain.evaluation.retrieval import PROTOCOLS, evaluate_protocol
 
@@ -86,7 +90,7 @@ def test_the_command_that_users_know(run_python, tool, tiny_config,
     train, test = (
         collect_features(model, labelled_images(cfg, split).loader)
         for split in ('train', 'test'))
-    expected = knn_scores(*test, *train, [2])[2]
+    expected = knn_scores(test, train, [2])[2]
     assert rows[0][3:5] == [f'{100 * expected.top1:.1f}',
                             f'{100 * expected.top5:.1f}']
 
@@ -123,7 +127,7 @@ def test_a_self_supervised_model(run_python, tool, tiny_config, tiny_data,
 
 
 @pytest.mark.parametrize('options, expected', [
-    ('--fractions 10', '--fractions 10: parts must be'),
+    ('--fractions 10', '--fractions 10: fractions must be'),
     ('--ks 0', '--ks: 0 must be at least 1'),
     ('--temperature 0', '--temperature 0: it must be'),
     ('--protocols recall', "invalid choice: 'recall'"),
@@ -191,7 +195,7 @@ def test_a_protocol_is_left_out_just_where_it_has_no_scores(protocol, seed):
         for num in (3, 3))
     table = feature_table(train, test, (), protocols=[protocol], fractions=())
     try:
-        evaluate_protocol(protocol, *train, *test)
+        evaluate_protocol(protocol, train, test)
     except ValueError:
         assert not table.rows and 'is left out' in table.notes[0]
     else:

@@ -1,5 +1,6 @@
 """The export tool, and its files in the runtimes of their users."""
 import json
+import re
 import runpy
 import sys
 
@@ -42,7 +43,8 @@ def config(tiny_config, tmp_path_factory):
     """The tiny CSDNet with a queue four times as large as its model."""
     path = tmp_path_factory.mktemp('export') / 'csdnet.py'
     path.write_text(f'_base_ = [{str(tiny_config)!r}]\n'
-                    f'model = dict(head=dict(contrast=dict(queue_len={QUEUE})))\n')
+                    'model = dict(head=dict('
+                    f'contrast=dict(queue_len={QUEUE})))\n')
     return path
 
 
@@ -142,13 +144,13 @@ def test_nothing_of_the_training_is_in_a_file(export, config, checkpoint,
                                 for tensor in graph.initializer
                                 if len(tensor.dims) > 0))
             names = [tensor.name for tensor in graph.initializer]
-            assert not any('ddl' in name or 'queue' in name for name in names)
+            assert not re.search('contrast|queue', ' '.join(names))
         big = [[x for x in tensors if np.prod(x[0]) > 16]
                for tensors in found]
         assert big[0] == big[1]
     elif kind == 'torch_export':
         names = list(torch.export.load(str(ours)).state_dict)
-        assert not any('ddl' in name or 'queue' in name for name in names)
+        assert not re.search('contrast|queue', ' '.join(names))
 
 
 @pytest.mark.parametrize('kind', FILES)

@@ -1,4 +1,5 @@
 """The demo, driven in a real browser."""
+import json
 import os
 import re
 import shutil
@@ -6,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from urllib.request import Request, urlopen
 
 import pytest
 import torch
@@ -93,7 +95,7 @@ def test_in_a_browser(address, model, config, tiny_data, tmp_path):
     wrong.write_text('no image at all')
     classes = [f'class{i}' for i in range(6)]
     expected = DemoPredictor(Config.fromfile(config), model, classes)(
-        str(image)).scores
+        str(image))[0]
     best = sorted(expected, key=expected.get, reverse=True)[:5]
 
     with sync_playwright() as playwright:
@@ -119,7 +121,7 @@ def test_in_a_browser(address, model, config, tiny_data, tmp_path):
         shown = page.locator('#prediction').inner_text()
         assert re.findall(r'class\d', shown)[-5:] == best
 
-        page.locator('#upload button[aria-label=Clear]').click()
+        page.locator('#upload button[aria-label*=emove]').click()
         page.locator('#upload input[type=file]').set_input_files(str(wrong))
         message = page.get_by_text('not an image')
         message.wait_for()
@@ -140,6 +142,29 @@ def test_a_file_that_is_no_image(config, model, tmp_path):
     (tmp_path / 'empty.png').touch()
     with pytest.raises(ValueError, match='empty'):
         predict(str(tmp_path / 'empty.png'))
+
+
+def test_requests_cannot_read_other_files(tiny_data, monkeypatch):
+    pytest.importorskip('gradio', minversion='6.0')
+    monkeypatch.setenv('GRADIO_ANALYTICS_ENABLED', 'False')
+    from csd_mmpretrain.deployment.demo_page import (
+        launch_page,
+        make_demo_page,
+    )
+    asked = []
+    page = make_demo_page(asked.append, [], 'title', 'text')
+    launch_page(page, prevent_thread_lock=True, quiet=True)
+    try:
+        path = str(tiny_data / 'test' / 'class2' / '0.png')
+        for file in ({'path': path}, {'path': None, 'url': 'data:,x'}):
+            url = f'{page.local_url}gradio_api/call/explain'
+            request = Request(url, json.dumps({'data': [file]}).encode(),
+                              {'Content-Type': 'application/json'})
+            event = json.load(urlopen(request))['event_id']
+            assert b'Upload an image' in urlopen(f'{url}/{event}').read()
+    finally:
+        page.close()
+    assert asked == []
 
 
 def test_missing_gradio_names_the_extra(repo_root, monkeypatch, tmp_path):

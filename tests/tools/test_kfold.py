@@ -11,7 +11,7 @@ from csd_mmpretrain.benchmark.kfold import (
     fold_jobs,
     fold_rows,
     launch_command,
-    summarise_folds,
+    summarize_folds,
 )
 from csd_mmpretrain.benchmark.suite import Cell
 
@@ -45,8 +45,8 @@ def test_validation_after_the_last_epoch_alone(tiny_config, tmp_path):
 
 @pytest.mark.parametrize('options, message', [
     ({'train_dataloader.dataset.indices': [0, 1]}, '`indices` of its own'),
-    ({'train_cfg.max_epochs': 0}, 'needs train_cfg.max_epochs'),
-    ({'val_dataloader': None}, 'and a val_dataloader'),
+    ({'train_cfg.max_epochs': 0}, 'no train_cfg.max_epochs'),
+    ({'val_dataloader': None}, 'no val_dataloader'),
 ])
 def test_bad_configs(tiny_config, tmp_path, options, message):
     with pytest.raises(ValueError, match=message):
@@ -63,12 +63,12 @@ def test_summary():
         2: Result(50., 60., 3, 10, 120.),
         0: Result(54., 54., 3, 10, 60.)
     }
-    found = summarise_folds(results)
+    found = summarize_folds(results)
     assert found['last_mean'] == 52 and found['best_mean'] == 57
     assert found['last_deviation'] == pytest.approx(8**0.5)
     assert [row[0] for row in fold_rows(results)
             ] == ['0', '2', 'mean ± deviation']
-    assert summarise_folds({0: results[0]})['last_deviation'] == 0
+    assert summarize_folds({0: results[0]})['last_deviation'] == 0
 
 
 @pytest.mark.skipif(os.name == 'nt', reason='a shell script')
@@ -81,11 +81,11 @@ def test_launchers_start_the_training_with_its_options(
     fake.write_text('#!/bin/sh\necho "$@"\n')
     fake.chmod(0o755)
     monkeypatch.setenv('PATH', f'{tmp_path}{os.pathsep}{os.environ["PATH"]}')
-    job = Job(Cell('a', 0, 0), tmp_path / 'fold0', tmp_path / 'fold0.py', '',
-              1, 1, 'x')
+    job = Job(Cell('a', 0, 0), tmp_path / 'fold0', '', 1, 1, 'x')
     with pytest.raises(ValueError, match='finished, but no validation has'):
-        run_jobs([job], [None], ['train.py', '--amp'],
-                 launch=launch_command(launcher, 3), processes=3)
+        run_jobs([job], [None],
+                 [*launch_command(launcher, 3), 'train.py', '--amp'],
+                 processes=3)
     command = (job.folder / 'out.log').read_text()
     assert '3' in command and sys.executable in command
     assert command.strip().endswith(

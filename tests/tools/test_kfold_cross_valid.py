@@ -43,7 +43,7 @@ def test_stopped_fold_goes_on_in_two_processes(run_python, repo_root,
     log = run_python(repo_root / 'tools/kfold-cross-valid.py', tiny_config,
                      '--num-splits', 2, '--work-dir', tmp_path, '--resume',
                      fails=True).stdout
-    assert '--num-processes 2, and now it is none' in log
+    assert '--num-processes 2, but now the options are none' in log
 
 
 @pytest.mark.parametrize('options, message', [

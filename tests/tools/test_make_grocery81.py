@@ -4,7 +4,7 @@ from collections import defaultdict
 
 import pytest
 
-from csd_mmpretrain.datasets.grocery81_selection import spread
+from csd_mmpretrain.datasets.grocery81_selection import _evenly
 
 HEADER = ('Class Name (str),Class ID (int),Coarse Class Name (str),'
           'Coarse Class ID (int)')
@@ -84,7 +84,7 @@ def test_the_rule_is_that_of_the_lists(grocery_meta, split, count, name,
     """The numbers of photos are those of the release."""
     text = (grocery_meta / f'{split}.txt').read_text()
     found = [int(i) for i in re.findall(rf'/{name}_(\d+)\.jpg', text)]
-    assert found == spread(range(1, photos + 1), count)
+    assert found == _evenly(range(1, photos + 1), count)
 
 
 def test_the_lists_are_made_again(grocery_meta, make, tmp_path):
@@ -98,7 +98,7 @@ def test_the_lists_are_made_again(grocery_meta, make, tmp_path):
         for path, found in numbers.items():
             counts[path][split] = next(
                 n for n in range(count, 150)
-                if spread(range(1, n + 1), count) == found)
+                if _evenly(range(1, n + 1), count) == found)
     make(write_clone(tmp_path / 'clone', counts))
     for name in ('classes', 'train', 'test'):
         assert (tmp_path / f'out/meta/{name}.txt').read_text() == (

@@ -76,7 +76,10 @@ def test_umap(run_python, tool, tiny_config, checkpoints, tmp_path):
                'umap', '--n-neighbors', 3, '--work-dir', tmp_path,
                '--max-num-class', 3, '--split', 'val', '--no-legend',
                NUMBA_DISABLE_JIT='1')
-    assert np.load(tmp_path / 'umap.npz')['class_labels'].tolist() == [1, 3, 5]
+    saved = np.load(tmp_path / 'umap.npz')
+    assert saved['class_labels'].tolist() == [1, 3, 5]
+    np.testing.assert_allclose(
+        np.linalg.norm(saved['features'], axis=1), 1, atol=1e-5)
 
 
 @pytest.mark.parametrize('options, message', [
@@ -90,6 +93,15 @@ def test_umap(run_python, tool, tiny_config, checkpoints, tmp_path):
 def test_errors(options, message, run):
     with pytest.raises(ValueError, match=message):
         run(*options)
+
+
+def test_broken_weights(run, checkpoints, tmp_path):
+    state = torch.load(checkpoints[1])
+    state = {name: value.float() * float('nan')
+             for name, value in state.items()}
+    torch.save(state, tmp_path / 'broken.pth')
+    with pytest.raises(ValueError, match='broken.pth are not finite'):
+        run('--before', tmp_path / 'broken.pth', '--vis-stage', 'backbone')
 
 
 @pytest.mark.parametrize('options, message', [

@@ -11,7 +11,6 @@ from csd_mmpretrain.visualization.class_accuracy_figure import (
 )
 from csd_mmpretrain.visualization.confusion_figure import draw_confusion
 from csd_mmpretrain.visualization.curves_figure import draw_curves
-from csd_mmpretrain.visualization.pairs_figure import PairImages, draw_pairs
 from csd_mmpretrain.visualization.reliability_figure import draw_reliability
 
 
@@ -60,13 +59,6 @@ def test_many_classes_have_a_mark_for_each_confusion():
     assert sorted(map(tuple, marks.get_offsets())) == [(3, 7), (499, 0)]
 
 
-def test_bad_matrix():
-    with pytest.raises(ValueError, match='2 names for 3 classes'):
-        draw_confusion(np.eye(3, dtype=int), 'ab')
-    with pytest.raises(ValueError, match="cmap='rainbowy'"):
-        draw_confusion(np.eye(1, dtype=int), 'a', cmap='rainbowy')
-
-
 @pytest.mark.parametrize('k, lines', [(1, 1), (81, 81), (500, 40)])
 def test_classes_have_lines_as_long_as_they_can_be_read(k, lines):
     counts = counts_of(max(k, 2))[:k, :k]
@@ -97,23 +89,3 @@ def test_curves_show_the_mean_where_all_runs_have_a_score():
     assert [list(line.get_ydata()) for line in means] == [[15, 30], [5, 6]]
     assert len(axes.collections) == 1  # a band needs two runs
     save(figure)
-
-
-def test_pairs_of_any_shape_and_number():
-    images = [np.zeros((9, 5, 3), np.uint8), np.zeros((4, 7, 3), np.uint8)]
-    figure = draw_pairs([
-        PairImages('a $ taken for b' * 9, images, ['', '9%'], images[:1]),
-        PairImages('b taken for a', images[:1], ['1%'], []),
-    ])
-    assert len(figure.axes) == 4
-    assert figure.axes[0].images[0].get_array().shape == (9, 9, 3)
-    save(figure)
-
-
-@pytest.mark.parametrize('draw', [
-    lambda: draw_pairs([]), lambda: draw_reliability({}),
-    lambda: draw_curves({}, 'x'), lambda: draw_class_accuracy([])
-])
-def test_nothing_to_draw(draw):
-    with pytest.raises(ValueError):
-        draw()

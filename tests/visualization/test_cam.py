@@ -7,18 +7,13 @@ from torch import nn
 
 from csd_mmpretrain.visualization.cam import (
     METHODS,
+    _maps,
+    cam_panels,
     cam_rows,
-    class_activation_maps,
     find_category,
     method_class,
 )
-from csd_mmpretrain.visualization.cam_figure import (
-    CAMPanel,
-    cam_panels,
-    draw_cam_figure,
-)
 from csd_mmpretrain.visualization.cam_layers import (
-    MapReader,
     find_target_layer,
     get_layers,
 )
@@ -60,8 +55,7 @@ def _model(backbone, channels, csdnet=True):
 
 
 def _layer(model, images):
-    reader = MapReader(model, tuple(images.shape[-2:]))
-    return get_layers(model, [find_target_layer(model, images, reader)])
+    return get_layers(model, [find_target_layer(model, images)])
 
 
 def _obvious_grad_cam(model, image, target):
@@ -87,7 +81,7 @@ def _scale(cam):
 def test_grad_cam_equals_its_equations(csdnet, size):
     model = _model(*CNN, csdnet)
     images, targets = torch.randn(3, 3, *size), [0, 3, 3]
-    cams = class_activation_maps(model, images, _layer(model, images),
+    cams = _maps(model, images, _layer(model, images),
                                  targets)
     assert cams.shape == (3, *size) and cams.dtype == np.float32
     assert cams.max() > 0.99
@@ -106,7 +100,7 @@ def test_every_method(method, backbone):
     hooks = len(layers[0]._forward_hooks)
     with torch.no_grad():
         targets = model(images).argmax(1).tolist()
-    cams = class_activation_maps(model, images, layers, targets,
+    cams = _maps(model, images, layers, targets,
                                  method.lower())
     assert cams.shape == (2, 64, 64) and np.isfinite(cams).all()
     assert cams.min() >= 0 and cams.max() <= 1
@@ -122,10 +116,10 @@ def test_smoothing(smooth):
     layers = _layer(model, images)
     with torch.no_grad():
         target = model(images).argmax(1).tolist()
-    cams = class_activation_maps(model, images, layers, target,
+    cams = _maps(model, images, layers, target,
                                  **{smooth: True})
     assert cams.shape == (1, 96, 96) and 0 <= cams.min() < cams.max() <= 1.01
-    plain = class_activation_maps(model, images, layers, target)
+    plain = _maps(model, images, layers, target)
     assert np.abs(cams - plain).max() > 0.01
 
 
@@ -133,16 +127,16 @@ def test_relative_maps_do_not_see_what_all_logits_share():
     model = _model(*CNN)
     images = torch.randn(2, 3, 96, 96)
     layers = _layer(model, images)
-    relative = class_activation_maps(model, images, layers, [1, 2],
+    relative = _maps(model, images, layers, [1, 2],
                                      relative=True)
     weight = model.head.cls_head.fc.weight
     with torch.no_grad():
         weight -= 100
-    again = class_activation_maps(model, images, layers, [1, 2],
+    again = _maps(model, images, layers, [1, 2],
                                   relative=True)
     np.testing.assert_allclose(again, relative, atol=1e-3)
     assert relative.max() > 0.99
-    assert not class_activation_maps(model, images, layers, [1, 2]).any()
+    assert not _maps(model, images, layers, [1, 2]).any()
 
 
 def test_rows_are_those_of_single_images():
@@ -173,34 +167,12 @@ def test_panels_name_target_and_prediction():
     panels = cam_panels(row, list('abcde'))
     for label, panel in enumerate(panels):
         score = f'({row.scores[label]:.0%})'
-        assert panel.lines[0].endswith(f': {"abcde"[label]} {score}')
-        assert panel.lines[-1].startswith(f'predicted: {"abcde"[best]}')
-        assert len(panel.lines) == (1 if label == best else 2)
-    assert 'class 0' in cam_panels(row)[0].lines[0]
-
-
-@pytest.mark.parametrize('count, maps, columns', [(1, 1, None), (3, 2, 2),
-                                                  (7, 1, None), (2, 3, 9)])
-def test_figure(count, maps, columns):
-    random = np.random.RandomState(0)
-    images = [random.randint(0, 255, (40, 32 + 8 * (i % 2), 3)).astype('u1')
-              for i in range(count)]
-    title = 'target: a-very-long-name-of-a-class-that-does-not-fit ' * 3
-    panels = [[CAMPanel(image, np.tri(*image.shape[:2]), [title, 'p: b'])
-               for _ in range(maps)] for image in images]
-    figure = draw_cam_figure(images, panels, ['a.jpg'] * count,
-                             ['image'] + ['model'] * maps, columns)
-    assert len(figure.axes) == count * (1 + maps) + 1
-    figure.canvas.draw()
-    edges = figure.bbox
-    boxes = [text.get_window_extent() for text in figure.texts]
-    boxes += [ax.get_tightbbox() for ax in figure.axes]
-    for box in boxes:
-        assert box.x0 >= edges.x0 - 1 and box.x1 <= edges.x1 + 1
-        assert box.y0 >= edges.y0 - 1 and box.y1 <= edges.y1 + 1
-    for text in figure.texts:
-        for ax in figure.axes:
-            assert not text.get_window_extent().overlaps(ax.bbox)
+        lines = [text for text, _ in panel.captions]
+        assert lines[0].endswith(f': {"abcde"[label]} {score}')
+        assert lines[-1].startswith(f'predicted: {"abcde"[best]}')
+        assert len(lines) == (1 if label == best else 2)
+        assert panel.heat is row.cams[label]
+    assert 'class 0' in cam_panels(row)[0].captions[0][0]
 
 
 def test_errors(monkeypatch):
@@ -213,8 +185,6 @@ def test_errors(monkeypatch):
         cam_rows(model, items, layers, [5])
     with pytest.raises(ValueError, match='which is no feature map'):
         cam_rows(model, items, [model.head.cls_head.fc], [1])
-    with pytest.raises(ValueError, match='0 images and rows of'):
-        draw_cam_figure([], [])
     monkeypatch.setitem(__import__('sys').modules, 'pytorch_grad_cam', None)
     with pytest.raises(ImportError, match='extra `cam`'):
         method_class('GradCAM')

@@ -1,13 +1,13 @@
 """Target layers and layouts: CNN, ViT, Swin, of mmpretrain and of timm."""
+from types import SimpleNamespace
+
 import pytest
 import torch
 from mmpretrain.registry import MODELS
 from torch import nn
 
 from csd_mmpretrain.visualization.cam_layers import (
-    Layout,
     MapReader,
-    find_layout,
     find_target_layer,
     get_layers,
 )
@@ -87,7 +87,7 @@ def test_default_layer(name):
         parameter.requires_grad_(False)
     images = torch.randn(2, 3, 64, 64)
     reader = MapReader(model, (64, 64))
-    found = find_target_layer(model, images, reader)
+    found = find_target_layer(model, images)
     assert found == f'backbone.{layer}'
     module, = get_layers(model, [found])
     outputs = []
@@ -103,14 +103,14 @@ def test_default_layer(name):
 
 
 @pytest.mark.parametrize('shape, size, known, expected', [
-    ((2, 512, 7, 7), (224, 224), None, Layout('nchw')),
-    ((2, 7, 7, 512), (224, 224), None, Layout('nhwc')),
-    ((2, 8, 7, 7), (224, 224), None, Layout('nchw')),
-    ((2, 7, 7, 8), (224, 224), None, Layout('nhwc')),
-    ((2, 16, 15, 20), (480, 640), None, Layout('nchw')),
-    ((2, 8, 11, 16), (240, 321), None, Layout('nhwc')),
-    ((2, 197, 768), (224, 224), None, Layout('tokens', 1)),
-    ((2, 196, 768), (224, 224), 0, Layout('tokens', 0)),
+    ((2, 512, 7, 7), (224, 224), None, (2, 512, 7, 7)),
+    ((2, 7, 7, 512), (224, 224), None, (2, 512, 7, 7)),
+    ((2, 8, 7, 7), (224, 224), None, (2, 8, 7, 7)),
+    ((2, 7, 7, 8), (224, 224), None, (2, 8, 7, 7)),
+    ((2, 16, 15, 20), (480, 640), None, (2, 16, 15, 20)),
+    ((2, 8, 11, 16), (240, 321), None, (2, 16, 8, 11)),
+    ((2, 197, 768), (224, 224), None, (2, 768, 14, 14)),
+    ((2, 196, 768), (224, 224), 0, (2, 768, 14, 14)),
     ((2, 196, 768), (224, 224), 1, None),
     ((2, 768), (224, 224), None, None),
     ((2, 768, 1, 1), (224, 224), None, None),
@@ -118,19 +118,34 @@ def test_default_layer(name):
     ((2, 2, 768), (224, 224), 1, None),
 ])
 def test_layouts(shape, size, known, expected):
-    assert find_layout(shape, size, known) == expected
+    reader, x = MapReader(SimpleNamespace(backbone=None), size, known), (
+        torch.randn(shape))
+    if expected is None:
+        with pytest.raises(ValueError, match='which is no feature map'):
+            reader(x)
+        return
+    seen = reader(x)
+    assert seen.shape == expected
+    if x.dim() == 3:
+        assert torch.equal(seen.flatten(2).mT, x[:, -seen[0, 0].numel():])
+    else:
+        assert torch.equal(
+            seen, x if x.shape == expected else x.permute(0, 3, 1, 2))
 
 
 def test_a_shape_that_fits_both_follows_the_neck():
-    assert find_layout((2, 7, 7, 7), (64, 64)).name == 'nchw'
-    assert find_layout((2, 7, 7, 7), (64, 64), preferred='nhwc').name == 'nhwc'
+    x = torch.randn(2, 7, 7, 7)
+    for layout, expected in (('nchw', x), ('nhwc', x.permute(0, 3, 1, 2))):
+        model = SimpleNamespace(
+            backbone=None, neck=SimpleNamespace(layout=layout))
+        assert torch.equal(MapReader(model, (64, 64))(x), expected)
 
 
 def test_tokens_only():
     model = build(*MODEL_CASES['resnet'][:3])
-    reader = MapReader(model, (64, 64))
     with pytest.raises(ValueError, match='no feature map of tokens'):
-        find_target_layer(model, torch.randn(1, 3, 64, 64), reader, True)
+        find_target_layer(model, torch.randn(1, 3, 64, 64),
+                          tokens_only=True)
 
 
 def test_errors():
@@ -145,4 +160,4 @@ def test_errors():
     model.backbone = nn.Sequential(nn.Flatten(), nn.Linear(3 * 64 * 64, 512))
     model.neck = None
     with pytest.raises(ValueError, match='Sequential: the logits depend on'):
-        find_target_layer(model, torch.randn(1, 3, 64, 64), reader)
+        find_target_layer(model, torch.randn(1, 3, 64, 64))

@@ -18,7 +18,6 @@ from csd_mmpretrain.evaluation.calibration import (
 from csd_mmpretrain.evaluation.predictions import (
     RESULT_FILES,
     Predictions,
-    is_result,
     load_predictions,
     read_predictions,
 )
@@ -60,7 +59,7 @@ def parse_args() -> argparse.Namespace:
     add_cfg_options(parser)
     args = parser.parse_args()
     source = args.temperature_from
-    if source == 'val' and is_result(args.ckpt_or_result):
+    if source == 'val' and args.ckpt_or_result.lower().endswith(RESULT_FILES):
         parser.error('--temperature-from val needs a checkpoint to predict '
                      f'with, not {args.ckpt_or_result}. Give the predictions '
                      'of the validation images as a file.')
@@ -99,7 +98,7 @@ def coming_paths(args: argparse.Namespace, source: str,
         list[str | None]: The files; none, where a dataset does not list its
         images.
     """
-    if is_result(source):
+    if source.lower().endswith(RESULT_FILES):
         return read_predictions(source).paths
     cfg = load_config(args.config, args.cfg_options)
     name = f'{split}_dataloader'

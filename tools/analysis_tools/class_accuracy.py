@@ -2,10 +2,10 @@
 import argparse
 
 from mmengine.registry import init_default_scope
+from mmpretrain.evaluation import ConfusionMatrix
 
 import csd_mmpretrain  # noqa: F401  registers everything
 from csd_mmpretrain.evaluation.class_accuracy import class_accuracies
-from csd_mmpretrain.evaluation.confusion_pairs import confusion_counts
 from csd_mmpretrain.evaluation.predictions import class_names, load_predictions
 from csd_mmpretrain.runtime.run_options import load_config
 from csd_mmpretrain.runtime.tool_options import (
@@ -47,7 +47,8 @@ def main() -> None:
     found = load_predictions(args.config, args.ckpt_or_result,
                              args.cfg_options)
     num_classes = found.scores.shape[1]
-    counts = confusion_counts(found.labels, found.predicted, num_classes)
+    counts = ConfusionMatrix.calculate(found.predicted, found.labels,
+                                       num_classes).numpy()
     rows = class_accuracies(counts, class_names(cfg, num_classes))
     table = [(row.name, row.correct, row.total,
               *(f'{100 * part:.1f}' for part in row[3:])) for row in rows]

@@ -5,9 +5,8 @@ from pathlib import Path
 from csd_mmpretrain.benchmark.run_comparison import (
     HEADER,
     SCORES,
+    comparison_rows,
     group_runs,
-    summarise_groups,
-    summary_table,
 )
 from csd_mmpretrain.benchmark.run_logs import read_run
 from csd_mmpretrain.runtime.tool_options import add_table_and_figure
@@ -66,8 +65,8 @@ def main() -> None:
     if not runs:
         raise SystemExit('No run has finished.')
     groups = group_runs(runs)
-    table = summary_table(
-        summarise_groups(groups, args.baseline or runs[0].group, args.score))
+    table = comparison_rows(groups, args.baseline or runs[0].group,
+                            args.score)
     print(markdown_table(HEADER, table))
     if args.out:
         write_table(args.out, HEADER, table)
@@ -75,7 +74,7 @@ def main() -> None:
     if args.show_path:
         args.show_path.parent.mkdir(parents=True, exist_ok=True)
         curves = {
-            name: [run.scores for run in members]
+            name: [run.scores for run in members.values()]
             for name, members in groups.items()
         }
         draw_curves(curves, args.metric).savefig(args.show_path, dpi=args.dpi)

@@ -1,17 +1,17 @@
 """Draw which classes are confused: CONFIG CHECKPOINT_OR_RESULT."""
 import argparse
-import os
 from importlib.util import find_spec
+from pathlib import Path
 
 import mmengine
 import numpy as np
 import torch
 from matplotlib import colormaps
 from mmengine.registry import init_default_scope
+from mmpretrain.evaluation import ConfusionMatrix
 
 import csd_mmpretrain  # noqa: F401  registers everything
 from csd_mmpretrain.evaluation.confusion_pairs import (
-    confusion_counts,
     confusion_order,
     worst_pairs,
 )
@@ -26,11 +26,7 @@ from csd_mmpretrain.runtime.tool_options import (
 )
 from csd_mmpretrain.utils.tables import markdown_table, write_table
 from csd_mmpretrain.visualization.confusion_figure import draw_confusion
-from csd_mmpretrain.visualization.pair_images import (
-    pair_images,
-    training_files,
-)
-from csd_mmpretrain.visualization.pairs_figure import draw_pairs
+from csd_mmpretrain.visualization.pair_images import draw_pairs, training_files
 
 HEADER = ('true class', 'taken for', 'images', 'of', 'the other way')
 MATRIX_FILES = ('.pkl', '.pickle', '.csv')
@@ -69,9 +65,9 @@ def parse_args() -> argparse.Namespace:
         help='write the counts into the cells, up to 100 classes')
     parser.add_argument(
         '--cmap',
-        type=colour_map,
+        type=color_map,
         default='viridis_r',
-        help='colour map of matplotlib (viridis_r)')
+        help='color map of matplotlib (viridis_r)')
     parser.add_argument(
         '--order',
         choices=['dataset', 'confusion'],
@@ -107,14 +103,14 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def matrix_file(name: str) -> str:
+def matrix_file(name: str) -> Path:
     """Check the name of a matrix, as the ``type`` of an option.
 
     Args:
         name (str): The file's name.
 
     Returns:
-        str: The same.
+        Path: The file.
 
     Raises:
         ArgumentTypeError: If it ends in none of ``MATRIX_FILES``.
@@ -122,11 +118,11 @@ def matrix_file(name: str) -> str:
     if not name.endswith(MATRIX_FILES):
         raise argparse.ArgumentTypeError(
             f'{name}: the name must end in {", ".join(MATRIX_FILES)}.')
-    return name
+    return Path(name)
 
 
-def colour_map(name: str) -> str:
-    """Check the name of a colour map, as the ``type`` of an option.
+def color_map(name: str) -> str:
+    """Check the name of a color map, as the ``type`` of an option.
 
     Args:
         name (str): The name.
@@ -139,7 +135,7 @@ def colour_map(name: str) -> str:
     """
     if name not in colormaps:
         raise argparse.ArgumentTypeError(
-            f'{name!r} is no colour map of matplotlib. Choose one such as '
+            f'{name!r} is no color map of matplotlib. Choose one such as '
             'viridis_r, magma_r or Blues.')
     return name
 
@@ -153,7 +149,8 @@ def main() -> None:
                              args.cfg_options)
     num_classes = found.scores.shape[1]
     classes = class_names(cfg, num_classes)
-    counts = confusion_counts(found.labels, found.predicted, num_classes)
+    counts = ConfusionMatrix.calculate(found.predicted, found.labels,
+                                       num_classes).numpy()
     pairs = worst_pairs(counts, args.top)
     table = [(classes[pair.true], classes[pair.predicted], pair.count,
               pair.total, pair.reverse) for pair in pairs]
@@ -162,8 +159,9 @@ def main() -> None:
     print(markdown_table(HEADER, table) if table else 'No class is confused.')
 
     for path in (args.out, args.show_path, args.pairs_path):
-        os.makedirs(os.path.dirname(path or '') or '.', exist_ok=True)
-    if args.out and args.out.endswith('.csv'):
+        if path:
+            path.parent.mkdir(parents=True, exist_ok=True)
+    if args.out and args.out.suffix == '.csv':
         write_table(args.out, ('', *classes),
                     [(name, *row) for name, row in zip(classes, counts)])
     elif args.out:
@@ -171,9 +169,9 @@ def main() -> None:
     if args.pairs_out:
         write_table(args.pairs_out, HEADER, table)
     if args.pairs_path and pairs:
-        rows = pair_images(pairs, found, classes, training_files(cfg),
-                           args.pair_images)
-        draw_pairs(rows).savefig(args.pairs_path, dpi=args.dpi)
+        figure = draw_pairs(pairs, found, classes, training_files(cfg),
+                            args.pair_images)
+        figure.savefig(args.pairs_path, dpi=args.dpi)
     if args.show or args.show_path:
         figure = None
         if args.show:
@@ -187,7 +185,7 @@ def main() -> None:
         if args.show:
             plt.show()
     for path in (args.out, args.show_path, args.pairs_out, args.pairs_path):
-        if path and os.path.isfile(path):
+        if path and path.is_file():
             print(f'Wrote {path}')
 
 

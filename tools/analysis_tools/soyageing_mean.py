@@ -1,13 +1,14 @@
 """Average SoyAgeing's five stages: WORK_DIRS, or STAGE=FILE..."""
 import argparse
 from pathlib import Path
-from typing import Tuple
+from statistics import mean
+from typing import Sequence, Tuple
 
 import mmengine
 
 from csd_mmpretrain.benchmark.run_logs import read_run, read_run_config
 from csd_mmpretrain.datasets.dataset_settings import source_settings
-from csd_mmpretrain.evaluation.soyageing import five_stage_mean
+from csd_mmpretrain.datasets.ultra_fgvc import SoyAgeing
 from csd_mmpretrain.utils.tables import markdown_table
 from csd_mmpretrain.utils.type_name import type_name
 
@@ -73,20 +74,41 @@ def read_stage(result: str, args: argparse.Namespace) -> Tuple[str, float]:
         raise ValueError(f'{result} has not finished: its last validation is '
                          f'at {max(run.scores)} of {run.planned}. Go on with '
                          '`tools/train.py CONFIG --resume`.')
-    scores = list(run.scores.values())
-    return (sources[0].get('stage', 'R1'),
-            scores[-1] if args.score == 'last' else max(scores))
+    return sources[0].get('stage', 'R1'), getattr(run, args.score)
+
+
+def five_stage_mean(scores: Sequence[Tuple[str, float]]) -> float:
+    """Average the scores of the five models, one per stage of growth.
+
+    Args:
+        scores (Sequence[tuple[str, float]]): Stage and score of each.
+
+    Returns:
+        float: The mean.
+
+    Raises:
+        ValueError: If a stage is missing, given twice or unknown.
+    """
+    stages = [stage for stage, _ in scores]
+    known = SoyAgeing.STAGES
+    faults = [f'{stage} is missing' for stage in known if stage not in stages]
+    faults += [f'{stage} is there twice' for stage in sorted(set(stages))
+               if stages.count(stage) > 1]
+    faults += [f'{stage} is no stage' for stage in sorted(set(stages))
+               if stage not in known]
+    if faults:
+        raise ValueError(f'SoyAgeing: {", ".join(faults)}. The mean is of '
+                         f'one score of each of {", ".join(known)}.')
+    return mean(score for _, score in scores)
 
 
 def main() -> None:
     """Print the table of the stages and their mean."""
     args = parse_args()
     scores = sorted(read_stage(result, args) for result in args.results)
-    mean = five_stage_mean(scores)
-    rows = [(stage, f'{score:.2f}') for stage, score in scores]
-    print(
-        markdown_table(('stage', args.metric), [*rows,
-                                                ('mean', f'{mean:.2f}')]))
+    rows = [*scores, ('mean', five_stage_mean(scores))]
+    print(markdown_table(('stage', args.metric),
+                         [(name, f'{score:.2f}') for name, score in rows]))
 
 
 if __name__ == '__main__':

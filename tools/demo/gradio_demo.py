@@ -8,6 +8,11 @@ from csd_mmpretrain.datasets.eval_images import dataset_items
 from csd_mmpretrain.runtime.run_options import load_config
 from csd_mmpretrain.runtime.tool_options import add_cfg_options, add_device
 
+TEXT = """Choose an example, or drop an image of your own, and see the five \
+likeliest classes of **{name}**. Below them: the image as the network gets \
+it, its pattern map, and the mask and the second view that training makes of \
+that map."""
+
 
 def parse_args() -> argparse.Namespace:
     """Read the command line.
@@ -54,7 +59,7 @@ def main() -> None:
         import gradio  # noqa: F401
 
         from csd_mmpretrain.deployment.demo_page import (
-            launch_options,
+            launch_page,
             make_demo_page,
         )
         from csd_mmpretrain.methods.csdnet.figures.demo_prediction import (
@@ -78,14 +83,14 @@ def main() -> None:
         examples = [item['data_samples'].img_path for item in items]
 
     name = os.path.splitext(os.path.basename(args.config))[0]
-    page = make_demo_page(DemoPredictor(cfg, model, classes), examples, name)
-    page.launch(
+    page = make_demo_page(
+        DemoPredictor(cfg, model, classes), examples, 'What CSDNet sees',
+        TEXT.format(name=name))
+    launch_page(
+        page,
         server_name=args.host,
         server_port=args.port,
-        share=args.share,
-        show_error=True,
-        ssr_mode=False,
-        **launch_options())
+        share=args.share)
 
 
 if __name__ == '__main__':

@@ -55,8 +55,8 @@ def parse_args() -> argparse.Namespace:
         choices=['inside', 'outside'],
         default='inside',
         help='inside: the file takes pixels as the test pipeline packs them '
-        '(uint8, BGR) and normalises them itself; outside: it takes '
-        'normalised images, float32, in the order of channels that the '
+        '(uint8, BGR) and normalizes them itself; outside: it takes '
+        'normalized images, float32, in the order of channels that the '
         'metadata tells (inside)')
     parser.add_argument(
         '--output',

@@ -15,6 +15,7 @@ from csd_mmpretrain.checkpoints.trained_model import (
     load_pretrained_model,
 )
 from csd_mmpretrain.datasets.data_root import check_dataset_folders
+from csd_mmpretrain.datasets.eval_images import spread
 from csd_mmpretrain.methods.csdnet.discrepancy_mask_view import MODES
 from csd_mmpretrain.methods.csdnet.figures.ssdp_rows import (
     check_pattern_map,
@@ -27,10 +28,6 @@ from csd_mmpretrain.methods.csdnet.figures.ssdp_views import (
 )
 from csd_mmpretrain.runtime.run_options import load_config
 from csd_mmpretrain.runtime.tool_options import add_cfg_options
-from csd_mmpretrain.visualization.browse_figure import (
-    Entry,
-    draw_browse_figure,
-)
 from csd_mmpretrain.visualization.browse_steps import (
     Browsed,
     DatasetBrowser,
@@ -38,6 +35,7 @@ from csd_mmpretrain.visualization.browse_steps import (
 )
 from csd_mmpretrain.visualization.figure_pages import save_pages
 from csd_mmpretrain.visualization.figure_pixels import figure_pixels
+from csd_mmpretrain.visualization.image_grid import DARK, Panel, draw_grid
 
 CELL = 2.2  # inches
 DPI = 150
@@ -128,7 +126,7 @@ def main() -> None:
     cfg = load_config(args.config, args.cfg_options)
     check_dataset_folders(cfg, (f'{args.phase}_dataloader', ))
     browser = DatasetBrowser(cfg, args.phase, args.channel_order)
-    chosen = browser.choose(args.show_number)
+    chosen = spread(len(browser.dataset), args.show_number)
     if args.mode == 'view':
         model = _load_model(cfg, args.checkpoint, args.device)
         views = choose_views(config_view(cfg), args.view)
@@ -137,28 +135,27 @@ def main() -> None:
     else:
         seen = map(browser.load, chosen)
 
-    entries, written = [], []
+    rows, written = [], []
     for image in track_iter_progress((seen, len(chosen))):
-        entry = _entry(image, args.mode, browser.classes)
+        row = _row(image, args.mode, browser.classes)
         if args.sheet:
-            entries.append(entry)
+            rows.append(row)
             continue
         cell = CELL
         if args.mode == 'original':
-            cell = entry.panels[0].image.shape[0] / DPI
+            cell = row[0].image.shape[0] / DPI
         pixels = figure_pixels(
-            draw_browse_figure([entry], cell=cell * args.rescale_factor), DPI)
+            draw_grid([row], cell=cell * args.rescale_factor), DPI)
         if args.output_dir is not None:
             written.append(_save(pixels, image.path, args.output_dir, written))
         if not args.not_show:
             _show(pixels, image.path, args.show_interval)
     if args.sheet:
-        columns, per_page = SHEET[
-            'one' if len(entries[0].panels) == 1 else 'several']
+        columns, per_page = SHEET['one' if len(rows[0]) == 1 else 'several']
         written = save_pages(
-            partial(draw_browse_figure, columns=columns,
+            partial(draw_grid, columns=columns,
                     cell=CELL * args.rescale_factor),
-            entries, per_page, os.path.join(args.output_dir, 'sheet.png'), DPI)
+            rows, per_page, os.path.join(args.output_dir, 'sheet.png'), DPI)
     if written:
         print(f'Wrote {len(written)} files to {args.output_dir}')
 
@@ -179,24 +176,39 @@ def _with_views(browser: DatasetBrowser, chosen: Sequence[int],
         rows = ssdp_rows(model, [image.packed for image in batch], views,
                          has_classifier=False)
         for image, row in zip(batch, rows):
-            seconds = [Step(f'second view ({name})', second)
+            seconds = [Step(f'second view ({name})', [second])
                        for name, second in row.seconds.items()]
             yield image._replace(
-                steps=[image.steps[0], *image.transformed, *seconds])
+                steps=[image.steps[0], _transformed(image), *seconds])
 
 
-def _entry(image: Browsed, mode: str,
-           classes: Optional[Sequence[str]]) -> Entry:
+def _transformed(image: Browsed) -> Step:
+    return Step('transformed', image.steps[-1].images)
+
+
+def _row(image: Browsed, mode: str,
+         classes: Optional[Sequence[str]]) -> List[Panel]:
     steps = image.steps
     if mode == 'original':
         steps = steps[:1]
     elif mode == 'transformed':
-        steps = image.transformed
+        steps = [_transformed(image)]
     elif mode == 'concat':
-        steps = [steps[0], *image.transformed]
+        steps = [steps[0], _transformed(image)]
     names = [str(label) if classes is None else str(classes[label])
-             for label in image.label or ()]
-    return Entry(', '.join(names), os.path.basename(image.path), steps)
+             for label in image.label]
+    first, *others = [panel for step in steps for panel in _panels(step)]
+    title = f'{", ".join(names)}   {os.path.basename(image.path)}'
+    return [first._replace(title=title.strip()), *others]
+
+
+def _panels(step: Step) -> List[Panel]:
+    numbers = range(1, 1 + len(step.images)) if step.images[1:] else ['']
+    return [
+        Panel(image, captions=[(f'{step.name} {number}'.rstrip() +
+                                f'  {image.shape[1]}×{image.shape[0]}', DARK)])
+        for number, image in zip(numbers, step.images)
+    ]
 
 
 def _save(pixels, path: str, folder: str, written: List[str]) -> str:

@@ -1,13 +1,14 @@
 """Draw how CMD weighs patches: vis_bag.py CONFIG CHECKPOINT [IMAGES]."""
 import argparse
 import os
+from functools import partial
 
 from mmengine.utils import track_iter_progress
 
 from csd_mmpretrain.checkpoints.trained_model import load_model
 from csd_mmpretrain.datasets.data_root import check_dataset_folders
 from csd_mmpretrain.datasets.eval_images import dataset_items, file_items
-from csd_mmpretrain.methods.cmd.bag_maps import bag_maps, bag_panels
+from csd_mmpretrain.methods.cmd.bag_maps import bag_maps
 from csd_mmpretrain.runtime.run_options import load_config
 from csd_mmpretrain.runtime.tool_options import (
     add_cfg_options,
@@ -16,8 +17,8 @@ from csd_mmpretrain.runtime.tool_options import (
     figure_file,
     positive,
 )
-from csd_mmpretrain.visualization.cam_figure import draw_cam_figure
 from csd_mmpretrain.visualization.figure_pages import save_pages
+from csd_mmpretrain.visualization.image_grid import Panel, draw_grid
 
 PER_PAGE = 24
 
@@ -70,17 +71,15 @@ def main() -> None:
     else:
         check_dataset_folders(cfg, ('train_dataloader', ))
         items, _ = dataset_items(cfg, 'train', args.num)
-    starts = list(range(0, len(items), args.batch_size))
     rows = []
-    for start in track_iter_progress(starts):
-        rows += bag_maps(model, items[start:start + args.batch_size])
-
-    def draw(page):
-        return draw_cam_figure(
-            [row.image for row in page], [bag_panels(row) for row in page],
-            headings=['image', 'weight in the bag', 'agrees with the image'],
-            label='least to most, per map')
-
+    for start in track_iter_progress(range(0, len(items), args.batch_size)):
+        for row in bag_maps(model, items[start:start + args.batch_size]):
+            rows.append([Panel(row.image), Panel(row.image, heat=row.weights),
+                         Panel(row.image, heat=row.agreement)])
+    draw = partial(
+        draw_grid, columns=None,
+        headings=['image', 'weight in the bag (even: 1)',
+                  'agrees with the image'])
     files = save_pages(draw, rows, PER_PAGE, args.out, args.dpi)
     print(f'Wrote {", ".join(files)}')
 

@@ -15,18 +15,17 @@ from csd_mmpretrain.runtime.tool_options import (
 )
 from csd_mmpretrain.visualization.cam import (
     METHODS,
+    cam_panels,
     cam_rows,
     find_category,
     method_class,
-    preprocess,
 )
-from csd_mmpretrain.visualization.cam_figure import cam_panels, draw_cam_figure
 from csd_mmpretrain.visualization.cam_layers import (
-    MapReader,
     find_target_layer,
     get_layers,
 )
 from csd_mmpretrain.visualization.figure_pixels import figure_pixels
+from csd_mmpretrain.visualization.image_grid import DARK, Panel, draw_grid
 
 SUFFIXES = ('.png', '.pdf', '.jpg', '.jpeg')
 
@@ -49,7 +48,7 @@ def parse_args() -> argparse.Namespace:
         default=[],
         metavar='LAYER',
         help='the layers to look at, such as backbone.layer4; by default the '
-        'last normalisation or block of the backbone whose map the logits '
+        'last normalization or block of the backbone whose map the logits '
         'depend on')
     parser.add_argument(
         '--preview-model',
@@ -92,7 +91,7 @@ def parse_args() -> argparse.Namespace:
         '--vit-like',
         action='store_true',
         help='take the default layer among those that return tokens '
-        '(B, L, C); seldom needed, tokens are recognised')
+        '(B, L, C); seldom needed, tokens are recognized')
     parser.add_argument(
         '--num-extra-tokens',
         type=int,
@@ -150,8 +149,8 @@ def explain(args: argparse.Namespace, config: str, checkpoint: str) -> tuple:
         checkpoint (str): Its checkpoint.
 
     Returns:
-        tuple: The rows (list[CAMRow]), the names of the classes, and those
-        of the images.
+        tuple[list[Panel], list[list[Panel]]]: The images, and the maps of
+        each.
 
     Raises:
         ValueError: If the checkpoint holds no classifier.
@@ -166,10 +165,9 @@ def explain(args: argparse.Namespace, config: str, checkpoint: str) -> tuple:
     items = file_items(cfg, args.img, args.num)
     names = args.target_layers
     if not names:
-        images = preprocess(model, items[:1])
-        reader = MapReader(model, tuple(images.shape[-2:]),
-                           args.num_extra_tokens)
-        names = [find_target_layer(model, images, reader, args.vit_like)]
+        images = model.data_preprocessor(dict(inputs=[items[0]['inputs']]))
+        names = [find_target_layer(model, images['inputs'],
+                                   args.num_extra_tokens, args.vit_like)]
     print(f'Target layers of {config}: {", ".join(names)}')
     rows = cam_rows(
         model,
@@ -189,7 +187,9 @@ def explain(args: argparse.Namespace, config: str, checkpoint: str) -> tuple:
         os.path.basename(item['data_samples'].get('img_path') or '')
         for item in items
     ]
-    return rows, classes, files
+    images = [Panel(row.image, captions=[(file, DARK)])
+              for row, file in zip(rows, files)]
+    return images, [cam_panels(row, classes) for row in rows]
 
 
 def main() -> None:
@@ -207,20 +207,18 @@ def main() -> None:
     models = [(args.config, args.checkpoint)]
     if args.compare is not None:
         models.append(args.compare)
-    images, panels = None, []
+    maps = []
     for config, checkpoint in models:
-        rows, classes, files = explain(args, config, checkpoint)
-        panels.append([cam_panels(row, classes) for row in rows])
-        images = images or [row.image for row in rows]
-    headings = None
+        images, panels = explain(args, config, checkpoint)
+        maps.append(panels)
+    headings = []
     if args.headings is not None:
         headings = ['image']
-        for name, columns in zip(args.headings, panels):
-            headings += [name] * len(columns[0])
-    figure = draw_cam_figure(
-        images,
-        [sum(columns, []) for columns in zip(*panels)],
-        files, headings, args.columns)
+        for name, panels in zip(args.headings, maps):
+            headings += [name] * len(panels[0])
+    figure = draw_grid(
+        [[image, *sum(panels, [])] for image, *panels in zip(images, *maps)],
+        headings, args.columns, bar='CAM, scaled per map')
     os.makedirs(os.path.dirname(args.save_path) or '.', exist_ok=True)
     figure.savefig(args.save_path, dpi=args.dpi)
     print(f'Wrote {args.save_path}')

@@ -2,9 +2,9 @@
 import argparse
 import os
 
-from csd_mmpretrain.methods.csdnet.figures.queue_contents import read_queue
 from csd_mmpretrain.methods.csdnet.figures.queue_figure import (
     draw_queue_figure,
+    read_queue,
 )
 from csd_mmpretrain.runtime.run_options import load_config
 from csd_mmpretrain.runtime.tool_options import (

@@ -12,11 +12,7 @@ from csd_mmpretrain.evaluation.feature_data import (
     labelled_splits,
 )
 from csd_mmpretrain.evaluation.features import STAGES, collect_features
-from csd_mmpretrain.evaluation.retrieval import (
-    PROTOCOLS,
-    can_find,
-    split_protocol,
-)
+from csd_mmpretrain.evaluation.retrieval import PROTOCOLS, split_protocol
 from csd_mmpretrain.runtime.run_options import load_config
 from csd_mmpretrain.runtime.tool_options import (
     add_cfg_options,
@@ -26,8 +22,10 @@ from csd_mmpretrain.runtime.tool_options import (
     positive,
 )
 from csd_mmpretrain.visualization.figure_pages import save_pages
-from csd_mmpretrain.visualization.retrieval_figure import draw_retrieval
-from csd_mmpretrain.visualization.retrieval_rows import retrieval_rows
+from csd_mmpretrain.visualization.retrieval_rows import (
+    draw_retrieval,
+    retrieval_rows,
+)
 
 
 def parse_args() -> argparse.Namespace:
@@ -93,7 +91,10 @@ def check_findable(images: Dict[str, LabelledImages], protocol: str) -> None:
     labels = [[info['gt_label'] for info in images[name].loader.dataset.infos]
               for name in ('train', 'test')]
     split = split_protocol(protocol, *map(len, labels))
-    if not can_find(split, torch.tensor(labels[0] + labels[1])):
+    labels = torch.tensor(labels[0] + labels[1])
+    classes, counts = labels[split.gallery].unique(return_counts=True)
+    findable = classes[counts > (split.own is not None)]
+    if not torch.isin(labels[split.queries], findable).any():
         raise ValueError(
             '--wrong-first draws queries that could have found their class, '
             f'but none of the {len(split.queries)} queries of {protocol} has '
@@ -119,16 +120,17 @@ def main() -> None:
         features.append(found[0])
         labels.append(found[1])
         paths += images[split].paths
+    num_train, labels = len(labels[0]), torch.cat(labels)
     rows = retrieval_rows(
-        torch.cat(features), torch.cat(labels), paths, len(labels[0]),
-        args.protocol, images['test'].classes, args.num,
+        torch.cat(features), labels, num_train, args.protocol, args.num,
         wrong_first=args.wrong_first)
     wrong = ', wrong ones first' if args.wrong_first else ''
-    title = f'Retrieval, {args.protocol}{wrong}: cosine below each image'
-    files = save_pages(
-        partial(draw_retrieval, title=title), rows, args.per_page, args.out,
-        args.dpi)
-    right = sum(row.found[0].right for row in rows)
+    draw = partial(
+        draw_retrieval, paths=paths, labels=labels.tolist(),
+        classes=images['test'].classes,
+        title=f'Retrieval, {args.protocol}{wrong}: cosine below each image')
+    files = save_pages(draw, rows, args.per_page, args.out, args.dpi)
+    right = sum(row.right[0] for row in rows)
     print(f'{len(rows)} queries ({args.protocol}), {right} of them with the '
           f'right nearest image: {", ".join(files)}')
 

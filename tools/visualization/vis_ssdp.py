@@ -102,9 +102,8 @@ def main() -> None:
         items, classes = dataset_items(cfg, args.split, args.num)
 
     torch.manual_seed(0)  # of views that draw at random
-    starts = list(range(0, len(items), args.batch_size))
     rows = []
-    for start in track_iter_progress(starts):
+    for start in track_iter_progress(range(0, len(items), args.batch_size)):
         rows += ssdp_rows(model, items[start:start + args.batch_size], views,
                           has_classifier)
     draw = partial(draw_ssdp_figure, classes=classes)

@@ -8,6 +8,7 @@ import numpy as np
 from mmengine.config import Config
 from PIL import Image
 from rich.progress import track
+from torch.utils.data import DataLoader
 
 from csd_mmpretrain.checkpoints.trained_model import load_model
 from csd_mmpretrain.datasets.data_root import check_dataset_folders
@@ -21,20 +22,13 @@ from csd_mmpretrain.runtime.tool_options import (
 )
 from csd_mmpretrain.visualization.embedding import (
     METHODS,
-    check_embedding,
-    embed,
+    make_embedder,
     separation,
-    unit_rows,
 )
 from csd_mmpretrain.visualization.embedding_figure import (
-    EmbeddingPanel,
     draw_embedding_figure,
-    score_line,
 )
-from csd_mmpretrain.visualization.embedding_inputs import (
-    ChosenImages,
-    choose_images,
-)
+from csd_mmpretrain.visualization.embedding_inputs import choose_images
 from csd_mmpretrain.visualization.figure_pixels import figure_pixels
 
 NAMES = dict(tsne='t-SNE', umap='UMAP')
@@ -131,7 +125,7 @@ def parse_args() -> argparse.Namespace:
     tsne.add_argument(
         '--perplexity',
         type=float,
-        help='effective number of neighbours (30, or a third of the images '
+        help='effective number of neighbors (30, or a third of the images '
         'less one, where that is less)')
     tsne.add_argument(
         '--early-exaggeration',
@@ -158,7 +152,7 @@ def parse_args() -> argparse.Namespace:
         help='first positions (pca, which keeps the global structure)')
     umap = parser.add_argument_group('UMAP')
     umap.add_argument(
-        '--n-neighbors', type=int, default=15, help='neighbours (15)')
+        '--n-neighbors', type=int, default=15, help='neighbors (15)')
     umap.add_argument(
         '--min-dist',
         type=float,
@@ -184,7 +178,7 @@ def method_options(args: argparse.Namespace) -> Dict[str, object]:
         args (Namespace): The command line.
 
     Returns:
-        dict: For :func:`~csd_mmpretrain.visualization.embedding.embed`.
+        dict: Of its class in scikit-learn or umap-learn.
     """
     names = ('n_components', 'n_neighbors', 'min_dist')
     if args.method == 'tsne':
@@ -194,23 +188,47 @@ def method_options(args: argparse.Namespace) -> Dict[str, object]:
 
 
 def model_features(args: argparse.Namespace, cfg: Config, checkpoint: str,
-                   images: ChosenImages) -> np.ndarray:
+                   loader: DataLoader) -> np.ndarray:
     """Compute the features of the images.
 
     Args:
         args (Namespace): The command line.
         cfg (Config): The whole config.
         checkpoint (str): The weights.
-        images (ChosenImages): The images.
+        loader (DataLoader): Over the images.
 
     Returns:
         ndarray: (N, C), float32, of unit length with ``--normalize``.
     """
     model = load_model(cfg, checkpoint, args.device, args.vis_stage).model
-    batches = track(images.loader, f'Features of {checkpoint}')
+    batches = track(loader, f'Features of {checkpoint}')
     features, _ = collect_features(model, batches, args.vis_stage)
     features = features.cpu().numpy()
-    return unit_rows(features) if args.normalize else features
+    if not np.isfinite(features).all():
+        raise ValueError(f'The features of {checkpoint} are not finite: its '
+                         'weights are broken. Give another checkpoint.')
+    if args.normalize:
+        norms = np.linalg.norm(features, axis=1, keepdims=True)
+        features = features / np.maximum(norms, 1e-12)
+    return features
+
+
+def score_line(features: np.ndarray, labels: np.ndarray, of: str) -> str:
+    """Say how well the features separate the classes.
+
+    Args:
+        features (ndarray): (N, C), floating.
+        labels (ndarray): (N, ), integers.
+        of (str): The kind of features.
+
+    Returns:
+        str: One line.
+    """
+    scores = separation(features, labels)
+    line = f'1-NN {scores["1-NN"]:.1%}'
+    if scores['silhouette'] is not None:
+        line += f', silhouette {scores["silhouette"]:.2f}'
+    return f'{line} in the {features.shape[1]}-d {of}'
 
 
 def output_path(args: argparse.Namespace, cfg: Config) -> str:
@@ -232,14 +250,15 @@ def output_path(args: argparse.Namespace, cfg: Config) -> str:
 
 
 def save_points(path: str, columns: Sequence[Tuple[str, np.ndarray]],
-                images: ChosenImages) -> None:
+                infos: Sequence[dict], names: Dict[int, str]) -> None:
     """Write the points of each image as a table.
 
     Args:
         path (str): The .csv file.
         columns (Sequence[tuple[str, ndarray]]): A prefix and the points,
             (N, d), of each plot.
-        images (ChosenImages): The images.
+        infos (Sequence[dict]): The images.
+        names (dict[int, str]): Names of the classes.
     """
     heads: List[str] = ['image', 'label', 'class']
     for prefix, points in columns:
@@ -248,8 +267,10 @@ def save_points(path: str, columns: Sequence[Tuple[str, np.ndarray]],
     with open(path, 'w', newline='', encoding='utf-8') as file:
         writer = csv.writer(file)
         writer.writerow(heads)
-        for image, label, row in zip(images.paths, images.labels, table):
-            writer.writerow([image, label, images.names[label], *row])
+        for info, row in zip(infos, table):
+            label = info['gt_label']
+            writer.writerow(
+                [info.get('img_path') or '', label, names[label], *row])
 
 
 def main() -> None:
@@ -259,42 +280,42 @@ def main() -> None:
     out = output_path(args, cfg)
     data = cfg if args.test_cfg is None else load_config(args.test_cfg)
     check_dataset_folders(data, (f'{args.split}_dataloader', ))
-    images = choose_images(data, args.split, args.class_idx,
-                           args.max_num_class, args.max_num_samples)
-    print(f'{len(images.labels)} images of {len(images.names)} classes')
-    check_embedding(len(images.labels), args.method, **method_options(args))
+    loader, names = choose_images(data, args.split, args.class_idx,
+                                  args.max_num_class, args.max_num_samples)
+    infos = loader.dataset.infos
+    print(f'{len(infos)} images of {len(names)} classes')
+    embedder = make_embedder(len(infos), args.method, args.seed,
+                             **method_options(args))
 
     models = [('', args.checkpoint)]
     if args.before is not None:
         models = [('before', args.before), ('after', args.checkpoint)]
-    labels = np.array(images.labels)
+    labels = np.array([info['gt_label'] for info in infos])
     panels, columns, arrays = [], [], dict(labels=labels)
     for when, checkpoint in models:
-        features = model_features(args, cfg, checkpoint, images)
+        features = model_features(args, cfg, checkpoint, loader)
         scores = score_line(
-            separation(features, labels), f'{features.shape[1]}-d ' +
-            ('unit features' if args.normalize else 'features') +
-            f' of the {args.vis_stage or "neck"}')
-        points = embed(features, args.method, args.seed,
-                       **method_options(args))
+            features, labels, f'{"unit " * args.normalize}features of the '
+            f'{args.vis_stage or "neck"}')
+        points = embedder.fit_transform(features).astype(np.float32)
         title = f'{when} training: ' if when else ''
-        panels.append(
-            EmbeddingPanel(points, f'{title}{NAMES[args.method]}\n{scores}'))
+        panels.append((f'{title}{NAMES[args.method]}\n{scores}', points))
         prefix = f'{when}_' if when else ''
         columns.append((f'{prefix}x', points))
         arrays[f'{prefix}points'] = points
         arrays[f'{prefix}features'] = features
         print(f'{checkpoint}: {scores}')
 
-    figure = draw_embedding_figure(panels, labels, images.names, args.legend)
+    figure = draw_embedding_figure(panels, labels, names, args.legend)
     os.makedirs(os.path.dirname(out) or '.', exist_ok=True)
     figure.savefig(out, dpi=args.dpi)
     stem = os.path.splitext(out)[0]
+    paths = [str(info.get('img_path') or '') for info in infos]
     np.savez_compressed(
-        f'{stem}.npz', paths=np.array(images.paths, dtype=str),
-        class_labels=np.array(list(images.names)),
-        class_names=np.array(list(images.names.values())), **arrays)
-    save_points(f'{stem}.csv', columns, images)
+        f'{stem}.npz', paths=np.array(paths, dtype=str),
+        class_labels=np.array(list(names)),
+        class_names=np.array(list(names.values())), **arrays)
+    save_points(f'{stem}.csv', columns, infos, names)
     print(f'Wrote {out}, {stem}.npz and {stem}.csv')
     if args.show:
         Image.fromarray(figure_pixels(figure)).show('Embedding')

@@ -7,7 +7,7 @@ local_crop = dict(
     type='RandomResizedCrop', scale=64, crop_ratio_range=(0.1, 0.4))
 flip = dict(type='RandomFlip', prob=0.5, direction='horizontal')
 
-# Colours tell groceries apart, so they are left as they are: docs/cmd.md.
+# Groceries differ in color, so colors stay: docs/methods/cmd.md.
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(

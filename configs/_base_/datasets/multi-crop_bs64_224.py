@@ -8,7 +8,7 @@ data_preprocessor = dict(
     std=[58.395, 57.12, 57.375],
     to_rgb=True)
 
-colours = [
+colors = [
     dict(type='RandomFlip', prob=0.5, direction='horizontal'),
     dict(
         type='RandomApply',
@@ -45,13 +45,13 @@ train_pipeline = [
         type='MultiView',
         num_views=[1, 1, 8],
         transforms=[
-            [global_crop, *colours, dict(blur, prob=1.0)],
+            [global_crop, *colors, dict(blur, prob=1.0)],
             [
-                global_crop, *colours,
+                global_crop, *colors,
                 dict(blur, prob=0.1),
                 dict(type='Solarize', thr=128, prob=0.2)
             ],
-            [local_crop, *colours, dict(blur, prob=0.5)],
+            [local_crop, *colors, dict(blur, prob=0.5)],
         ]),
     dict(type='PackInputs'),
 ]

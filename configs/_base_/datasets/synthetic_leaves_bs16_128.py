@@ -24,7 +24,7 @@ train_pipeline = [
         contrast=0.3,
         saturation=0.3,
         backend='cv2'),
-    # Colour tells nothing about the cultivar.
+    # Color tells nothing about the cultivar.
     dict(type='RandomGrayscale', prob=0.5, keep_channels=True),
     dict(type='PackInputs'),
 ]

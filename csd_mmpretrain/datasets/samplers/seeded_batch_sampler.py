@@ -10,39 +10,24 @@ from torch.utils.data import BatchSampler, Sampler
 
 
 def mix_seed(*source: int) -> int:
-    """Make one seed of several numbers.
+    """Make one seed below 2**32 of several numbers of 0 or more.
 
-    Args:
-        *source (int): Numbers of 0 or more, such as seed, epoch and place.
-
-    Returns:
-        int: Below 2**32; close numbers give unlike seeds.
-
-    Source: NumPy's ``SeedSequence``.
-
-    Example:
-        >>> mix_seed(0, 1) == mix_seed(0, 1) != mix_seed(1, 0)
-        True
+    Source: NumPy's ``SeedSequence``; close numbers give unlike seeds.
     """
     return int(np.random.SeedSequence(source).generate_state(1)[0])
 
 
 class SeededBatch:
-    """The indices of a batch; reading them seeds the random generators.
+    """The indices of a batch, which seed the random generators when read.
 
-    A data loader reads one index, loads its image, reads the next. As each
-    index comes with a seed for Python, NumPy and torch (on the CPU), an
-    image is augmented alike in any worker or in none. The generators are
-    afterwards as they were.
+    A data loader reads one index, loads its image, reads the next. Each index
+    comes with a seed for Python, NumPy and torch (on the CPU), so an image is
+    augmented alike in any worker or in none. The generators are restored
+    afterwards.
 
     Args:
         indices (list[int]): Of the samples in the dataset.
-        seeds (list[int]): As many, each below 2**32.
-
-    Example:
-        >>> import numpy as np
-        >>> [np.random.randint(100) for _ in SeededBatch([4, 9], [0, 0])]
-        [44, 44]
+        seeds (list[int]): Of each sample, below 2**32.
     """
 
     def __init__(self, indices: List[int], seeds: List[int]) -> None:
@@ -69,39 +54,33 @@ class SeededBatch:
 
 @DATA_SAMPLERS.register_module()
 class SeededBatchSampler(BatchSampler):
-    """Batches of a sampler, each sample with a random seed of its own.
+    """Batches in which each sample has a random seed of its own.
 
     The seed of a sample is made of the run's seed, the epoch, and the place
     of the sample in the epoch of all processes. So the augmentation does not
-    depend on the number of workers, a resumed run goes on with what an
-    unbroken one would see, and R processes with batches of B see what one
-    process with batches of R x B sees. With the stock batches, workers repeat
-    the augmentation of every epoch, or after a resume that of the first one.
+    depend on the number of workers, a resumed run sees what an unbroken one
+    would, and R processes with batches of B see what one process with batches
+    of R x B sees. With the stock batches, workers repeat the augmentation of
+    every epoch, or after a resume that of the first one.
 
     Args:
-        sampler (Sampler): The ``sampler`` of the data loader; it has a
-            ``seed`` and an ``epoch``, as DefaultSampler and RepeatAugSampler
-            have.
+        sampler (Sampler): The ``sampler`` of the data loader, with a ``seed``
+            and an ``epoch``.
         batch_size (int): That of the data loader.
         drop_last (bool): Leave an incomplete last batch out. Defaults to
             False.
 
     Attributes:
-        start (int): Batches to leave out, without loading them, when the next
-            epoch is iterated; ``ExactResumeHook`` sets it.
+        start (int): Batches to skip, without loading them, in the next epoch;
+            ``ExactResumeHook`` sets it.
 
     Raises:
         TypeError: If the sampler has no seed or no epoch.
 
-    Source: choice.
-
     Example:
-        ::
-
-            train_dataloader = dict(
-                batch_size=12,
-                sampler=dict(type='DefaultSampler', shuffle=True),
-                batch_sampler=dict(type='SeededBatchSampler'))
+        >>> train_dataloader = dict(
+        ...     sampler=dict(type='DefaultSampler', shuffle=True),
+        ...     batch_sampler=dict(type='SeededBatchSampler'))
     """
 
     def __init__(self,
@@ -109,16 +88,13 @@ class SeededBatchSampler(BatchSampler):
                  batch_size: int,
                  drop_last: bool = False) -> None:
         super().__init__(sampler, batch_size, drop_last)
-        missing = [
-            name for name in ('seed', 'epoch') if not hasattr(sampler, name)
-        ]
-        if missing:
+        if not (hasattr(sampler, 'seed') and hasattr(sampler, 'epoch')):
             raise TypeError(
                 'SeededBatchSampler: train_dataloader.sampler is '
-                f'{type(sampler).__name__}, which has no '
-                f'`{"` and no `".join(missing)}`. Use DefaultSampler or '
-                'RepeatAugSampler, or set train_dataloader.batch_sampler=None '
-                '(a resumed run then sees other augmentations).')
+                f'{type(sampler).__name__}, which lacks `seed` or `epoch`. '
+                'Use DefaultSampler or RepeatAugSampler, or set '
+                'train_dataloader.batch_sampler=None (a resumed run then sees '
+                'other augmentations).')
         self.start = 0
 
     def __iter__(self) -> Iterator[SeededBatch]:
@@ -127,8 +103,7 @@ class SeededBatchSampler(BatchSampler):
             if number < self.start:
                 continue
             first = number * self.batch_size
-            places = [(first + i) * world_size + rank
-                      for i in range(len(indices))]
-            seed, epoch = self.sampler.seed, self.sampler.epoch
-            yield SeededBatch(
-                indices, [mix_seed(seed, epoch, place) for place in places])
+            yield SeededBatch(indices, [
+                mix_seed(self.sampler.seed, self.sampler.epoch,
+                         (first + i) * world_size + rank)
+                for i in range(len(indices))])

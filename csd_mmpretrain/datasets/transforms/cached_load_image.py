@@ -1,11 +1,17 @@
 """Loading images through a cache, as LoadImageFromFile would."""
 from copy import copy
-from typing import Dict, Optional, Tuple
+from typing import Dict, Iterator, List, Optional, Tuple
 
 import numpy as np
 from mmcv.transforms import BaseTransform, LoadImageFromFile
+from torch.utils.data import Dataset
 
 from csd_mmpretrain.datasets.image_cache import ImageCache
+from csd_mmpretrain.datasets.samples import (
+    image_paths,
+    list_samples,
+    source_datasets,
+)
 
 
 class CachedLoadImage(BaseTransform):
@@ -15,45 +21,33 @@ class CachedLoadImage(BaseTransform):
     they are decoded; ``to_float32`` is applied afterwards.
 
     Args:
-        loader (LoadImageFromFile): Decodes an image that is not in a cache.
-        places (dict[str, tuple[ImageCache, int]]): The cache of a path, and
-            the image's index in it. Other paths are left to ``loader``.
-
-    Source: choice.
+        loader (LoadImageFromFile): Decodes an image that is not kept.
+        cache (ImageCache): Keeps decoded images.
+        indices (dict[str, int]): The index of each path in the cache. Other
+            paths are left to ``loader``.
 
     Example:
-        >>> places = {'a.png': (ImageCache([3 * 64 * 64]), 0)}
-        >>> load = CachedLoadImage(LoadImageFromFile(), places)
-        >>> load(dict(img_path='a.png'))['img_shape']
-        (64, 64)
+        >>> cache = ImageCache([3 * 64 * 64])
+        >>> load = CachedLoadImage(LoadImageFromFile(), cache, {'a.png': 0})
     """
 
-    def __init__(self, loader: LoadImageFromFile,
-                 places: Dict[str, Tuple[ImageCache, int]]) -> None:
+    def __init__(self, loader: LoadImageFromFile, cache: ImageCache,
+                 indices: Dict[str, int]) -> None:
         self.loader = loader
-        self.places = places
-        self._decoder = copy(loader)
-        self._decoder.to_float32 = False
+        self.cache = cache
+        self.indices = indices
 
     def transform(self, results: dict) -> Optional[dict]:
-        """Load an image.
-
-        Args:
-            results (dict): With ``img_path``.
-
-        Returns:
-            dict | None: ``results`` with ``img``, ``img_shape`` and
-            ``ori_shape``; None if the loader gives none (``ignore_empty``).
-        """
-        cache, index = self.places.get(results['img_path'], (None, 0))
-        if cache is None:
+        index = self.indices.get(results['img_path'])
+        if index is None:
             return self.loader.transform(results)
 
         def decode() -> Optional[np.ndarray]:
-            loaded = self._decoder.transform(dict(results))
-            return None if loaded is None else loaded['img']
+            loader = copy(self.loader)
+            loader.to_float32 = False
+            return (loader.transform(dict(results)) or {}).get('img')
 
-        image = cache.get(index, decode)
+        image = self.cache.get(index, decode)
         if image is None:
             return None
         if self.loader.to_float32:
@@ -62,5 +56,23 @@ class CachedLoadImage(BaseTransform):
         results['img_shape'] = results['ori_shape'] = image.shape[:2]
         return results
 
-    def __repr__(self) -> str:
-        return f'{type(self).__name__}({self.loader})'
+
+def loading_steps(dataset: Dataset
+                  ) -> Iterator[Tuple[list, int, List[str]]]:
+    """Find each LoadImageFromFile in the pipelines of a dataset.
+
+    Subclasses of it may do something else and do not count, nor do files
+    behind another backend than the local disk.
+
+    Yields:
+        tuple[list, int, list[str]]: The pipeline's transforms, the place of
+        LoadImageFromFile among them, and the image files, each once.
+    """
+    for source in source_datasets(dataset):
+        pipeline = getattr(source, 'pipeline', None)
+        transforms = getattr(pipeline, 'transforms', [])
+        for position, transform in enumerate(transforms):
+            if type(transform) is LoadImageFromFile:
+                paths = image_paths(list_samples(source))
+                if paths:
+                    yield transforms, position, paths

@@ -1,25 +1,23 @@
-"""A crop at a given place of the image."""
+"""Crops at the center and the corners of an image."""
 from typing import Sequence, Union
 
 from mmcv.transforms import BaseTransform
 from mmpretrain.registry import TRANSFORMS
 
-PLACES = ('centre', 'top-left', 'top-right', 'bottom-left', 'bottom-right')
+PLACES = ('center', 'top-left', 'top-right', 'bottom-left', 'bottom-right')
 
 
 @TRANSFORMS.register_module()
 class CornerCrop(BaseTransform):
-    """Crop an image at a corner, or at its centre.
-
-    For multi-crop tests; at the centre it does what CenterCrop does.
+    """Crop an image at a corner, or at its center as CenterCrop does.
 
     Required keys: img. Modified keys: img, img_shape.
 
     Args:
         crop_size (int | Sequence[int]): The side, or width and height, of the
             crop in pixels, as CenterCrop has it.
-        place (str): 'centre', 'top-left', 'top-right', 'bottom-left' or
-            'bottom-right'. Defaults to 'centre'.
+        place (str): 'center', 'top-left', 'top-right', 'bottom-left' or
+            'bottom-right'. Defaults to 'center'.
 
     Raises:
         ValueError: If the place is unknown, or an image is smaller than the
@@ -32,7 +30,7 @@ class CornerCrop(BaseTransform):
 
     def __init__(self,
                  crop_size: Union[int, Sequence[int]],
-                 place: str = 'centre'):
+                 place: str = 'center'):
         if place not in PLACES:
             raise ValueError(f'CornerCrop: place={place!r}, expected one of '
                              f'{", ".join(PLACES)}.')
@@ -41,24 +39,14 @@ class CornerCrop(BaseTransform):
         self.place = place
 
     def transform(self, results: dict) -> dict:
-        """Crop the image.
-
-        Args:
-            results (dict): With ``img``, (H, W, ...), ndarray.
-
-        Returns:
-            dict: The same, with the crop.
-        """
         height, width = results['img'].shape[:2]
         down, right = height - self.height, width - self.width
         if down < 0 or right < 0:
             raise ValueError(
                 f'CornerCrop: the image is {width} x {height}, the crop '
                 f'{self.width} x {self.height}. Resize to more before it.')
-        if self.place == 'centre':
-            # As CenterCrop rounds.
-            top = int(round(down / 2.))
-            left = int(round(right / 2.))
+        if self.place == 'center':
+            top, left = round(down / 2), round(right / 2)  # as CenterCrop
         else:
             top = down if self.place.startswith('bottom') else 0
             left = right if self.place.endswith('right') else 0

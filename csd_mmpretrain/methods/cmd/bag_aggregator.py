@@ -1,4 +1,4 @@
-"""How much each patch counts in its bag."""
+"""The weight of each patch in its bag."""
 import math
 from abc import ABCMeta, abstractmethod
 from typing import Optional
@@ -13,7 +13,7 @@ class BagAggregator(BaseModule, metaclass=ABCMeta):
     """Weights of the instances of a bag; a new idea is a new subclass.
 
     Args:
-        init_cfg (dict, optional): Initialisation config. Defaults to None.
+        init_cfg (dict, optional): Initialization config. Defaults to None.
     """
 
     @abstractmethod
@@ -31,7 +31,7 @@ class BagAggregator(BaseModule, metaclass=ABCMeta):
 
 @MODELS.register_module()
 class MeanBag(BagAggregator):
-    """All tokens count alike.
+    """All tokens have the same weight.
 
     Source: choice.
 
@@ -42,7 +42,6 @@ class MeanBag(BagAggregator):
     """
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Return log(1 / N), see :meth:`BagAggregator.forward`."""
         return tokens.new_full(
             tokens.shape[:-1], -math.log(tokens.size(-2)), dtype=torch.float32)
 
@@ -57,7 +56,7 @@ class GatedAttentionBag(BagAggregator):
     Args:
         in_channels (int): Channels C of the backbone's features.
         hidden_channels (int): Rows of V and U. Defaults to 128.
-        init_cfg (dict, optional): Initialisation config. Defaults to None.
+        init_cfg (dict, optional): Initialization config. Defaults to None.
 
     Source: Ilse et al. 2018, equation 9.
 
@@ -78,7 +77,6 @@ class GatedAttentionBag(BagAggregator):
         self.score = nn.Linear(hidden_channels, 1, bias=False)
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Weigh the tokens, see :meth:`BagAggregator.forward`."""
         scores = self.score(
             self.content(tokens).tanh() * self.gate(tokens).sigmoid())
         return scores.squeeze(-1).float().log_softmax(-1)

@@ -1,19 +1,19 @@
 """CMD: a student and its moving average, images and their bags of patches."""
-from copy import deepcopy
 from itertools import groupby
 from typing import Dict, List, Optional, Tuple, Union
 
 import torch
-from mmengine.model import BaseModule
 from mmpretrain.models.selfsup import BaseSelfSupervisor
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
-from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from csd_mmpretrain.layers.feature_map import check_layout, to_tokens
-from csd_mmpretrain.layers.prefix_tokens import check_prefix_tokens
+from csd_mmpretrain.layers.ema_teacher import EMATeacher
+from csd_mmpretrain.layers.feature_map import (
+    check_layout,
+    check_prefix_tokens,
+    to_tokens,
+)
 
 from .cmd_head import CropOutputs
 
@@ -49,7 +49,7 @@ class CMD(BaseSelfSupervisor):
         num_global_crops (int): Q, the teacher's crops. Defaults to 2.
         data_preprocessor (dict, optional): Defaults to None, mmpretrain's
             ``SelfSupDataPreprocessor``.
-        init_cfg (dict, optional): Initialisation config. Defaults to None.
+        init_cfg (dict, optional): Initialization config. Defaults to None.
 
     Raises:
         ValueError: If the parts do not fit each other, see the message.
@@ -97,11 +97,7 @@ class CMD(BaseSelfSupervisor):
             aggregator = aggregator or dict(type='MeanBag')
         self.aggregator = _build(aggregator)
         self._check()
-        self.teacher = nn.ModuleDict(deepcopy(self._student()))
-        self.teacher.requires_grad_(False)
-        for module in self.teacher.modules():
-            if isinstance(module, BaseModule):
-                module.init_cfg = None  # it starts as the student does
+        self.teacher = EMATeacher(self._student())
         self._register_load_state_dict_pre_hook(self._complete_teacher)
 
     def _student(self) -> Dict[str, nn.Module]:
@@ -145,52 +141,29 @@ class CMD(BaseSelfSupervisor):
                     'necks and head the same number.')
 
     def init_weights(self) -> None:
-        """Initialise the student; the teacher starts equal."""
         super().init_weights()
-        self.teacher.load_state_dict(
-            nn.ModuleDict(self._student()).state_dict())
+        self.teacher.restart(self._student())
 
     def train(self, mode: bool = True) -> 'CMD':
-        """Set the mode; the teacher drops nothing.
-
-        Its batch norms do as the student's: in training they normalise with
-        the batch and keep running statistics of their own, of global crops.
-
-        Args:
-            mode (bool): Whether to train. Defaults to True.
-
-        Returns:
-            CMD: The model itself.
-        """
         super().train(mode)
-        self.teacher.eval()
-        student = nn.ModuleDict(self._student())
-        for own, other in zip(self.teacher.modules(), student.modules()):
-            if isinstance(own, _BatchNorm):
-                own.train(other.training)
+        self.teacher.follow_mode(self._student())
         return self
 
-    @torch.no_grad()
     def update_teacher(self, momentum: float) -> None:
-        """Move the teacher's parameters towards the student's.
+        """Move the teacher towards the student, see ``EMATeacher``.
 
         Args:
-            momentum (float): Share of the teacher's own weights in the new
-                ones: 1 leaves it as it is.
+            momentum (float): Fraction of the teacher's own weights.
         """
-        student = nn.ModuleDict(self._student())
-        get_ema_multi_avg_fn(momentum)(
-            list(self.teacher.parameters()), list(student.parameters()), None)
+        self.teacher.follow(self._student(), momentum)
+
+    @property
+    def views_per_image(self) -> int:
+        """The crops that there have to be; the pipeline gives more."""
+        return max(2, self.num_global_crops)
 
     def extract_feat(self, inputs: torch.Tensor) -> Tuple[torch.Tensor, ...]:
-        """Compute the teacher's features.
-
-        Args:
-            inputs (Tensor): (B, 3, H, W), preprocessed images.
-
-        Returns:
-            tuple[Tensor]: The outputs of the teacher's backbone.
-        """
+        """Compute the outputs of the teacher's backbone for (B, 3, H, W)."""
         return self.teacher['backbone'](inputs)
 
     @torch.no_grad()
@@ -263,13 +236,7 @@ class CMD(BaseSelfSupervisor):
         })
 
     def _complete_teacher(self, state_dict: dict, prefix: str, *_) -> None:
-        """Let weights without a teacher fill both networks."""
-        if any(key.startswith(f'{prefix}teacher.') for key in state_dict):
-            return
-        for key in list(state_dict):
-            name = key[len(prefix):]
-            if key.startswith(prefix) and name.split('.')[0] in PARTS:
-                state_dict[f'{prefix}teacher.{name}'] = state_dict[key]
+        self.teacher.complete(state_dict, prefix)
 
 
 def _build(

@@ -38,7 +38,7 @@ class CropOutputs(NamedTuple):
 
 @MODELS.register_module()
 class CMDHead(BaseModule):
-    r"""Distil the teacher's outputs, centred and sharpened, into the student.
+    r"""Distill the teacher's outputs, centered and sharpened.
 
     .. math::
         L = w_I L_I + w_R L_R + \lambda L_S
@@ -57,7 +57,7 @@ class CMDHead(BaseModule):
         inter_target (str): What the student's bags are compared with: its
             own images (``'student'``, L_S) or the teacher's images of the
             other crops (``'teacher'``). Defaults to ``'student'``.
-        center_momentum (float): Share of the old centre. Defaults to 0.9.
+        center_momentum (float): Fraction of the old center. Defaults to 0.9.
 
     Raises:
         ValueError: If a temperature is not positive, a weight is negative or
@@ -104,7 +104,7 @@ class CMDHead(BaseModule):
                              'the cosines and must be positive.')
         if not 0 <= center_momentum < 1:
             raise ValueError(f'CMDHead: center_momentum={center_momentum} is '
-                             'the share of the old centre and must lie in '
+                             'the fraction of the old center and must lie in '
                              '[0, 1).')
         if inter_target not in INTER_TARGETS:
             raise ValueError(f'CMDHead: unknown inter_target={inter_target!r};'
@@ -134,7 +134,7 @@ class CMDHead(BaseModule):
 
     def loss(self, student: List[CropOutputs],
              teacher: CropOutputs) -> Dict[str, torch.Tensor]:
-        """Compute the terms of a batch, then move the centres.
+        """Compute the terms of a batch, then move the centers.
 
         Args:
             student (list[CropOutputs]): Of all crops, those of one size
@@ -150,7 +150,7 @@ class CMDHead(BaseModule):
         """
         if self.teacher_temp is None:
             raise RuntimeError(
-                'CMDHead: nobody sets the temperature of the teacher and '
+                'CMDHead: no hook sets the temperature of the teacher and '
                 'moves its weights. Add to the config: custom_hooks='
                 "[dict(type='SelfDistillationHook')].")
         with torch.autocast(teacher.image.device.type, enabled=False):
@@ -215,7 +215,7 @@ class CMDHead(BaseModule):
 
     @torch.no_grad()
     def _move(self, center: torch.Tensor, cosines: torch.Tensor) -> None:
-        """Move a centre towards the mean over the batch of all ranks."""
+        """Move a center towards the mean over the batch of all ranks."""
         cosines = cosines.float().flatten(0, -2)
         count = cosines.new_full((1, ), len(cosines))
         total = torch.cat([cosines.sum(0), count])
@@ -225,15 +225,9 @@ class CMDHead(BaseModule):
 
 def _over_pairs(loss: Callable, crops: Sequence,
                 teacher_crops: Sequence) -> torch.Tensor:
-    """Average over the pairs of a student's crop and another of the teacher.
+    """Average over pairs of a student's crop and another one, the teacher's.
 
-    Args:
-        loss (Callable): Called with the two, returns a scalar.
-        crops (Sequence): The student's, of which the teacher's come first.
-        teacher_crops (Sequence): The teacher's.
-
-    Returns:
-        Tensor: Scalar.
+    Of the student's crops those of the teacher come first.
     """
     losses = [
         loss(crop, target) for q, target in enumerate(teacher_crops)

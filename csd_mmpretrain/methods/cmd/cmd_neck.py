@@ -2,12 +2,11 @@
 from typing import Optional
 
 import torch
-import torch.nn.functional as F
 from mmengine.model import BaseModule
 from mmpretrain.registry import MODELS
 from torch import nn
 
-from csd_mmpretrain.layers.unit_vectors import unit_vectors
+from csd_mmpretrain.layers.prototypes import UnitPrototypes
 
 
 @MODELS.register_module()
@@ -23,7 +22,7 @@ class CMDNeck(BaseModule):
         num_prototypes (int): K. Defaults to 65536.
         hidden_channels (int): Of the two hidden layers. Defaults to 2048.
         bottleneck_channels (int): Of the unit vector. Defaults to 256.
-        init_cfg (dict, optional): Initialisation config. Defaults to None, a
+        init_cfg (dict, optional): Initialization config. Defaults to None, a
             truncated normal of deviation 0.02 for the linear layers.
 
     Raises:
@@ -56,12 +55,14 @@ class CMDNeck(BaseModule):
                 raise ValueError(f'CMDNeck: {name}={value} must be a '
                                  'positive integer.')
         self.in_channels = in_channels
-        self.layers = nn.Sequential(
+        layers = nn.Sequential(
             nn.Linear(in_channels, hidden_channels), nn.GELU(),
             nn.Linear(hidden_channels, hidden_channels), nn.GELU(),
             nn.Linear(hidden_channels, bottleneck_channels))
-        self.prototypes = nn.Parameter(
-            torch.randn(num_prototypes, bottleneck_channels))
+        # In the order that the optimizers of older checkpoints know.
+        self.prototypes = UnitPrototypes(num_prototypes, bottleneck_channels)
+        self.layers = layers
+        self._register_load_state_dict_pre_hook(self._rename)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Compute the cosines with the prototypes.
@@ -81,5 +82,10 @@ class CMDNeck(BaseModule):
                 f"backbone's features have {x.size(-1)} channels. Set "
                 '`in_channels` to the channels of its last output, or '
                 "correct CMD's `layout`.")
-        return F.linear(
-            unit_vectors(self.layers(x)), F.normalize(self.prototypes))
+        return self.prototypes(self.layers(x))
+
+    def _rename(self, state_dict: dict, prefix: str, *_) -> None:
+        """Take over the prototypes of checkpoints of before."""
+        old = state_dict.pop(f'{prefix}prototypes', None)
+        if old is not None:
+            state_dict[f'{prefix}prototypes.weight'] = old

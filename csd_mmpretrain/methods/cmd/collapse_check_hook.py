@@ -1,4 +1,4 @@
-"""A warning when all images get the same output."""
+"""A warning if a self-distillation collapses."""
 from collections import deque
 from typing import Optional
 
@@ -8,46 +8,40 @@ from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 
 REMEDIES = dict(
-    uniform='all prototypes are alike likely: lower `teacher_temp` of '
+    uniform='all prototypes are equally likely: lower `teacher_temp` of '
     'SelfDistillationHook, or the learning rate, or raise '
     '`freeze_prototypes_epochs`',
     single='one prototype takes all images: raise `teacher_temp` of '
     'SelfDistillationHook, or lower `center_momentum` of CMDHead, so that '
-    'the centre follows faster')
+    'the center follows faster')
 
 
 @HOOKS.register_module()
 class CollapseCheckHook(Hook):
     """Warn once when a self-distillation has collapsed.
 
-    It looks at ``teacher_deviation`` and ``teacher_entropy``, which the model
-    logs (see :func:`csd_mmpretrain.methods.cmd.cross_level.
-    output_statistics`), at every ``interval``-th step, and warns when the
-    mean deviation of the last ``window`` looks is below ``min_deviation``:
-    then all images have nearly the same output, and nothing is learnt.
+    Then all images have nearly the same output, and nothing is learned. Every
+    ``interval`` steps the hook reads ``teacher_deviation`` and
+    ``teacher_entropy``, which the model logs (see :func:`csd_mmpretrain.
+    methods.cmd.cross_level.output_statistics`). It warns if the mean
+    deviation of the last ``window`` readings is below ``min_deviation``.
 
     Args:
         min_deviation (float): Of the teacher's output, in (0, 1). Defaults
             to 0.02.
-        interval (int): Steps between two looks, each of which waits for the
-            device once. Defaults to 20.
-        window (int): Looks that are averaged. Defaults to 10.
+        interval (int): Steps between two readings, each of which waits for
+            the device once. Defaults to 20.
+        window (int): Number of readings to average. Defaults to 10.
 
     Raises:
         ValueError: If an argument is out of range.
-        KeyError: At the first look, if the model logs no deviation.
-
-    Source: choice.
+        KeyError: At the first reading, if the model logs no deviation.
 
     Example:
-        ::
-
-            custom_hooks = [dict(type='CollapseCheckHook')]
+        >>> custom_hooks = [dict(type='CollapseCheckHook')]
     """
 
-    def __init__(self,
-                 min_deviation: float = 0.02,
-                 interval: int = 20,
+    def __init__(self, min_deviation: float = 0.02, interval: int = 20,
                  window: int = 10) -> None:
         if not 0 < min_deviation < 1:
             raise ValueError(f'CollapseCheckHook: min_deviation='
@@ -58,22 +52,12 @@ class CollapseCheckHook(Hook):
                                  'a positive integer.')
         self.min_deviation = min_deviation
         self.interval = interval
-        self._looks = deque(maxlen=window)
+        self._readings = deque(maxlen=window)
         self._warned = False
 
-    def after_train_iter(self,
-                         runner: Runner,
-                         batch_idx: int,
+    def after_train_iter(self, runner: Runner, batch_idx: int,
                          data_batch: DATA_BATCH = None,
                          outputs: Optional[dict] = None) -> None:
-        """Look at the output.
-
-        Args:
-            runner (Runner): The runner of the training.
-            batch_idx (int): Index of the batch.
-            data_batch (dict, optional): The batch.
-            outputs (dict, optional): What the step logs.
-        """
         if self._warned or not self.every_n_train_iters(runner, self.interval):
             return
         if 'teacher_deviation' not in (outputs or {}):
@@ -81,11 +65,11 @@ class CollapseCheckHook(Hook):
                 'CollapseCheckHook: the model logs no `teacher_deviation`, '
                 f'but {", ".join(outputs or {}) or "nothing"}. Remove the '
                 'hook, or use a model with a CMDHead.')
-        self._looks.append((float(outputs['teacher_deviation']),
+        self._readings.append((float(outputs['teacher_deviation']),
                             float(outputs['teacher_entropy'])))
-        if len(self._looks) < self._looks.maxlen:
+        if len(self._readings) < self._readings.maxlen:
             return
-        deviation, entropy = (sum(x) / len(x) for x in zip(*self._looks))
+        deviation, entropy = (sum(x) / len(x) for x in zip(*self._readings))
         if deviation < self.min_deviation:
             self._warned = True
             remedy = REMEDIES['uniform' if entropy > 0.5 else 'single']

@@ -42,7 +42,7 @@ def image_distillation(student: torch.Tensor,
 
 def match_tokens(student: torch.Tensor,
                  teacher: torch.Tensor) -> torch.Tensor:
-    """Find the teacher's token that is most alike each of the student's.
+    """Match each token of the student to the teacher's most similar one.
 
     Args:
         student (Tensor): (..., N, C), backbone features.
@@ -144,9 +144,9 @@ def output_statistics(
 
     Returns:
         tuple[Tensor, Tensor]: Two scalars. The entropy in units of
-        :math:`\log K`: 1 if all prototypes are alike likely, 0 if one has all
-        the weight. The deviation, the share of the distributions' energy
-        that differs between images,
+        :math:`\log K`: 1 if all prototypes are equally likely, 0 if one has
+        all the weight. The deviation, the fraction of the distributions'
+        energy that differs between images,
         :math:`1 - \lVert \bar p \rVert^2 / \overline{\lVert p \rVert^2}`: 0
         if all images have the same distribution, at most 1 - 1/N.
 

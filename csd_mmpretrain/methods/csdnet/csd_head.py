@@ -1,4 +1,4 @@
-"""CSDNet's head: a stock head, on two views, with DDL and SSDT beside it."""
+"""CSDNet's head: a stock head on two views, with DDL and SSDT."""
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import torch
@@ -21,17 +21,8 @@ FITTING = ('LinearClsHead, StackedLinearClsHead, ArcFaceClsHead, '
            'with distillation=False')
 
 
-def check_cls_head(head: nn.Module) -> None:
-    """Check that a head classifies one feature per image with one label.
-
-    Args:
-        head (nn.Module): The candidate for CSDHead's ``cls_head``.
-
-    Raises:
-        TypeError: If it is no single-label head, wants several or unpooled
-            features, distils from a token of its own, or does not turn (N, C)
-            into (N, K).
-    """
+def _check_cls_head(head: nn.Module) -> None:
+    """Refuse a head that does not turn (N, C) into (N, K), one label each."""
     name = type(head).__name__
     if not isinstance(head, ClsHead):
         reason = 'is not a single-label head (ClsHead) of mmpretrain'
@@ -63,15 +54,18 @@ def _build(module: Optional[dict]) -> Optional[nn.Module]:
     return MODELS.build(module) if isinstance(module, dict) else module
 
 
+# What the slots were called before they were named after what they take.
+OLD_SLOTS = dict(ddl='contrast', ssdt='distill')
+
+
 @MODELS.register_module()
 class CSDHead(BaseModule):
     r"""Wrap a single-label head with the objective of CSDNet.
 
     :math:`L = L_{cls} + \alpha L_{qc} + \beta L_{ssdt}`, where the weights
     stand in the two losses. Of the features that the neck returns, the first
-    half is the raw view and the second half the augmented one; without
-    ``SSDPHook`` there is one view, and the inner head does what it does
-    alone. In test, ``forward`` and ``predict`` are those of the inner head.
+    half is the raw view and the second half the augmented one. Without
+    ``SSDPHook`` there is one view. In test, the inner head is all there is.
 
     Args:
         cls_head (dict | ClsHead): A single-label head of mmpretrain, which
@@ -79,20 +73,22 @@ class CSDHead(BaseModule):
             StackedLinearClsHead, ArcFaceClsHead, VisionTransformerClsHead,
             EfficientFormerClsHead and LeViTClsHead with
             ``distillation=False``. What ArcFace scales is brought to unit
-            scale for ``ssdt``, which then weighs little (docs/choices.md).
-        ddl (dict | nn.Module, optional): ``DDLQueueLoss``, or another loss of
-            the features such as ``PairMarginLoss``. Defaults to None.
-        ssdt (dict | nn.Module, optional): ``SSDTLoss``. Defaults to None.
+            scale for ``distill``, which then weighs little (docs/choices.md).
+        contrast (dict | nn.Module, optional): A loss of the views' features
+            and labels: ``DDLQueueLoss``, or another such as
+            ``PairMarginLoss``. Defaults to None.
+        distill (dict | nn.Module, optional): A loss of the two views' logits:
+            ``SSDTLoss``. Defaults to None.
         aug_loss_weight (float): Weight of the augmented view's
             classification loss; 0 leaves it out. Defaults to 1.0.
-        init_cfg (dict, optional): Initialisation config. Defaults to None.
+        init_cfg (dict, optional): Initialization config. Defaults to None.
 
     Attributes:
         view_norm (str): How batch norms of ``cls_head`` treat the augmented
             view; ``SSDPHook`` sets it to its ``norm``.
 
     Raises:
-        TypeError: If ``cls_head`` does not fit.
+        TypeError: If ``cls_head`` does not fit, or a slot has its old name.
 
     Source: the paper's objective; L_cls on both views is a choice.
 
@@ -103,24 +99,52 @@ class CSDHead(BaseModule):
                 type='CSDHead',
                 cls_head=dict(
                     type='LinearClsHead', num_classes=80, in_channels=1024),
-                ddl=dict(type='DDLQueueLoss', feat_dim=1024, queue_len=240),
-                ssdt=dict(type='SSDTLoss'))
+                contrast=dict(
+                    type='DDLQueueLoss', feat_dim=1024, queue_len=240),
+                distill=dict(type='SSDTLoss'))
     """
+
+    training_only_keys = ('contrast.', 'distill.')
 
     def __init__(self,
                  cls_head: dict,
-                 ddl: Optional[dict] = None,
-                 ssdt: Optional[dict] = None,
+                 contrast: Optional[dict] = None,
+                 distill: Optional[dict] = None,
                  aug_loss_weight: float = 1.0,
-                 init_cfg: Optional[dict] = None) -> None:
+                 init_cfg: Optional[dict] = None,
+                 **old_slots: Any) -> None:
+        _refuse(old_slots)
         super().__init__(init_cfg=init_cfg)
         self.cls_head = _build(cls_head)
-        self.ddl = _build(ddl)
-        self.ssdt = _build(ssdt)
+        self.contrast = _build(contrast)
+        self.distill = _build(distill)
         self.aug_loss_weight = aug_loss_weight
         self.view_norm = 'batch'
-        check_cls_head(self.cls_head)
-        self._register_load_state_dict_pre_hook(self._adopt_stock_head)
+        _check_cls_head(self.cls_head)
+        self._register_load_state_dict_pre_hook(self._rename)
+
+    @classmethod
+    def plain_settings(cls, settings: dict) -> dict:
+        """Give the settings of the inner head, see :mod:`utils.protocol`."""
+        return settings['cls_head']
+
+    def inference_model(self) -> nn.Module:
+        """Give the inner head, all that a prediction needs."""
+        return self.cls_head
+
+    def describe(self) -> Dict[str, str]:
+        """Write the objective with its weights, for the run's header."""
+        terms = [f'{getattr(self.loss_module, "loss_weight", 1):g} x '
+                 f'{type(self.loss_module).__name__}']
+        if self.aug_loss_weight:
+            terms.append(f'{self.aug_loss_weight:g} x (the same on the second '
+                         'view)')
+        for symbol, loss in (('alpha', self.contrast), ('beta', self.distill)):
+            if loss is not None:
+                settings = f' ({loss.extra_repr()})' * bool(loss.extra_repr())
+                terms.append(f'{symbol}={getattr(loss, "loss_weight", 1):g} x '
+                             f'{type(loss).__name__}{settings}')
+        return dict(loss=' + '.join(terms))
 
     @property
     def loss_module(self) -> nn.Module:
@@ -134,25 +158,9 @@ class CSDHead(BaseModule):
         owner.__setattr__(name, value)
 
     def pre_logits(self, feats: Tuple[torch.Tensor]) -> torch.Tensor:
-        """Return the inner head's feature before its last layer.
-
-        Args:
-            feats (tuple[Tensor]): The last is (N, C).
-
-        Returns:
-            Tensor: (N, C').
-        """
         return self.cls_head.pre_logits(feats)
 
     def forward(self, feats: Tuple[torch.Tensor]) -> torch.Tensor:
-        """Return the inner head's logits.
-
-        Args:
-            feats (tuple[Tensor]): The last is (N, C).
-
-        Returns:
-            Tensor: (N, K).
-        """
         return self.cls_head(feats)
 
     def predict(
@@ -160,15 +168,6 @@ class CSDHead(BaseModule):
         feats: Tuple[torch.Tensor],
         data_samples: Optional[List[Optional[DataSample]]] = None
     ) -> List[DataSample]:
-        """Predict with the inner head.
-
-        Args:
-            feats (tuple[Tensor]): The last is (N, C).
-            data_samples (list[DataSample], optional): Filled in place.
-
-        Returns:
-            list[DataSample]: With ``pred_score`` and ``pred_label``.
-        """
         return self.cls_head.predict(feats, data_samples)
 
     def loss(self, feats: Tuple[torch.Tensor],
@@ -182,13 +181,14 @@ class CSDHead(BaseModule):
 
         Returns:
             dict: ``loss_cls``; with two views ``loss_cls_aug``; the entries
-            of ``ddl`` and ``ssdt``; what the inner head logs. Over several
-            ranks, the mean of each loss is that of all their images, also
-            where their batches differ in size.
+            of ``contrast`` and ``distill``; what the inner head logs. Over
+            several ranks, the mean of each loss is that of all their images,
+            also where their batches differ in size.
 
         Raises:
             ValueError: If the features are not one or two views of the batch,
-                ``ssdt`` has one view only, or ``ddl`` meets mixed labels.
+                ``distill`` has one view only, or ``contrast`` meets mixed
+                labels.
         """
         views = self._split_views(feats[-1], len(data_samples))
         losses = dict()
@@ -202,10 +202,10 @@ class CSDHead(BaseModule):
             if weight:
                 losses[f'loss_cls{suffix}'] = weight * loss
             losses.update({k + suffix: v for k, v in view_losses.items()})
-        if self.ddl is not None:
-            losses.update(self.ddl(views, self._labels(data_samples)))
-        if self.ssdt is not None:
-            losses.update(self.ssdt(*logits))
+        if self.contrast is not None:
+            losses.update(self.contrast(views, self._labels(data_samples)))
+        if self.distill is not None:
+            losses.update(self.distill(*logits))
         share = batch_share(len(data_samples), losses['loss_cls'])
         return {
             key: share * value if 'loss' in key else value
@@ -220,11 +220,11 @@ class CSDHead(BaseModule):
             raise ValueError(
                 f'CSDHead got {len(features)} features for {batch} images; '
                 'it expects one per image, or two with SSDPHook.')
-        if num_views == 1 and self.ssdt is not None:
+        if num_views == 1 and self.distill is not None:
             raise ValueError(
-                'CSDHead: `ssdt` compares two views, but only one arrived. '
+                'CSDHead: `distill` compares two views, but only one arrived. '
                 "Add dict(type='SSDPHook') to `default_hooks` (and leave "
-                'it enabled), or set `head.ssdt=None`.')
+                'it enabled), or set `head.distill=None`.')
         return features.unflatten(0, (-1, batch))
 
     def _classify(
@@ -235,24 +235,41 @@ class CSDHead(BaseModule):
         if type(head).loss is ClsHead.loss:
             logits = head((features, ))
             return head._get_loss(logits, data_samples), logits
-        # The logits of its loss carry a margin; those to distil do not.
+        # The logits of its loss carry a margin; those to distill do not.
         logits = None
-        if self.ssdt is not None:
+        if self.distill is not None:
             logits = head((features, )) / getattr(head, 'scale', 1)
         return head.loss((features, ), data_samples), logits
 
     def _labels(self, data_samples: Sequence[DataSample]) -> torch.Tensor:
         if 'gt_score' in data_samples[0]:
             raise ValueError(
-                'CSDHead: `ddl` needs one label per image, but the batch '
+                'CSDHead: `contrast` needs one label per image, but the batch '
                 'carries mixed labels (`gt_score`). Remove Mixup and CutMix '
                 '(`train_cfg.augments`, `data_preprocessor.batch_augments`) '
-                'and `data_preprocessor.to_onehot`, or set `head.ddl=None`.')
+                'and `data_preprocessor.to_onehot`, or set '
+                '`head.contrast=None`.')
         return torch.cat([sample.gt_label for sample in data_samples])
 
-    def _adopt_stock_head(self, state_dict: dict, prefix: str, *_) -> None:
-        """Let a stock classifier's head weights reach the inner head."""
-        for name in self.cls_head.state_dict():
-            stock, ours = prefix + name, f'{prefix}cls_head.{name}'
-            if stock in state_dict and ours not in state_dict:
-                state_dict[ours] = state_dict.pop(stock)
+    def _rename(self, state_dict: dict, prefix: str, *_) -> None:
+        """Take over a stock head's weights, and those of the old slots."""
+        names = {prefix + name: f'{prefix}cls_head.{name}'
+                 for name in self.cls_head.state_dict()}
+        for name in list(state_dict):
+            for old, new in OLD_SLOTS.items():
+                if name.startswith(f'{prefix}{old}.'):
+                    names[name] = prefix + new + name[len(prefix + old):]
+        for old, new in names.items():
+            if old in state_dict and new not in state_dict:
+                state_dict[new] = state_dict.pop(old)
+
+
+def _refuse(old_slots: Dict[str, Any]) -> None:
+    for name in old_slots:
+        if name not in OLD_SLOTS:
+            raise TypeError(f'CSDHead: there is no argument {name!r}.')
+        raise TypeError(
+            f'CSDHead: the slot {name!r} is called {OLD_SLOTS[name]!r} now. '
+            f'Write head=dict({OLD_SLOTS[name]}=...) in the config, '
+            f'`head.{OLD_SLOTS[name]}` in --cfg-options. Checkpoints load as '
+            'they are.')

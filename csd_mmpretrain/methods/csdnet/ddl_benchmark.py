@@ -1,34 +1,29 @@
 """Time and memory of DDL for queues of several lengths."""
 from functools import partial
 from importlib.util import find_spec
-from statistics import median
 from typing import Callable, Dict, List, NamedTuple, Tuple
 
+import numpy as np
 import torch
 
 from csd_mmpretrain.layers.unit_vectors import unit_vectors
 from csd_mmpretrain.utils.measure import (
+    Cost,
     in_process,
-    median_ratio,
     peak_growth,
     take_turns,
 )
+from csd_mmpretrain.utils.tables import markdown_table
 
 from .ddl_queue_loss import DDLQueueLoss
 
 MARGIN = 0.4
 CLASSES = 80
+HEADER = ('queue', 'step', 'ms', 'against two products', 'memory growth (MiB)')
 
 
 class DDLSetting(NamedTuple):
-    """What is measured.
-
-    Attributes:
-        queue_len (int): Keys in the queue, which is full.
-        batch_size (int): Images in two views each, so twice as many anchors.
-        channels (int): Channels of a feature.
-        device (str): ``'cpu'`` or ``'cuda'``.
-    """
+    """A full queue, and a batch of images in two views each."""
 
     queue_len: int
     batch_size: int = 64
@@ -36,56 +31,34 @@ class DDLSetting(NamedTuple):
     device: str = 'cpu'
 
 
-class DDLCost(NamedTuple):
-    """What one queue length costs, by contender.
-
-    Attributes:
-        seconds (dict[str, list[float]]): Of each measured step.
-        peak_mib (dict[str, float]): Growth of the peak memory by a step,
-            without the queue.
-    """
-
-    seconds: Dict[str, List[float]]
-    peak_mib: Dict[str, float]
-
-
 def contenders() -> Dict[str, Callable]:
-    """List what is compared.
+    """List what is compared, as functions of loss, features and labels.
 
-    Returns:
-        dict[str, Callable]: Each takes a full DDLQueueLoss, the features and
-        the labels, and does one step. Without pytorch-metric-learning, its
-        CrossBatchMemory is not among them.
+    CrossBatchMemory is among them if pytorch-metric-learning is installed.
     """
     known = {
         'two products': _products,
-        'DDLQueueLoss': _ddl,
-        'DDLQueueLoss violating': _ddl_violating
+        'DDLQueueLoss': partial(_ddl, 'all'),
+        'DDLQueueLoss violating': partial(_ddl, 'violating')
     }
     if find_spec('pytorch_metric_learning'):
         known['CrossBatchMemory'] = _cross_batch_memory
     return known
 
 
+@torch.no_grad()
 def _products(loss: DDLQueueLoss, views: torch.Tensor,
               labels: torch.Tensor) -> None:
     """Do the two matrix products that any such loss needs, for all keys."""
-    with torch.no_grad():
-        anchors = views.flatten(0, 1)
-        for keys in (loss.queue.features, anchors):
-            similarity = anchors @ keys.t()
-            similarity @ keys
+    anchors = views.flatten(0, 1)
+    for keys in (loss.queue.features, anchors):
+        similarity = anchors @ keys.t()
+        similarity @ keys
 
 
-def _ddl(loss: DDLQueueLoss, views: torch.Tensor,
+def _ddl(negatives: str, loss: DDLQueueLoss, views: torch.Tensor,
          labels: torch.Tensor) -> None:
-    loss.negatives = 'all'
-    loss(views, labels)['loss_qc'].backward()
-
-
-def _ddl_violating(loss: DDLQueueLoss, views: torch.Tensor,
-                   labels: torch.Tensor) -> None:
-    loss.negatives = 'violating'
+    loss.negatives = negatives
     loss(views, labels)['loss_qc'].backward()
 
 
@@ -114,30 +87,24 @@ def _inputs(
     setting: DDLSetting
 ) -> Tuple[DDLQueueLoss, torch.Tensor, torch.Tensor]:
     torch.manual_seed(0)
-    loss = DDLQueueLoss(setting.channels, setting.queue_len, margin=MARGIN)
-    loss.to(setting.device)
+    queue_len, batch_size, channels, device = setting
+    loss = DDLQueueLoss(channels, queue_len, margin=MARGIN).to(device)
     for part in loss.queue.features.split(1024):
         part.copy_(unit_vectors(torch.randn_like(part)))
     loss.queue.labels.random_(CLASSES)
     views = torch.randn(
-        2,
-        setting.batch_size,
-        setting.channels,
-        device=setting.device,
-        requires_grad=True)
-    labels = torch.randint(
-        CLASSES, (setting.batch_size, ), device=setting.device)
-    return loss, views, labels
+        2, batch_size, channels, device=device, requires_grad=True)
+    return loss, views, torch.randint(CLASSES, (batch_size, ), device=device)
 
 
 def benchmark_ddl(setting: DDLSetting,
                   names: List[str],
                   iters: int = 10,
-                  warmup: int = 2) -> DDLCost:
+                  warmup: int = 2) -> Dict[str, Cost]:
     """Measure one queue length.
 
-    Time: one process, one queue, steps of all contenders in turns. Memory: a
-    process of its own for each.
+    Time: steps of all contenders alternate in one process, with one queue.
+    Memory: growth by a step, without the queue, in a process of its own.
 
     Args:
         setting (DDLSetting): What is measured.
@@ -146,25 +113,16 @@ def benchmark_ddl(setting: DDLSetting,
         warmup (int): Steps before them that are not counted. Defaults to 2.
 
     Returns:
-        DDLCost: Times and memory.
-
+        dict[str, Cost]: By contender.
     """
-    peaks = {name: in_process(peak_memory, setting, name) for name in names}
+    peaks = {name: in_process(_peak_memory, setting, name) for name in names}
     inputs = _inputs(setting)
     steps = {name: partial(contenders()[name], *inputs) for name in names}
-    return DDLCost(take_turns(steps, iters, warmup, setting.device), peaks)
+    seconds = take_turns(steps, iters, warmup, setting.device)
+    return {name: Cost(seconds[name], peaks[name]) for name in names}
 
 
-def peak_memory(setting: DDLSetting, name: str) -> float:
-    """Do a step in this process, and tell what they add to its peak.
-
-    Args:
-        setting (DDLSetting): What is measured.
-        name (str): One of :func:`contenders`.
-
-    Returns:
-        float: MiB beyond the queue and the features.
-    """
+def _peak_memory(setting: DDLSetting, name: str) -> float:
     inputs = _inputs(setting)
     # Starts the threads and fills the caches of the libraries.
     small = _inputs(setting._replace(queue_len=2 * setting.batch_size))
@@ -172,24 +130,11 @@ def peak_memory(setting: DDLSetting, name: str) -> float:
     return peak_growth(lambda: contenders()[name](*inputs), setting.device)
 
 
-def format_ddl_table(costs: Dict[int, DDLCost]) -> str:
-    """Write the costs as a Markdown table.
-
-    Args:
-        costs (dict[int, DDLCost]): By queue length.
-
-    Returns:
-        str: A row for each contender and queue length.
-    """
-    lines = [
-        '| queue | step | ms | against two products | memory growth (MiB) |',
-        '| ---: | :--- | ---: | ---: | ---: |'
-    ]
-    for queue_len, cost in costs.items():
-        bare = next(iter(cost.seconds.values()))
-        for name, seconds in cost.seconds.items():
-            lines.append(f'| {queue_len} | {name} | '
-                         f'{1000 * median(seconds):.1f} | '
-                         f'x {median_ratio(seconds, bare):.2f} | '
-                         f'{cost.peak_mib[name]:.0f} |')
-    return '\n'.join(lines)
+def format_ddl_table(costs: Dict[int, Dict[str, Cost]]) -> str:
+    """Write costs by queue length and contender as a Markdown table."""
+    return markdown_table(HEADER, [
+        (queue_len, name, f'{1000 * np.median(seconds):.1f}',
+         f'x {np.median(seconds / known["two products"].seconds):.2f}',
+         f'{peak:.0f}') for queue_len, known in costs.items()
+        for name, (seconds, peak) in known.items()
+    ])

@@ -9,7 +9,7 @@ from torch import nn
 
 from csd_mmpretrain.layers.feature_queue import FeatureQueue
 from csd_mmpretrain.layers.gather import gather_batch
-from csd_mmpretrain.layers.unit_vectors import unit_vectors
+from csd_mmpretrain.layers.unit_vectors import check_margin, unit_vectors
 
 NEGATIVES = ('all', 'violating')
 # Temporaries of one block of keys: on a CPU they stay in its cache.
@@ -68,7 +68,7 @@ def queue_contrast(anchors: torch.Tensor,
 def _weighted_keys(anchors: torch.Tensor, labels: torch.Tensor,
                    keys: Sequence[Keys], margin: float, negatives: str
                    ) -> Tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Form g, what the loss adds to a * g, and the number of positives."""
+    """Compute g, the loss without a * g, and the number of positives."""
     rows = anchors.flatten(0, 1)
     blocks = list(_blocks(keys, rows))
     same = sum((labels[:, None] == found).sum(1) for _, found in blocks)
@@ -98,7 +98,7 @@ def _weighted_keys(anchors: torch.Tensor, labels: torch.Tensor,
         count = total.clamp(min=1)
         grad = grad / count[..., None] - pull * attracted
         total = total / count - pull[:, 0] * same
-    # Takes the anchors themselves out again.
+    # Each anchor is a key of its own class: take it out of its sums.
     grad = grad + pull * anchors
     total = total + pull[:, 0]
     attracts = (positives > 0).to(anchors)
@@ -134,10 +134,10 @@ class DDLQueueLoss(BaseModule):
         projector (int, optional): Channels of a two-layer projector in front
             of the loss. Defaults to None, no projector.
         loss_weight (float): The paper's alpha. Defaults to 1.0.
-        init_cfg (dict, optional): Initialisation config. Defaults to None.
+        init_cfg (dict, optional): Initialization config. Defaults to None.
 
     Raises:
-        ValueError: For a queue without a place, a margin outside [-1, 1] or
+        ValueError: For a queue length below 1, a margin outside [-1, 1] or
             an unknown option.
 
     Source: DDL of the paper; the form of the loss, ``negatives``,
@@ -203,6 +203,9 @@ class DDLQueueLoss(BaseModule):
             views = unit_vectors(self.projector(views.float()))
             return self._contrast(views, labels)
 
+    def extra_repr(self) -> str:
+        return f'queue {self.queue.length}, margin {self.margin}'
+
     def _contrast(self, views: torch.Tensor,
                   labels: torch.Tensor) -> Dict[str, torch.Tensor]:
         keys, key_labels = gather_batch(views.detach().transpose(0, 1), labels)
@@ -220,18 +223,3 @@ class DDLQueueLoss(BaseModule):
         return dict(
             loss_qc=self.loss_weight * loss.mean(),
             ddl_positives=(positives - in_batch).sum() / len(labels))
-
-
-def check_margin(owner: str, margin: float) -> None:
-    """Refuse a margin that no cosine can cross.
-
-    Args:
-        owner (str): The class to name in the message.
-        margin (float): A cosine.
-
-    Raises:
-        ValueError: If it lies outside [-1, 1].
-    """
-    if not -1 <= margin <= 1:
-        raise ValueError(f'{owner}: margin={margin} is compared with cosines '
-                         'and must lie in [-1, 1].')

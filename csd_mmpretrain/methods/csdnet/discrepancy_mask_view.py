@@ -18,7 +18,7 @@ def discrepancy_mask(
     threshold: Threshold = 'mean',
     area: Tuple[float, float] = (0.1, 0.9)
 ) -> torch.Tensor:
-    r"""Binarise pattern maps to masks of image size.
+    r"""Binarize pattern maps to masks of image size.
 
     P is upsampled bilinearly and :math:`M = 1` where :math:`P \ge t`. Where
     that keeps less or more than ``area``, the cells of the map are ranked
@@ -31,7 +31,7 @@ def discrepancy_mask(
             of its upsampled map; a number in (0, 1), on the map scaled to
             [0, 1]; ``('quantile', q)``, the q-quantile of the map. Defaults
             to ``'mean'``.
-        area (tuple[float, float]): Bounds of the kept share of the image.
+        area (tuple[float, float]): Bounds of the kept fraction of the image.
             Defaults to (0.1, 0.9).
 
     Returns:
@@ -41,7 +41,7 @@ def discrepancy_mask(
         ValueError: If the map has one position only, or cells so large that
             no number of them meets ``area``.
 
-    Source: Eq. 1 of the paper (a binarisation); threshold, bounds and
+    Source: Eq. 1 of the paper (a binarization); threshold, bounds and
     ranking are choices.
 
     Example:
@@ -68,7 +68,7 @@ def discrepancy_mask(
 
 
 def _lift(pattern: torch.Tensor) -> torch.Tensor:
-    """Make each map's minimum 0, so that no rounding parts a constant map."""
+    """Shift each minimum to 0, so that rounding leaves a constant map so."""
     return pattern - pattern.amin(dim=(1, 2), keepdim=True)
 
 
@@ -88,7 +88,7 @@ def _check_grid(grid: Tuple[int, int]) -> None:
 
 def _pixel_bounds(grid: Tuple[int, int], size: Tuple[int, int],
                   area: Tuple[float, float]) -> Tuple[int, int]:
-    """Turn bounds of the kept share into pixels, if cells can meet them."""
+    """Turn bounds of the kept fraction into pixels, if cells can meet them."""
     _check_grid(grid)
     (h, w), (height, width) = grid, size
     pixels = height * width
@@ -152,7 +152,7 @@ def _bounding_box(mask: torch.Tensor) -> torch.Tensor:
 class DiscrepancyMaskView:
     """Make the second view I' from the image and its discrepancy mask M.
 
-    Dropped pixels become 0, the mean colour after normalisation.
+    Dropped pixels become 0, the mean color after normalization.
 
     Args:
         mode (str): ``'keep'``: I * M; ``'erase'``: I * (1 - M); ``'crop'``:
@@ -160,9 +160,9 @@ class DiscrepancyMaskView:
             times P scaled to [0, 1]. Defaults to ``'keep'``.
         threshold (str | float | tuple): See :func:`discrepancy_mask`.
             Defaults to ``'mean'``.
-        area (tuple[float, float]): Bounds of the share of the image that M
-            keeps. Defaults to (0.1, 0.9). ``'soft'`` has no mask, and makes
-            no use of ``threshold`` and ``area``.
+        area (tuple[float, float]): Bounds of the fraction of the image
+            that M keeps. Defaults to (0.1, 0.9). ``'soft'`` has no mask and
+            ignores ``threshold`` and ``area``.
 
     Raises:
         ValueError: For an unknown mode or threshold, or unusable bounds.
@@ -207,15 +207,7 @@ class DiscrepancyMaskView:
 
     def mask(self, pattern: torch.Tensor, size: Tuple[int,
                                                       int]) -> torch.Tensor:
-        """Binarise pattern maps with this view's threshold and bounds.
-
-        Args:
-            pattern (Tensor): (B, h, w).
-            size (tuple[int, int]): Height and width of the mask.
-
-        Returns:
-            Tensor: (B, H, W), bool.
-        """
+        """Binarize with this view's settings, see :func:`discrepancy_mask`."""
         return discrepancy_mask(pattern, size, self.threshold, self.area)
 
     @property
@@ -241,14 +233,7 @@ class DiscrepancyMaskView:
             of this size.
 
         Raises:
-            ValueError: If the map has one position only, or no number of
-                cells meets ``area``.
-
-        Example:
-            >>> import torch
-            >>> view = DiscrepancyMaskView(threshold=('quantile', 0.5))
-            >>> view.kept_cells(torch.tensor([[[3., 1.], [2., 4.]]]))
-            tensor([[3, 0]])
+            ValueError: As :func:`discrepancy_mask`.
         """
         grid = pattern.shape[1:]
         least, most = _pixel_bounds(grid, grid, self.area)
@@ -267,17 +252,16 @@ class DiscrepancyMaskView:
         """Make the second view of a batch.
 
         Args:
-            images (Tensor): (B, 3, H, W), normalised.
+            images (Tensor): (B, 3, H, W), normalized.
             pattern (Tensor): (B, h, w), the images' pattern maps.
             labels (Tensor, optional): Not used by this view.
 
         Returns:
             tuple[Tensor, Tensor]: The second view, like ``images``, and the
-            share of each image that it keeps, (B, ) float32.
+            fraction of each image that it keeps, (B, ) float32.
 
         Raises:
-            ValueError: If the map has one position only, or, but for
-                ``'soft'``, no number of cells meets ``area``.
+            ValueError: As :func:`discrepancy_mask`.
         """
         size = images.shape[-2:]
         if self.mode == 'soft':

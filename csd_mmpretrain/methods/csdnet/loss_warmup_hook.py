@@ -9,7 +9,7 @@ from csd_mmpretrain.utils.unwrap import unwrap
 
 @HOOKS.register_module()
 class LossWarmupHook(Hook):
-    """Raise the weights of a CSDHead's ``ddl`` and ``ssdt`` from 0 linearly.
+    """Raise the weights of a CSDHead's losses from 0 linearly.
 
     The weight depends on the step alone, so a resumed run goes on where it
     stopped.
@@ -37,40 +37,24 @@ class LossWarmupHook(Hook):
         self.epochs = epochs
 
     def before_train(self, runner: Runner) -> None:
-        """Remember the full weights.
-
-        Args:
-            runner (Runner): The runner of the training.
-        """
         head = unwrap(runner.model).head
-        losses = (getattr(head, name, None) for name in ('ddl', 'ssdt'))
+        losses = (getattr(head, slot, None) for slot in ('contrast',
+                                                         'distill'))
         self._full = [(loss, loss.loss_weight) for loss in losses if loss]
         if not self._full:
-            raise TypeError('LossWarmupHook: the head has neither `ddl` nor '
-                            '`ssdt` to warm up. Remove the hook, or configure '
-                            'one of them in CSDHead.')
+            raise TypeError('LossWarmupHook: the head has neither `contrast` '
+                            'nor `distill` to warm up. Remove the hook, or '
+                            'configure one of them in CSDHead.')
         self._steps = self.epochs * len(runner.train_dataloader)
 
     def before_train_iter(self,
                           runner: Runner,
                           batch_idx: int,
                           data_batch: DATA_BATCH = None) -> None:
-        """Set the weights of this step.
-
-        Args:
-            runner (Runner): The runner of the training.
-            batch_idx (int): Index of the batch.
-            data_batch (dict, optional): The batch.
-        """
-        share = min(1., (runner.iter + 1) / self._steps)
+        fraction = min(1., (runner.iter + 1) / self._steps)
         for loss, weight in self._full:
-            loss.loss_weight = share * weight
+            loss.loss_weight = fraction * weight
 
     def after_train(self, runner: Runner) -> None:
-        """Leave the full weights behind.
-
-        Args:
-            runner (Runner): The runner of the training.
-        """
         for loss, weight in self._full:
             loss.loss_weight = weight

@@ -1,5 +1,5 @@
-"""SSDP's pattern map, its gate and the pooled feature."""
-from typing import Optional, Sequence, Tuple, Union
+"""SSDP: pattern map, gate and pooling of the last feature map."""
+from typing import Dict, Optional, Sequence, Tuple, Union
 
 import torch
 import torch.nn.functional as F
@@ -7,29 +7,20 @@ from mmengine.model import BaseModule
 from mmpretrain.registry import MODELS
 from torch import nn
 
-from csd_mmpretrain.layers.feature_map import check_layout, to_feature_map
-from csd_mmpretrain.layers.masked_features import MaskedFeatures
-from csd_mmpretrain.utils.is_autocast import is_autocast
+from csd_mmpretrain.layers.feature_map import (
+    MaskedFeatures,
+    check_layout,
+    to_feature_map,
+)
 
 KERNELS = ('gap', 'cosine', 'conv')
 GATINGS = ('multiply', 'standardised', 'residual', 'none')
 
 
-def weighted_mean(x: torch.Tensor,
+def _weighted_mean(x: torch.Tensor,
                   weights: Optional[torch.Tensor] = None,
                   valid: Optional[torch.Tensor] = None) -> torch.Tensor:
-    """Average weighted maps over their positions.
-
-    Args:
-        x (Tensor): (B, C, h, w), floating.
-        weights (Tensor, optional): (B, h, w), like ``x``, the factor of each
-            position. Defaults to None, 1.
-        valid (Tensor, optional): (B, h, w), bool, the positions that count.
-            Defaults to None, all.
-
-    Returns:
-        Tensor: (B, C).
-    """
+    """Average (B, C, h, w) over the valid positions, weighted: (B, C)."""
     if valid is None:
         if weights is None:
             return x.mean(dim=(2, 3))
@@ -62,7 +53,7 @@ def content_pattern(x: torch.Tensor,
 
     Source: the paper names a content-aware kernel; both forms are choices.
     """
-    content = weighted_mean(x, valid=valid)
+    content = _weighted_mean(x, valid=valid)
     if kernel == 'cosine':
         return torch.einsum('bc,bchw->bhw', F.normalize(content, dim=1),
                             F.normalize(x, dim=1))
@@ -103,19 +94,27 @@ def _standardise(pattern: torch.Tensor,
                  valid: Optional[torch.Tensor]) -> torch.Tensor:
     if valid is None:
         return F.layer_norm(pattern, pattern.shape[1:])
-    mean = weighted_mean(pattern[:, None], valid=valid)
-    centred = pattern - mean[..., None]
-    variance = weighted_mean(centred.square()[:, None], valid=valid)
-    return centred * (variance[..., None] + 1e-5).rsqrt()
+    mean = _weighted_mean(pattern[:, None], valid=valid)
+    centered = pattern - mean[..., None]
+    variance = _weighted_mean(centered.square()[:, None], valid=valid)
+    return centered * (variance[..., None] + 1e-5).rsqrt()
+
+
+def _is_autocast(device_type: str) -> bool:
+    try:
+        return torch.is_autocast_enabled(device_type)
+    except TypeError:  # before torch 2.4
+        return (torch.is_autocast_cpu_enabled() if device_type == 'cpu' else
+                torch.is_autocast_enabled())
 
 
 @MODELS.register_module()
 class SSDPNeck(BaseModule):
     """Pattern map, gate and global average pooling of the last feature map.
 
-    In the place of ``GlobalAveragePooling``: the pooled feature of
-    X * sigmoid(P). ``SSDPHook`` asks the same neck for P when it makes the
-    second view. All of it is computed in float32, also under autocast.
+    It replaces ``GlobalAveragePooling``: the feature is the mean of
+    X * sigmoid(P) over the positions. ``SSDPHook`` takes P from it to make
+    the second view. Everything is computed in float32, also under autocast.
 
     Args:
         in_channels (int): Channels C of the backbone's last feature map.
@@ -128,7 +127,7 @@ class SSDPNeck(BaseModule):
             ``'tokens'``. Defaults to ``'nchw'``.
         num_prefix_tokens (int): With ``'tokens'``, the leading tokens that
             are no positions. Defaults to 0.
-        init_cfg (dict, optional): Initialisation config. Defaults to None.
+        init_cfg (dict, optional): Initialization config. Defaults to None.
 
     Raises:
         ValueError: For an unknown option, or ``gating='none'`` with
@@ -171,6 +170,18 @@ class SSDPNeck(BaseModule):
         self.num_prefix_tokens = num_prefix_tokens
         if kernel == 'conv':
             self.conv = nn.Conv2d(in_channels, 1, 1)
+
+    @classmethod
+    def plain_settings(cls, settings: dict) -> dict:
+        """Give the settings of plain average pooling in its place."""
+        if settings.get('layout', 'nchw') == 'nchw':
+            return dict(type='GlobalAveragePooling')
+        # mmpretrain has no average pooling of these layouts.
+        return dict(settings, gating='none', kernel='gap')
+
+    def describe(self) -> Dict[str, str]:
+        """Name kernel and gating, for the run's header."""
+        return {'pattern map': f'kernel {self.kernel}, gating {self.gating}'}
 
     def feature_map(self, feats: Sequence[torch.Tensor]) -> torch.Tensor:
         """Return the last feature as one checked map.
@@ -227,12 +238,12 @@ class SSDPNeck(BaseModule):
         if isinstance(feats, MaskedFeatures):
             feats, valid = feats
         x = self.feature_map(feats)
-        dtype = torch.float32 if is_autocast(x.device.type) else x.dtype
+        dtype = torch.float32 if _is_autocast(x.device.type) else x.dtype
         with torch.autocast(x.device.type, enabled=False):
             x = x.float()
             pattern = self._pattern(x, valid)
             weights = gate_weights(pattern, self.gating, valid)
-            return (weighted_mean(x, weights, valid).to(dtype), )
+            return (_weighted_mean(x, weights, valid).to(dtype), )
 
     def _pattern(self,
                  x: torch.Tensor,

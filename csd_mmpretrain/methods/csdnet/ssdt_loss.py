@@ -12,7 +12,7 @@ DIRECTIONS = ('mutual', 'aug2raw', 'raw2aug')
 def distillation(student: torch.Tensor,
                  teacher: torch.Tensor,
                  temperature: float = 3.0) -> torch.Tensor:
-    r"""Distil a fixed teacher's logits into a student's.
+    r"""Distill a fixed teacher's logits into a student's.
 
     .. math::
         L = \tau^2 \, \mathrm{KL}\big(\mathrm{softmax}(z_t / \tau) \,\|\,
@@ -73,6 +73,9 @@ class SSDTLoss(BaseModule):
         self.temperature = temperature
         self.direction = direction
         self.loss_weight = loss_weight
+
+    def extra_repr(self) -> str:
+        return f'temperature {self.temperature}, direction {self.direction}'
 
     def forward(self, raw: torch.Tensor,
                 augmented: torch.Tensor) -> Dict[str, torch.Tensor]:

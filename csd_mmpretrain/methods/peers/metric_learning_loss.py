@@ -1,6 +1,5 @@
 """Any loss of pytorch-metric-learning between the features of two views."""
 import inspect
-from types import ModuleType
 from typing import Dict
 
 import torch
@@ -16,18 +15,13 @@ UNFIT = ('BaseMetricLossFunction', 'GenericPairLoss', 'ManifoldLoss',
          'VICRegLoss', 'SmoothAPLoss')
 
 
-def _import_losses() -> ModuleType:
+def _build(loss: dict) -> nn.Module:
     try:
         from pytorch_metric_learning import losses
     except ImportError as error:
         raise ImportError(
             'MetricLearningLoss needs pytorch-metric-learning: '
             'pip install "csd_mmpretrain[bench]".') from error
-    return losses
-
-
-def _build(loss: dict) -> nn.Module:
-    losses = _import_losses()
     known = {
         name: cls
         for name, cls in inspect.getmembers(losses, inspect.isclass)
@@ -46,7 +40,7 @@ def _build(loss: dict) -> nn.Module:
         raise ValueError(
             f'MetricLearningLoss: {name} got {first_names(parts, 3)} as a '
             'dict, but it takes an object there, which a config cannot give. '
-            'Leave it out, or register a loss of your own for the `ddl` '
+            'Leave it out, or register a loss of your own for the `contrast` '
             'slot.')
     try:
         return known[name](**arguments)
@@ -59,25 +53,19 @@ def _build(loss: dict) -> nn.Module:
 
 @MODELS.register_module()
 class MetricLearningLoss(BaseModule):
-    """A loss of pytorch-metric-learning, for the ``ddl`` slot of CSDHead.
+    """A loss of pytorch-metric-learning, for the ``contrast`` slot of CSDHead.
 
-    The loss sees the features of all views of the batch as one batch, with
-    the images' labels. It has no queue: pairs are those of the batch of one
-    process. What a batch without pairs gives is the library's choice;
-    ``SupConLoss`` gives 0 where all images are of one class. Computed in
-    float32, with the library's own selection of pairs, which waits for the
+    The loss gets the features of all views of a process's batch as one batch,
+    with the images' labels, in float32. Of a batch of one class,
+    ``SupConLoss`` gives 0. The library's selection of pairs waits for the
     device.
 
     Args:
-        loss (dict): ``type``, the name of a loss function in
-            ``pytorch_metric_learning.losses``, and its arguments. Those that
-            wrap another loss (``CrossBatchMemory``, ``MultipleLosses``),
-            take no labels (``VICRegLoss``, ``ManifoldLoss``) or want equally
-            many images of each class (``SmoothAPLoss``) do not fit.
+        loss (dict): ``type``, of ``pytorch_metric_learning.losses``, and its
+            arguments. Losses that wrap another (``CrossBatchMemory``), take
+            no labels (``VICRegLoss``) or want equally many images of each
+            class (``SmoothAPLoss``) do not fit.
         loss_weight (float): Defaults to 1.0.
-
-    Attributes:
-        metric (str): Name of the loss, for the log.
 
     Raises:
         ImportError: If pytorch-metric-learning is missing.
@@ -91,7 +79,7 @@ class MetricLearningLoss(BaseModule):
 
             head=dict(
                 type='CSDHead', cls_head=...,
-                ddl=dict(
+                contrast=dict(
                     type='MetricLearningLoss',
                     loss=dict(type='SupConLoss', temperature=0.1)))
     """
@@ -102,17 +90,12 @@ class MetricLearningLoss(BaseModule):
         self.metric = loss['type']
         self.loss_weight = loss_weight
 
+    def extra_repr(self) -> str:
+        return f'metric {self.metric}'
+
     def forward(self, views: torch.Tensor,
                 labels: torch.Tensor) -> Dict[str, torch.Tensor]:
-        """Compute the loss of a batch.
-
-        Args:
-            views (Tensor): (V, B, C), the features of V views.
-            labels (Tensor): (B, ), int64.
-
-        Returns:
-            dict: ``loss_metric``.
-        """
+        """Compute ``loss_metric`` of features (V, B, C) and labels (B, )."""
         with torch.autocast(views.device.type, enabled=False):
             loss = self.loss(views.float().flatten(0, 1),
                              labels.repeat(len(views)))

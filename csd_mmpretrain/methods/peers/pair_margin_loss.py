@@ -5,46 +5,22 @@ import torch
 from mmengine.model import BaseModule
 from mmpretrain.registry import MODELS
 
-from csd_mmpretrain.layers.unit_vectors import unit_vectors
-from csd_mmpretrain.methods.csdnet.ddl_queue_loss import check_margin
+from csd_mmpretrain.layers.unit_vectors import check_margin, unit_vectors
 
 
-def pair_contrast(features: torch.Tensor,
-                  labels: torch.Tensor,
-                  margin: float = 0.4) -> torch.Tensor:
-    r"""Contrast all pairs of N features.
+@MODELS.register_module()
+class PairMarginLoss(BaseModule):
+    r"""CLE-ViT's margin loss, for the ``contrast`` slot of CSDHead.
+
+    Over all pairs of the N features of both views of a process's batch:
 
     .. math::
         L = \frac{1}{N^2} \Big[ \sum_{y_i = y_j} (1 - \cos_{ij})
             + \sum_{y_i \ne y_j} \max(0, \cos_{ij} - \xi) \Big]
 
     Args:
-        features (Tensor): (N, C), any length.
-        labels (Tensor): (N, ), int64.
-        margin (float): xi, a cosine. Defaults to 0.4.
-
-    Returns:
-        Tensor: Scalar.
-
-    Source: CLE-ViT (IJCAI 2023).
-    """
-    features = unit_vectors(features)
-    similarity = features @ features.t()
-    same = labels[:, None] == labels
-    terms = torch.where(same, 1 - similarity,
-                        (similarity - margin).clamp(min=0))
-    return terms.mean()
-
-
-@MODELS.register_module()
-class PairMarginLoss(BaseModule):
-    """All-pairs margin loss, CLE-ViT's, for the ``ddl`` slot of CSDHead.
-
-    It has no memory: pairs are those of the batch of one process.
-
-    Args:
-        margin (float): Negatives above this cosine are pushed apart.
-            Defaults to 0.4.
+        margin (float): xi, in [-1, 1]: negatives above this cosine are pushed
+            apart. Defaults to 0.4.
         loss_weight (float): Defaults to 1.0.
 
     Raises:
@@ -56,7 +32,7 @@ class PairMarginLoss(BaseModule):
         ::
 
             head=dict(type='CSDHead', cls_head=...,
-                      ddl=dict(type='PairMarginLoss', margin=0.4))
+                      contrast=dict(type='PairMarginLoss', margin=0.4))
     """
 
     def __init__(self, margin: float = 0.4, loss_weight: float = 1.0) -> None:
@@ -65,19 +41,16 @@ class PairMarginLoss(BaseModule):
         self.margin = margin
         self.loss_weight = loss_weight
 
+    def extra_repr(self) -> str:
+        return f'margin {self.margin}'
+
     def forward(self, views: torch.Tensor,
                 labels: torch.Tensor) -> Dict[str, torch.Tensor]:
-        """Compute the loss of a batch.
-
-        Args:
-            views (Tensor): (V, B, C), the features of V views.
-            labels (Tensor): (B, ), int64.
-
-        Returns:
-            dict: ``loss_pair``.
-        """
+        """Compute ``loss_pair`` of features (V, B, C) and labels (B, )."""
         with torch.autocast(views.device.type, enabled=False):
-            loss = pair_contrast(
-                views.float().flatten(0, 1), labels.repeat(len(views)),
-                self.margin)
-        return dict(loss_pair=self.loss_weight * loss)
+            features = unit_vectors(views.float().flatten(0, 1))
+            labels = labels.repeat(len(views))
+            cosines = features @ features.t()
+            terms = torch.where(labels[:, None] == labels, 1 - cosines,
+                                (cosines - self.margin).clamp(min=0))
+            return dict(loss_pair=self.loss_weight * terms.mean())

@@ -13,7 +13,7 @@ def test_places(height, width, size):
     image = np.random.randint(256, size=(height, width, 3), dtype=np.uint8)
     w, h = (size, size) if isinstance(size, int) else size
     expected = {
-        'centre': CenterCrop(size)(dict(img=image))['img'],
+        'center': CenterCrop(size)(dict(img=image))['img'],
         'top-left': image[:h, :w],
         'top-right': image[:h, width - w:],
         'bottom-left': image[height - h:, :w],

@@ -17,7 +17,7 @@ NECK = dict(
     bottleneck_channels=6)
 HEAD = dict(type='CMDHead', num_prototypes=K)
 DINO = dict(HEAD, image_weight=1., region_weight=0., inter_weight=0.)
-# No batch norm: an image's output does not depend on its neighbours.
+# No batch norm: an image's output does not depend on its neighbors.
 SWIN = dict(
     type='SwinTransformer',
     img_size=32,
@@ -146,7 +146,7 @@ def test_teacher_gets_no_gradient_and_moves_towards_the_student():
         assert torch.allclose(value, expected), name
 
 
-def test_centres_follow_the_teacher_after_the_loss():
+def test_centers_follow_the_teacher_after_the_loss():
     model = build()
     inputs = crops()
     with torch.no_grad():
@@ -208,7 +208,7 @@ def test_backbones_and_bags(parts):
     assert total.isfinite()
     without = [name for name, p in model.named_parameters()
                if p.requires_grad and (p.grad is None or not p.grad.any())]
-    # A class token's own last normalisation may leave nothing else out.
+    # A class token's own last normalization may leave nothing else out.
     assert not without, without
 
 
@@ -270,6 +270,19 @@ def test_weights_without_a_teacher_fill_both():
     own.load_state_dict(model.state_dict())
     assert all(torch.equal(v, model.state_dict()[k])
                for k, v in own.state_dict().items())
+
+
+def test_a_checkpoint_of_before_loads():
+    model = build()
+    old = {name.replace('prototypes.weight', 'prototypes'): value
+           for name, value in model.state_dict().items()}
+    assert {'neck.prototypes', 'teacher.region_neck.prototypes'} <= set(old)
+    again = build()
+    again.load_state_dict(old)
+    assert all(torch.equal(value, model.state_dict()[name])
+               for name, value in again.state_dict().items())
+    # Optimizers know parameters by their order alone.
+    assert next(model.neck.named_parameters())[0] == 'prototypes.weight'
 
 
 def test_features_are_the_teachers():

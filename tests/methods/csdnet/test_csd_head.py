@@ -190,3 +190,44 @@ def test_adaptive_margins_hook_is_refused_by_its_own_error():
     Runner.model.head = build(dict(LINEAR, type='ArcFaceClsHead'))
     with pytest.raises(ValueError, match='CSDHead'):
         SetAdaptiveMarginsHook().before_train(Runner)
+
+
+@pytest.mark.parametrize('old, new', [('ddl', 'contrast'),
+                                      ('ssdt', 'distill')])
+@pytest.mark.parametrize('value', [DDL, None])
+def test_an_old_config_is_told_the_new_name(old, new, value):
+    with pytest.raises(TypeError, match=f"'{old}' is called '{new}' now"):
+        build(**{old: value})
+
+
+def test_a_checkpoint_of_before_loads():
+    config = dict(DDL, projector=3)
+    head = build(contrast=config, distill=SSDT)
+    head.contrast.queue.enqueue(torch.randn(4, 3), torch.arange(4))
+    old = {name.replace('contrast.', 'ddl.').replace('distill.', 'ssdt.'): x
+           for name, x in head.state_dict().items()}
+    assert any(name.startswith('ddl.queue') for name in old)
+    assert any(name.startswith('ddl.projector') for name in old)
+    again = build(contrast=config, distill=SSDT)
+    again.load_state_dict(old)
+    for name, x in head.state_dict().items():
+        assert torch.equal(x, again.state_dict()[name])
+
+
+def test_describe_writes_the_objective():
+    head = build(contrast=DDL, distill=dict(SSDT, loss_weight=2.))
+    assert head.describe() == dict(
+        loss='1 x CrossEntropyLoss + 1 x (the same on the second view) + '
+        f'alpha=1 x DDLQueueLoss ({head.contrast.extra_repr()}) + '
+        'beta=2 x SSDTLoss (temperature 3.0, direction mutual)')
+    assert build(aug_loss_weight=0).describe() == dict(
+        loss='1 x CrossEntropyLoss')
+
+
+def test_the_inner_head_is_all_that_inference_needs():
+    head = build(contrast=DDL)
+    assert head.inference_model() is head.cls_head
+    needless = [name for name in head.state_dict()
+                if name.startswith(head.training_only_keys)]
+    assert set(head.state_dict()) - set(needless) == {
+        f'cls_head.{name}' for name in head.cls_head.state_dict()}

@@ -8,7 +8,7 @@ from mmengine.runner import Runner
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 
-from csd_mmpretrain.layers.masked_features import MaskedFeatures
+from csd_mmpretrain.layers.feature_map import MaskedFeatures
 from csd_mmpretrain.methods.csdnet.discrepancy_mask_view import (
     DiscrepancyMaskView,
 )
@@ -391,7 +391,7 @@ def test_kept_tokens_need_equal_numbers(view):
 def test_a_refused_view_is_shown_with_its_options():
     with pytest.raises(ValueError) as error:
         SSDPHook(second_pass='kept_tokens')
-    assert "DiscrepancyMaskView(mode='keep', threshold='mean'" in str(
+    assert 'DiscrepancyMaskView (mode keep, threshold mean' in str(
         error.value)
 
 

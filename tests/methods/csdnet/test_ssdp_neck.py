@@ -5,13 +5,15 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from csd_mmpretrain.layers.masked_features import MaskedFeatures
+from csd_mmpretrain.layers.feature_map import MaskedFeatures
 from csd_mmpretrain.methods.csdnet.ssdp_neck import (
     GATINGS,
     SSDPNeck,
     content_pattern,
     gate_weights,
-    weighted_mean,
+)
+from csd_mmpretrain.methods.csdnet.ssdp_neck import (
+    _weighted_mean as weighted_mean,
 )
 
 

@@ -2,7 +2,7 @@
 import pytest
 import torch
 
-from csd_mmpretrain.methods.peers.erase_shuffle_view import EraseShuffleView
+from csd_mmpretrain.methods.peers.random_views import EraseShuffleView
 
 
 @pytest.mark.parametrize('size', [(32, 32), (31, 45), (16, 64)])

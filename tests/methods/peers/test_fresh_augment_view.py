@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torchvision.transforms.functional import resized_crop
 
-from csd_mmpretrain.methods.peers.fresh_augment_view import FreshAugmentView
+from csd_mmpretrain.methods.peers.random_views import FreshAugmentView
 
 SIZES = [(32, 32), (31, 45), (64, 16)]
 
@@ -85,8 +85,8 @@ def test_jitter_changes_contrast_and_brightness_within_bounds():
         shifts.append(float(after.mean() - mean))
         expected = mean + contrasts[-1] * (before - mean) + shifts[-1]
         torch.testing.assert_close(after, expected, atol=1e-4, rtol=1e-4)
-    for values, centre in ((contrasts, 1), (shifts, 0)):
-        values = torch.tensor(values) - centre
+    for values, center in ((contrasts, 1), (shifts, 0)):
+        values = torch.tensor(values) - center
         assert -0.3001 < values.min() < -0.28 and 0.28 < values.max() < 0.3001
         assert abs(values.mean()) < 0.03
     both = torch.tensor([contrasts, shifts])

@@ -1,43 +1,110 @@
-"""Figure of DDL's queue: who is near whom, and the margin."""
-from typing import TYPE_CHECKING, List, Sequence, Tuple
+"""DDL's queue of a checkpoint: its contents, and their figure."""
+import os
+from typing import List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
+from matplotlib.axes import Axes
+from matplotlib.colors import TwoSlopeNorm
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from mmengine.config import Config
+from mmengine.runner.checkpoint import CheckpointLoader
 
-from .queue_contents import (
-    CosineHistogram,
-    QueueContents,
-    cosine_histogram,
-    nearest_classes,
-)
+from csd_mmpretrain.checkpoints.bare_model import build_bare_model
+from csd_mmpretrain.checkpoints.pretrained import read_names
+from csd_mmpretrain.methods.csdnet.ddl_queue_loss import DDLQueueLoss
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-COLOURS = 'RdBu_r'
 POSITIVE, NEGATIVE, MARGIN = '#1a7f37', '#8250df', '#24292f'
-# Inches.
-SIDE, PANEL, BAR = 8.0, 3.6, 0.16
-TOP, BOTTOM, GAP, EDGE = 0.62, 0.5, 0.55, 0.12
-# Of the matrix, and of a class name's letters.
-MOST_KEYS = 2400
-LETTER = 0.0105
-LONGEST = 28
+# Inches of the matrix and of the panels beside it.
+SIDE, PANEL = 8, 3.6
+# Most features of the matrix, and most letters of a class name.
+MOST, LONGEST = 2400, 28
+# Features whose cosines are computed at once.
+BLOCK = 512
 
 
-def draw_queue_figure(queue: QueueContents, title: str = '') -> 'Figure':
-    """Draw the cosines between the keys, their histograms and the margin.
+class QueueContents(NamedTuple):
+    """The filled places of a queue, sorted by class.
 
-    The matrix is ordered by class, within a class by age. Its colours turn
-    at the margin: a red field off the diagonal blocks is a pair of classes
-    that DDL pushes apart, a blue one inside a block a pair that it pulls
-    together. Of more than 2400 keys, evenly spread ones are drawn; the
-    histograms are of all.
+    Attributes:
+        features (Tensor): (n, C), float32, unit vectors; within a class the
+            oldest first.
+        labels (Tensor): (n,), int64, ascending.
+        length (int): Places of the queue, filled or empty.
+        margin (float): The loss pushes negatives apart above this cosine.
+        classes (list[str], optional): Names of all classes.
+    """
+
+    features: torch.Tensor
+    labels: torch.Tensor
+    length: int
+    margin: float
+    classes: Optional[Sequence[str]]
+
+
+def read_queue(cfg: Config, checkpoint: str) -> QueueContents:
+    """Read the queue of a checkpoint.
 
     Args:
-        queue (QueueContents): The keys.
-        title (str): Stands above all. Defaults to ``''``.
+        cfg (Config): The config that it was trained with.
+        checkpoint (str): A .pth file.
+
+    Returns:
+        QueueContents: Its filled places.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the model has no ``DDLQueueLoss``, the checkpoint has
+            no queue, or the queue has fewer than two features.
+    """
+    if not os.path.isfile(checkpoint):
+        raise FileNotFoundError(
+            f'There is no checkpoint {checkpoint!r}. Train one with '
+            'tools/train.py, which saves it in the work directory.')
+    loss = next((module for module in build_bare_model(cfg).modules()
+                 if isinstance(module, DDLQueueLoss)), None)
+    if loss is None:
+        raise ValueError(
+            'The model of the config has no DDLQueueLoss, so no queue. Give '
+            "a config whose head has contrast=dict(type='DDLQueueLoss', "
+            '...), such as configs/csdnet/grocery81.py.')
+    # By its end, as older checkpoints have another name for the loss.
+    name = next((name for name in read_names(checkpoint)
+                 if name.endswith('.queue.features')), None)
+    if name is None:
+        raise ValueError(
+            f'{checkpoint} has no queue: it was trained without DDL, or has '
+            'the weights of a backbone only. Give a checkpoint that '
+            'tools/train.py has saved with this config.')
+    content = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
+    state = content.get('state_dict', content)
+    features, labels, oldest = (state[name.replace('features', part)]
+                                for part in ('features', 'labels', 'ptr'))
+    shift = -int(oldest)
+    sorted_labels, order = labels.roll(shift).sort(stable=True)
+    empty = int((labels < 0).sum())
+    if len(labels) - empty < 2:
+        raise ValueError(
+            f'The queue of {checkpoint} has {len(labels) - empty} of '
+            f'{len(labels)} places filled, but at least 2 are compared. Give '
+            'a checkpoint from after the first steps of a training.')
+    classes = (content.get('meta') or {}).get('dataset_meta') or {}
+    return QueueContents(
+        features.float().roll(shift, 0)[order[empty:]], sorted_labels[empty:],
+        len(labels), loss.margin, classes.get('classes'))
+
+
+def draw_queue_figure(queue: QueueContents, title: str = '') -> Figure:
+    """Draw the cosines between the features, and the margin.
+
+    The colors of the matrix turn at the margin: DDL pushes classes apart
+    whose field off the diagonal is red, and pulls a class together whose
+    block is blue. Of more than 2400 features, evenly spread ones are drawn.
+
+    Args:
+        queue (QueueContents): The features.
+        title (str): Title of the figure. Defaults to ``''``.
 
     Returns:
         Figure: Ready for ``figure.savefig(path, dpi=...)``.
@@ -48,135 +115,138 @@ def draw_queue_figure(queue: QueueContents, title: str = '') -> 'Figure':
             queue = read_queue(cfg, 'work_dirs/demo/epoch_16.pth')
             draw_queue_figure(queue).savefig('queue.png', dpi=120)
     """
-    from matplotlib.figure import Figure
-
-    found = queue.labels.unique().tolist()
-    size = min(7., 0.9 * SIDE * 72 / len(found))
-    size = max(size, 4.)
-    names = [_name(label, queue) for label in found]
-    left = EDGE + max(map(len, names)) * size * LETTER + 0.1
-    width = left + SIDE + 0.1 + BAR + GAP + PANEL + EDGE + 0.35
-    height = TOP + SIDE + BOTTOM
-    figure = Figure(figsize=(width, height), facecolor='white')
-
-    def add_axes(x: float, y: float, w: float, h: float) -> 'Axes':
-        return figure.add_axes((x / width, y / height, w / width, h / height))
-
-    figure.text(left / width, 1 - 0.2 / height, title, size=12, va='center',
-                weight='bold', parse_math=False)
-    figure.text(
-        left / width, 1 - 0.44 / height,
-        f'{len(queue.labels)} of {queue.length} places filled, '
-        f'{len(found)} classes; cosines between keys, ordered by class',
-        size=9, va='center')
-    _draw_matrix(
-        add_axes(left, BOTTOM, SIDE, SIDE),
-        add_axes(left + SIDE + 0.1, BOTTOM, BAR, SIDE), queue, names, size)
-
-    right = left + SIDE + 0.1 + BAR + GAP + 0.35
-    half = (SIDE - 1.3) / 2
-    _draw_histogram(
-        add_axes(right, BOTTOM + SIDE - half - 0.45, PANEL, half),
-        cosine_histogram(queue), queue.margin)
-    _draw_nearest(add_axes(right, BOTTOM, PANEL, half), queue)
+    figure = Figure(layout='constrained')
+    axes = figure.subplot_mosaic(
+        [['matrix', 'histogram'], ['matrix', 'nearest']],
+        width_ratios=(SIDE, PANEL))
+    figure.suptitle(title, size=12, weight='bold', parse_math=False)
+    _draw_matrix(axes['matrix'], queue)
+    _draw_histogram(axes['histogram'], queue)
+    _draw_nearest(axes['nearest'], queue)
+    beside = axes['matrix'].yaxis.get_tightbbox().width / figure.dpi
+    figure.set_size_inches(SIDE + beside + PANEL + 1.3, SIDE + 0.8)
     return figure
 
 
-def _draw_matrix(ax: 'Axes', bar: 'Axes', queue: QueueContents,
-                 names: Sequence[str], size: float) -> None:
-    from matplotlib.colors import TwoSlopeNorm
-    from matplotlib.patches import Rectangle
-
+def _draw_matrix(ax: Axes, queue: QueueContents) -> None:
     total = len(queue.labels)
-    shown = torch.linspace(0, total - 1, min(total, MOST_KEYS)).long()
-    labels, features = queue.labels[shown], queue.features[shown]
+    n = min(total, MOST)
+    shown = torch.linspace(0, total - 1, n).long()
+    features = queue.features[shown]
     cosines = (features @ features.t()).clamp(-1, 1).numpy()
-    low = min(float(cosines.min()), queue.margin - 0.05)
-    norm = TwoSlopeNorm(queue.margin, low, max(1., queue.margin + 0.05))
-    n = len(shown)
-    drawn = ax.imshow(cosines, cmap=COLOURS, norm=norm,
+    norm = TwoSlopeNorm(queue.margin,
+                        min(float(cosines.min()), queue.margin - 0.05),
+                        max(1., queue.margin + 0.05))
+    drawn = ax.imshow(cosines, cmap='RdBu_r', norm=norm,
                       extent=(0, n, n, 0), interpolation='nearest')
 
-    counts = labels.unique(return_counts=True)[1]
+    found, counts = queue.labels[shown].unique(return_counts=True)
     ends = counts.cumsum(0).tolist()
-    starts = [0, *ends[:-1]]
-    if len(ends) <= 40:
-        for end in ends[:-1]:
-            ax.axhline(end, color='white', linewidth=0.3)
-            ax.axvline(end, color='white', linewidth=0.3)
-    line = 0.9 if len(ends) <= 40 else 0.5
-    for start, end in zip(starts, ends):
-        ax.add_patch(Rectangle((start, start), end - start, end - start,
-                               fill=False, edgecolor='black',
-                               linewidth=line))
-    centres = [(a + b) / 2 for a, b in zip(starts, ends)]
-    named = _apart(centres, 1.05 * size / 72 * n / SIDE)
-    ax.set_yticks([centres[i] for i in named],
-                  [names[i] for i in named], size=size, parse_math=False)
+    for end, count in zip(ends, counts.tolist()):
+        ax.add_patch(Rectangle((end - count, ) * 2, count, count, fill=False,
+                               linewidth=0.9 if len(ends) <= 40 else 0.5))
+    size = np.clip(0.9 * SIDE * 72 / len(found), 4, 7)
+    centers = (counts.cumsum(0) - counts / 2).tolist()
+    named = [0]
+    for i, center in enumerate(centers):
+        if center - centers[named[-1]] >= 1.05 * size / 72 * n / SIDE:
+            named.append(i)
+    ax.set_yticks([centers[i] for i in named],
+                  [_name(int(found[i]), queue) for i in named], size=size,
+                  parse_math=False)
     ax.set_xticks([])
     ax.tick_params(length=2, width=0.4, pad=2)
+    ax.set_title(f'{total} of {queue.length} places filled, {len(found)} '
+                 'classes; cosines between keys, ordered by class', size=9)
     ax.set_xlabel('the same keys', size=9)
 
-    colour_bar = ax.figure.colorbar(drawn, cax=bar)
-    colour_bar.outline.set_linewidth(0.4)
-    ticks = np.linspace(low, queue.margin, 4)[:-1].tolist()
-    ticks += np.linspace(queue.margin, norm.vmax, 4).tolist()
-    colour_bar.set_ticks(
-        ticks, labels=[f'{tick:.2f}' for tick in ticks])
-    bar.axhline(queue.margin, color=MARGIN, linewidth=1.2)
-    bar.tick_params(labelsize=7.5, length=2)
+    bar = ax.figure.colorbar(drawn, ax=ax, pad=0.01, aspect=50, ticks=[
+        *np.linspace(norm.vmin, queue.margin, 4),
+        *np.linspace(queue.margin, norm.vmax, 4)[1:]
+    ], format='%.2f')
+    bar.outline.set_linewidth(0.4)
+    bar.ax.axhline(queue.margin, color=MARGIN, linewidth=1.2)
+    bar.ax.tick_params(labelsize=7.5, length=2)
 
 
-def _draw_histogram(ax: 'Axes', histogram: CosineHistogram,
-                    margin: float) -> None:
-    edges = histogram.edges
-    seen = np.flatnonzero(histogram.positives + histogram.negatives)
-    pairs = histogram.negatives.sum()
-    for counts, name, colour in (
-        (histogram.positives, 'same class', POSITIVE),
-        (histogram.negatives, 'different classes', NEGATIVE)):
+def _draw_histogram(ax: Axes, queue: QueueContents) -> None:
+    edges = np.linspace(-1, 1, 101)
+    positives, negatives, above = _cosine_histogram(queue, edges)
+    for counts, name, color in ((positives, 'same class', POSITIVE),
+                                (negatives, 'different classes', NEGATIVE)):
         total = counts.sum()
         density = counts / max(total, 1) / np.diff(edges)
-        ax.stairs(density, edges, fill=True, color=colour, alpha=0.45,
+        ax.stairs(density, edges, fill=True, color=color, alpha=0.45,
                   label=f'{name}: {total:,} pairs')
-        ax.stairs(density, edges, color=colour, linewidth=1)
-    above = histogram.violating / max(pairs, 1)
-    ax.axvline(margin, color=MARGIN, linestyle='--', linewidth=1.2,
-               label=f'margin {margin:g}: {above:.1%} of different '
-               'classes above')
-    ax.set_xlim(min(edges[seen[0]], margin - 0.05),
-                max(edges[seen[-1] + 1], margin + 0.05))
+        ax.stairs(density, edges, color=color, linewidth=1)
+    _draw_margin(ax, queue.margin, f'margin {queue.margin:g}: '
+                 f'{above / max(negatives.sum(), 1):.1%} of different '
+                 'classes above')
+    seen = np.flatnonzero(positives + negatives)
+    ax.set_xlim(min(edges[seen[0]], queue.margin - 0.05),
+                max(edges[seen[-1] + 1], queue.margin + 0.05))
     ax.set_xlabel('cosine', size=9)
     ax.set_ylabel('density', size=9)
-    ax.tick_params(labelsize=8)
     ax.spines[['top', 'right']].set_visible(False)
-    ax.legend(loc='lower left', bbox_to_anchor=(-0.02, 1.0), frameon=False,
-              fontsize=8.5, borderaxespad=0.3)
+    ax.set_ylim(0, 1.3 * ax.get_ylim()[1])
+    ax.legend(loc='upper left', framealpha=1, edgecolor='none', fontsize=8.5)
 
 
-def _draw_nearest(ax: 'Axes', queue: QueueContents) -> None:
-    pairs = nearest_classes(queue)
-    places = range(len(pairs))
-    ax.barh(places, [pair.cosine for pair in pairs], height=0.42,
-            align='edge', color=[
-                '#d6604d' if pair.cosine > queue.margin else '#4393c3'
-                for pair in pairs
-            ])
-    for place, pair in zip(places, pairs):
-        text = f'{_name(pair.first, queue)}  –  {_name(pair.second, queue)}'
-        ax.text(0, place - 0.06, text, size=7, va='bottom', parse_math=False,
+def _cosine_histogram(queue: QueueContents,
+                      edges: np.ndarray) -> Tuple[np.ndarray, np.ndarray, int]:
+    """Pairs of one class and of two, by bin; those of two above the margin."""
+    positives, negatives, above = 0, 0, 0
+    for start in range(0, len(queue.labels), BLOCK):
+        rows = slice(start, start + BLOCK)
+        cosines = (queue.features[rows] @ queue.features[start:].t()).clamp(
+            -1, 1)
+        later = torch.ones_like(cosines, dtype=torch.bool).triu(1)
+        same = queue.labels[rows, None] == queue.labels[None, start:]
+        other = cosines[later & ~same]
+        positives += np.histogram(cosines[later & same], edges)[0]
+        negatives += np.histogram(other, edges)[0]
+        above += int((other > queue.margin).sum())
+    return positives, negatives, above
+
+
+def _draw_nearest(ax: Axes, queue: QueueContents) -> None:
+    pairs = _nearest_classes(queue)
+    cosines = [pair[0] for pair in pairs]
+    bars = ax.barh(range(len(pairs)), cosines, height=0.42, align='edge',
+                   color=['#d6604d' if cosine > queue.margin else '#4393c3'
+                          for cosine in cosines])
+    ax.bar_label(bars, fmt=' %.2f', size=7)
+    for place, (_, *labels) in enumerate(pairs):
+        ax.text(0, place - 0.06,
+                '  –  '.join(_name(label, queue) for label in labels),
+                size=7, va='bottom', parse_math=False,
                 transform=ax.get_yaxis_transform(),
                 bbox=dict(facecolor='white', edgecolor='none', pad=0.4))
-        end = min(max(pair.cosine, 0), 0.88)
-        ax.text(end, place + 0.21, f' {pair.cosine:.2f}', size=7, va='center')
-    ax.axvline(queue.margin, color=MARGIN, linestyle='--', linewidth=1.2)
-    ax.set_ylim(len(pairs) - 0.4, -0.7)
-    ax.set_xlim(min(0., *[pair.cosine for pair in pairs], queue.margin)
-                if pairs else 0., 1)
-    ax.set_yticks([])
+    _draw_margin(ax, queue.margin)
+    ax.set(xlim=(min(0, queue.margin, *cosines), 1.05), yticks=[],
+           ylim=(len(pairs) - 0.4, -0.7))
     ax.set_title('nearest classes, mean cosine', size=9, loc='left')
-    ax.tick_params(labelsize=8)
     ax.spines[['top', 'right', 'left']].set_visible(False)
+
+
+def _nearest_classes(queue: QueueContents,
+                     num: int = 10) -> List[Tuple[float, int, int]]:
+    """Mean cosine and classes of the nearest pairs of classes."""
+    found, index, counts = queue.labels.unique(
+        return_inverse=True, return_counts=True)
+    means = torch.zeros(len(found), queue.features.size(1)).index_add_(
+        0, index, queue.features) / counts[:, None]
+    first, second = torch.triu_indices(len(found), len(found), offset=1)
+    cosines = (means @ means.t())[first, second]
+    best = cosines.topk(min(num, len(cosines))).indices
+    return list(zip(cosines[best].tolist(), found[first[best]].tolist(),
+                    found[second[best]].tolist()))
+
+
+def _draw_margin(ax: Axes, margin: float, label: str = '') -> None:
+    ax.axvline(margin, color=MARGIN, linestyle='--', linewidth=1.2,
+               label=label)
+    ax.tick_params(labelsize=8)
 
 
 def _name(label: int, queue: QueueContents) -> str:
@@ -184,12 +254,3 @@ def _name(label: int, queue: QueueContents) -> str:
         return f'class {label}'
     name = str(queue.classes[label])
     return name if len(name) <= LONGEST else name[:LONGEST - 1] + '…'
-
-
-def _apart(centres: Sequence[float], least: float) -> List[int]:
-    """Choose ticks from the top that leave room for each other's names."""
-    chosen: List[Tuple[int, float]] = []
-    for index, centre in enumerate(centres):
-        if not chosen or centre - chosen[-1][1] >= least:
-            chosen.append((index, centre))
-    return [index for index, _ in chosen]

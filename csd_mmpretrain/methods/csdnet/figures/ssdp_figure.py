@@ -1,46 +1,21 @@
 """Figure of what SSDP sees: image, pattern map, gate, mask, second views."""
-from typing import (
-    TYPE_CHECKING,
-    List,
-    NamedTuple,
-    Optional,
-    Sequence,
+from typing import TYPE_CHECKING, Optional, Sequence
+
+from csd_mmpretrain.visualization.image_grid import (
+    DARK,
+    GREEN,
+    Panel,
+    draw_grid,
 )
 
-import numpy as np
-
-from .ssdp_rows import Prediction, SSDPRow
+from .ssdp_rows import SSDPRow
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from matplotlib.image import AxesImage
 
-HEADINGS = dict(
-    image='image  $I$',
-    pattern='pattern map  $P$',
-    gate='gate',
-    mask='mask  $M$')
-FORMULAS = dict(
-    keep=r'$I \odot M$',
-    erase=r'$I \odot (1 - M)$',
-    crop='box of $M$',
-    soft=r'$I \odot P$, scaled')
-MAPS = ('pattern', 'gate')
-COLOURS = 'viridis'
-# Inches.
-GAP, BAR, EDGE, HEADER, TITLE, LINE = 0.08, 0.46, 0.06, 0.34, 0.26, 0.135
-GREY = np.array([0.299, 0.587, 0.114])
-TRUE = '#1a7f37'
-
-
-class _Panel(NamedTuple):
-    """A column of a row: what it shows, and what stands below it."""
-
-    heading: str
-    array: np.ndarray
-    is_map: bool = False
-    prediction: Prediction = ()
+_FORMULAS = dict(
+    keep=':  I ⊙ M', erase=':  I ⊙ (1 − M)', crop=':  box of M',
+    soft=':  I ⊙ P, scaled')
 
 
 def draw_ssdp_figure(rows: Sequence[SSDPRow],
@@ -48,23 +23,21 @@ def draw_ssdp_figure(rows: Sequence[SSDPRow],
                      cell: float = 2.2) -> 'Figure':
     """Draw one row per image: I, P, gate, M and every second view I'.
 
-    Maps lie over the image, with a colour bar; the white line on them is the
-    edge of M. Columns that the rows do not have are left out. The class is
-    written above a row, the best predictions below the image and below each
-    second view, the true class in green. Nothing of pyplot's state is
-    touched.
+    Maps lie over the image; the white line on them is the edge of M. Below
+    the image and the second views are the best predictions, with the true
+    class in green.
 
     Args:
-        rows (Sequence[SSDPRow]): All with the same columns.
-        classes (Sequence[str], optional): Names of the classes; numbers
-            where there are none. Defaults to None.
+        rows (Sequence[SSDPRow]): Of one model and the same views.
+        classes (Sequence[str], optional): Names of the classes. Defaults to
+            None, their numbers.
         cell (float): Height of an image in inches. Defaults to 2.2.
 
     Returns:
-        Figure: Ready for ``figure.savefig(path, dpi=...)``, as PNG or PDF.
+        Figure: Ready for ``figure.savefig(path, dpi=...)``.
 
     Raises:
-        ValueError: If there is no row, or the rows have different columns.
+        ValueError: If there is no row.
 
     Example:
         >>> import numpy as np
@@ -73,118 +46,34 @@ def draw_ssdp_figure(rows: Sequence[SSDPRow],
         ...               np.tri(32, dtype=bool), dict(keep=image))
         >>> draw_ssdp_figure([row]).savefig('ssdp.png', dpi=100)
     """
-    from matplotlib.figure import Figure
-
-    table = [_panels(row) for row in rows]
-    headings = [[panel.heading for panel in panels] for panels in table]
-    if not table or any(found != headings[0] for found in headings):
-        raise ValueError(
-            'draw_ssdp_figure: rows must all have the same columns, and be '
-            f'at least one, but their columns are {headings}.')
-
-    lines = max(len(panel.prediction) for panels in table for panel in panels)
-    above = TITLE if any(row.gt_label is not None for row in rows) else GAP
-    below = LINE * lines + (GAP if lines else 0)
-    widest = max(
-        cell * row.image.shape[1] / row.image.shape[0] for row in rows)
-    bars = sum(panel.is_map for panel in table[0])
-    width = 2 * EDGE + len(table[0]) * (widest + GAP) - GAP + bars * BAR
-    height = HEADER + len(rows) * (above + cell + below) + EDGE
-    figure = Figure(figsize=(width, height), facecolor='white')
-
-    def add_axes(left: float, top: float, width_: float) -> 'Axes':
-        return figure.add_axes((left / width, 1 - (top + cell) / height,
-                                width_ / width, cell / height))
-
-    def write(left: float, top: float, text: str, **kwargs) -> None:
-        figure.text(left / width, 1 - top / height, text, **kwargs)
-
-    top = HEADER
-    for i, (row, panels) in enumerate(zip(rows, table)):
-        if row.gt_label is not None:
-            write(EDGE, top + 0.55 * above,
-                  f'true: {_name(row.gt_label, classes)}', size=9,
-                  va='center', parse_math=False)
-        top += above
-        left = EDGE
-        room = cell * row.image.shape[1] / row.image.shape[0]
-        for panel in panels:
-            ax = add_axes(left, top, room)
-            heat = _draw_panel(ax, panel, row)
-            if i == 0:
-                write(left + room / 2, 0.5 * HEADER, panel.heading, size=11,
-                      ha='center', va='center')
-            for line, (label, score) in enumerate(panel.prediction):
-                write(left, top + cell + LINE * (line + 0.75),
-                      _shorten(f'{score:4.0%}  {_name(label, classes)}', room),
-                      size=7, va='center', parse_math=False,
-                      color=TRUE if label == row.gt_label else '0.25')
-            left += room + GAP
-            if panel.is_map:
-                _draw_bar(add_axes(left - GAP / 2, top, 0.07), heat)
-                left += BAR
-        top += cell + below
-    return figure
+    table = [_panels(row, classes) for row in rows]
+    headings = [panel.title for panel in table[0]] if table else []
+    return draw_grid(
+        [[panel._replace(title='') for panel in panels] for panels in table],
+        headings, cell=cell)
 
 
-def _panels(row: SSDPRow) -> List[_Panel]:
-    first, *others = row.predictions or [()] * (1 + len(row.seconds))
-    panels = [_Panel(HEADINGS['image'], row.image, prediction=first)]
-    for name in ('pattern', 'gate', 'mask'):
-        array = getattr(row, name)
-        if array is not None:
-            panels.append(_Panel(HEADINGS[name], array, name in MAPS))
-    for (name, second), best in zip(row.seconds.items(), others):
-        formula = f':  {FORMULAS[name]}' if name in FORMULAS else ''
-        panels.append(_Panel(f"$I\\,'$  {name}{formula}", second,
-                             prediction=best))
+def _panels(row: SSDPRow, classes: Optional[Sequence[str]]) -> list:
+
+    def name(label: int) -> str:
+        return f'class {label}' if classes is None else str(classes[label])
+
+    best = [[(f'{score:4.0%}  {name(label)}',
+              GREEN if label == row.gt_label else DARK)
+             for label, score in prediction]
+            for prediction in row.predictions or []]
+    best = best or [[]] * (1 + len(row.seconds))
+    true = [] if row.gt_label is None else [
+        (f'true: {name(row.gt_label)}', GREEN)]
+    panels = [Panel(row.image, 'image I', true + best[0])]
+    edge = None
+    if row.mask is not None and row.mask.dtype == bool:
+        edge = row.mask
+    for title, heat in (('pattern map P', row.pattern), ('gate', row.gate)):
+        if heat is not None:
+            panels.append(Panel(row.image, title, heat=heat, edge=edge))
+    if row.mask is not None:
+        panels.append(Panel(row.mask, 'mask M'))
+    panels += [Panel(second, f'I′  {view}{_FORMULAS.get(view, "")}', lines)
+               for (view, second), lines in zip(row.seconds.items(), best[1:])]
     return panels
-
-
-def _draw_panel(ax: 'Axes', panel: _Panel,
-                row: SSDPRow) -> Optional['AxesImage']:
-    height, width = row.image.shape[:2]
-    frame = dict(extent=(0, width, height, 0))
-    drawn = None
-    if panel.is_map:
-        ax.imshow(row.image @ GREY, cmap='gray', vmin=0, vmax=255, **frame)
-        drawn = ax.imshow(panel.array, cmap=COLOURS, alpha=0.62,
-                          interpolation='bilinear', **frame)
-        mask = row.mask
-        if (mask is not None and mask.dtype == bool and mask.any()
-                and not mask.all()):
-            ax.contour(mask, levels=[0.5], colors='white', linewidths=1.1)
-    elif panel.array.ndim == 2:
-        ax.imshow(panel.array.astype(float), cmap='gray', vmin=0, vmax=1,
-                  **frame)
-    else:
-        ax.imshow(panel.array, **frame)
-    ax.set(xticks=[], yticks=[], xlim=(0, width), ylim=(height, 0))
-    for spine in ax.spines.values():
-        spine.set(linewidth=0.5, color='0.55')
-    return drawn
-
-
-def _draw_bar(bar: 'Axes', heat: 'AxesImage') -> None:
-    colour_bar = bar.figure.colorbar(heat, cax=bar)
-    colour_bar.solids.set_alpha(1)
-    colour_bar.outline.set_visible(False)
-    low, high = heat.get_clim()
-    if high > low:
-        ticks = (low, (low + high) / 2, high)
-        digits = 2
-        while digits < 5 and len({f'{t:.{digits}g}' for t in ticks}) < 3:
-            digits += 1
-        colour_bar.set_ticks(ticks,
-                             labels=[f'{t:.{digits}g}' for t in ticks])
-    bar.tick_params(labelsize=6.5, length=2, width=0.5, pad=2)
-
-
-def _name(label: int, classes: Optional[Sequence[str]]) -> str:
-    return f'class {label}' if classes is None else str(classes[label])
-
-
-def _shorten(text: str, inches: float) -> str:
-    """Cut a line of seven points that would outgrow a panel."""
-    room = int(inches / 0.058)
-    return text if len(text) <= room else text[:room - 1] + '…'

@@ -1,14 +1,5 @@
 """What a trained model sees in images, as arrays to draw."""
-from typing import (
-    Any,
-    Dict,
-    List,
-    Mapping,
-    NamedTuple,
-    Optional,
-    Sequence,
-    Tuple,
-)
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
 
 import numpy as np
 import torch
@@ -20,8 +11,7 @@ from csd_mmpretrain.methods.csdnet.discrepancy_mask_view import (
 from csd_mmpretrain.methods.csdnet.ssdp_neck import gate_weights
 from csd_mmpretrain.visualization.rgb_images import to_rgb
 
-TOP = 3
-Prediction = Sequence[Tuple[int, float]]
+_TOP = 3
 
 
 class SSDPRow(NamedTuple):
@@ -29,17 +19,15 @@ class SSDPRow(NamedTuple):
 
     Attributes:
         image (ndarray): I, (H, W, 3), uint8, RGB, as the backbone gets it.
-        pattern (ndarray, optional): P, (h, w), float32; None if the neck
-            has none.
+        pattern (ndarray, optional): P, (h, w), float32, if the neck has one.
         gate (ndarray, optional): The neck's weight of each position, (h, w),
-            float32; None if it has none.
-        mask (ndarray, optional): M, (H, W), bool; float32 in [0, 1] if
-            ``'soft'`` is the only view; None if no view has one.
+            float32, if it has one.
+        mask (ndarray, optional): M, (H, W), bool, if a view has one; float32
+            in [0, 1] if ``'soft'`` is the only view.
         seconds (dict[str, ndarray]): I' by the name of the view, each like
             ``image``.
-        predictions (list, optional): The best classes with their
-            probabilities, for the image and for each second view; None if
-            the model has no classifier for them.
+        predictions (list, optional): For the image and for each second view,
+            the best classes as pairs (class, probability).
         gt_label (int, optional): The true class, if it is known.
     """
 
@@ -48,7 +36,7 @@ class SSDPRow(NamedTuple):
     gate: Optional[np.ndarray]
     mask: Optional[np.ndarray]
     seconds: Dict[str, np.ndarray]
-    predictions: Optional[List[Prediction]] = None
+    predictions: Optional[list] = None
     gt_label: Optional[int] = None
 
 
@@ -67,7 +55,7 @@ def check_pattern_map(model: BaseModel, views: Mapping[str, Any]) -> None:
     if needing and not hasattr(neck, 'pattern_map'):
         raise TypeError(
             f"The model's neck is {type(neck).__name__}, which has no "
-            f'pattern map to draw, and the view {needing[0]!r} is made of it. '
+            f'pattern map to draw, but the view {needing[0]!r} needs one. '
             "Give a config whose neck is dict(type='SSDPNeck', ...), such as "
             'configs/csdnet/grocery81.py.')
 
@@ -79,14 +67,14 @@ def ssdp_rows(model: BaseModel,
               has_classifier: bool = True) -> List[SSDPRow]:
     """Run a model on a batch and collect what SSDP makes of it.
 
-    Images and second views go through the model as in a test, whereas the
-    training normalises the second views by their own batch.
+    The model is in evaluation mode, whereas the training normalizes second
+    views by the statistics of their own batch.
 
     Args:
-        model (BaseModel): A classifier, which is put in evaluation mode. A
-            pattern map and a gate come from its neck, if it has them.
+        model (BaseModel): A classifier. A pattern map and a gate come from
+            its neck, if it has them.
         batch (Sequence[dict]): What a pipeline returns for each image.
-        views (Mapping[str, Callable]): How to make M and I', by name; see
+        views (Mapping[str, Callable]): The second views by name, see
             :func:`~csd_mmpretrain.methods.csdnet.figures.ssdp_views.choose_views`.
         has_classifier (bool): Whether predictions mean anything. Defaults to
             True.
@@ -108,14 +96,15 @@ def ssdp_rows(model: BaseModel,
         sample.gt_label.item() if 'gt_label' in sample else None
         for sample in data['data_samples']
     ]
+    targets = None if None in labels else images.new_tensor(
+        labels, dtype=torch.long)
     feats = model.backbone(images)
     neck = getattr(model, 'neck', None)
     pattern = gate = None
     if hasattr(neck, 'pattern_map'):
         pattern = neck.pattern_map(feats)
-        gate = _gate(neck, pattern)
-    known = None not in labels
-    targets = torch.tensor(labels, device=images.device) if known else None
+        gating = getattr(neck, 'gating', 'none')
+        gate = None if gating == 'none' else gate_weights(pattern, gating)
     seconds = {name: view(images, pattern, targets)[0]
                for name, view in views.items()}
 
@@ -124,7 +113,7 @@ def ssdp_rows(model: BaseModel,
         found = [_predict(model, feats)]
         found += [_predict(model, model.backbone(second))
                   for second in seconds.values()]
-        predictions = [list(tops) for tops in zip(*found)]
+        predictions = [list(best) for best in zip(*found)]
     pixels = {name: to_rgb(model, second)
               for name, second in seconds.items()}
     columns = [to_rgb(model, images)] + [
@@ -136,12 +125,6 @@ def ssdp_rows(model: BaseModel,
                 predictions[i], labels[i])
         for i, arrays in enumerate(zip(*columns))
     ]
-
-
-def _gate(neck: torch.nn.Module,
-          pattern: torch.Tensor) -> Optional[torch.Tensor]:
-    gating = getattr(neck, 'gating', 'none')
-    return None if gating == 'none' else gate_weights(pattern, gating)
 
 
 def _mask(views: Mapping[str, Any], images: torch.Tensor,
@@ -156,13 +139,12 @@ def _mask(views: Mapping[str, Any], images: torch.Tensor,
     return None
 
 
-def _predict(model: BaseModel,
-             feats: Sequence[torch.Tensor]) -> List[Prediction]:
+def _predict(model: BaseModel, feats: Sequence[torch.Tensor]) -> List[list]:
     """Return the best classes of each image, with their probabilities."""
     if model.with_neck:
         feats = model.neck(feats)
     scores = torch.stack(
         [sample.pred_score for sample in model.head.predict(feats)])
-    best = scores.topk(min(TOP, scores.size(1)))
+    best = scores.topk(min(_TOP, scores.size(1)))
     return [list(zip(*pair)) for pair in zip(best.indices.tolist(),
                                              best.values.tolist())]

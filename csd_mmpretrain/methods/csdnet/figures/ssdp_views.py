@@ -52,9 +52,8 @@ def choose_views(view: Any,
     """
     if modes is None:
         return {getattr(view, 'mode', type(view).__name__): view}
-    if ALL in modes:
-        modes = MODES
-    settings = dict()
+    settings = {}
     if isinstance(view, DiscrepancyMaskView):
         settings = dict(threshold=view.threshold, area=view.area)
-    return {mode: DiscrepancyMaskView(mode, **settings) for mode in modes}
+    return {mode: DiscrepancyMaskView(mode, **settings)
+            for mode in (MODES if ALL in modes else modes)}

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from matplotlib.text import Text
 
 from csd_mmpretrain.methods.csdnet.figures.ssdp_figure import draw_ssdp_figure
 from csd_mmpretrain.methods.csdnet.figures.ssdp_rows import SSDPRow
@@ -20,7 +21,8 @@ def make_row(height=24, width=32, views=('keep', ), **changes):
 
 
 def texts(figure):
-    return [text.get_text() for text in figure.texts]
+    return [text.get_text() for text in figure.findobj(Text)
+            if text.get_text()]
 
 
 @pytest.mark.parametrize('count', [1, 3])
@@ -60,24 +62,17 @@ def test_classes_and_scores_are_written_as_they_are():
 
 def test_the_true_class_is_green():
     figure = draw_ssdp_figure([make_row()])
-    colours = {text.get_text(): text.get_color() for text in figure.texts}
-    assert colours[' 30%  class 0'] != colours[' 50%  class 2']
+    colors = {text.get_text(): text.get_color()
+               for text in figure.findobj(Text)}
+    assert colors['true: class 0'] == colors[' 30%  class 0']
+    assert colors[' 30%  class 0'] != colors[' 50%  class 2']
 
 
 def test_neither_classes_nor_predictions():
     figure = draw_ssdp_figure([make_row(predictions=None, gt_label=None)])
-    assert len(figure.texts) == 5  # the headings
-
-
-def test_long_names_stay_in_their_panel():
-    figure = draw_ssdp_figure([make_row()], ['short', 'b', 'long ' * 50])
-    figure.canvas.draw()
-    panels = [ax.get_window_extent() for ax in figure.axes]
-    for text in figure.texts:
-        box = text.get_window_extent()
-        if text.get_text().endswith('…'):
-            panel = min(panels, key=lambda panel: abs(panel.x0 - box.x0))
-            assert box.x1 <= panel.x1 + 1
+    headings = ['image I', 'pattern map P', 'gate', 'mask M',
+                'I′  keep:  I ⊙ M']
+    assert [text for text in texts(figure) if text[0].isalpha()] == headings
 
 
 @pytest.mark.parametrize('mask', [
@@ -89,14 +84,6 @@ def test_full_soft_and_constant_maps_are_drawn(mask):
         [make_row(mask=mask, pattern=np.ones((3, 4)))]))
 
 
-def test_nothing_is_left_in_pyplot():
-    draw_ssdp_figure([make_row()])
-    from matplotlib import pyplot
-    assert pyplot.get_fignums() == []
-
-
-def test_rows_of_different_columns_are_refused():
-    with pytest.raises(ValueError, match='same columns.*keep'):
-        draw_ssdp_figure([make_row(), make_row(mask=None)])
+def test_no_row():
     with pytest.raises(ValueError, match='at least one'):
         draw_ssdp_figure([])

@@ -17,8 +17,10 @@ from csd_mmpretrain.methods.csdnet.figures.ssdp_views import (
     config_view,
 )
 from csd_mmpretrain.methods.csdnet.ssdp_neck import gate_weights
-from csd_mmpretrain.methods.peers.erase_shuffle_view import EraseShuffleView
-from csd_mmpretrain.methods.peers.fresh_augment_view import FreshAugmentView
+from csd_mmpretrain.methods.peers.random_views import (
+    EraseShuffleView,
+    FreshAugmentView,
+)
 
 MEAN, STD = [100., 110., 120.], [50., 60., 70.]
 

@@ -129,14 +129,14 @@ def test_modes_iterations_and_frozen_parts(data, tmp_path):
     hook = next(hook for hook in runner.hooks
                 if isinstance(hook, SSDPVisualizationHook))
     kept = []
-    draw = hook._draw
+    look = hook._look
 
     def watch(runner, step):
         before = [m.training for m in runner.model.modules()]
-        draw(runner, step)
+        look(runner, step)
         kept.append(before == [m.training for m in runner.model.modules()])
 
-    hook._draw = watch
+    hook._look = watch
     runner.train()
     assert kept == [True, True]
     found = pictures(tmp_path)
