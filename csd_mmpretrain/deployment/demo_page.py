@@ -63,8 +63,10 @@ def make_demo_page(predict: Callable[[str], Tuple[Dict[str, float], Any]],
             show_label=False, format='png', interactive=False, buttons=[],
             elem_id='figure')
         # Without gradio's preprocessing, `predict` gets the file untouched.
+        # What is chosen while another image is explained is not dropped.
         gr.on([page.load, chosen.change], explain, chosen, [label, figure],
-              preprocess=False, api_name='explain')
+              preprocess=False, trigger_mode='always_last',
+              api_name='explain')
     return page
 
 

@@ -26,14 +26,18 @@ def labelled_splits(cfg: Config,
     """Load the ``'train'`` and ``'test'`` images of a config.
 
     Args:
-        cfg (Config): As in :func:`_labelled_images`.
-        model_cfg (Config, optional): As there.
+        cfg (Config): The whole config, of a classifier; its validation data
+            are the test images where there is no test data.
+        model_cfg (Config, optional): That of the model, whose test pipeline
+            is preferred. Defaults to None, ``cfg``.
 
     Returns:
         dict[str, LabelledImages]: By split.
 
     Raises:
-        ValueError, FileNotFoundError: As there, and if their classes differ.
+        FileNotFoundError: If a folder or an image is missing.
+        ValueError: If the config has no such data, an image has not one class
+            or is broken, or the classes of the splits differ.
     """
     images = {split: _labelled_images(cfg, split, model_cfg)
               for split in ('test', 'train')}
