@@ -80,27 +80,37 @@ def whole_files() -> Iterator[None]:
 
 
 class LateRemoval:
-    """A file backend that defers removals until ``remove_outdated``.
+    """A file backend that removes a run's checkpoints alone, and later.
+
+    What is outdated may be read from a file that somebody else has made, so
+    only checkpoints by their name, in the folder of the run, are removed.
 
     Args:
         backend (BaseStorageBackend): The backend that does the work.
+        folder (str): Where the run keeps its checkpoints.
+        template (str): Their name, such as ``'epoch_{}.pth'``.
 
     Attributes:
-        outdated (list[str]): Files and folders to remove.
+        outdated (list[str]): The checkpoints to remove.
 
     Source: choice.
     """
 
-    def __init__(self, backend: LocalBackend) -> None:
+    def __init__(self, backend: LocalBackend, folder: str,
+                 template: str) -> None:
         self._backend = backend
+        self._folder = os.path.dirname(os.path.join(folder, ''))
+        self._name = re.compile(f'(best_.+_)?{_pattern(template)}')
         self.outdated: List[str] = []
 
     def __getattr__(self, name: str):
         return getattr(self._backend, name)
 
     def remove(self, path: str) -> None:
-        """Defer the removal of a file or folder."""
-        self.outdated.append(path)
+        """Defer the removal of a checkpoint; ignore all else."""
+        folder, name = os.path.split(path)
+        if folder == self._folder and self._name.fullmatch(name):
+            self.outdated.append(path)
 
     rmtree = remove
 
@@ -206,6 +216,9 @@ def newest_whole(
 
 
 def _step(name: str, template: str) -> Optional[int]:
-    pattern = re.sub(r'\\{.*?\\}', r'(\\d+)', re.escape(template))
-    match = re.fullmatch(pattern, name)
+    match = re.fullmatch(_pattern(template), name)
     return match and int(match[1])
+
+
+def _pattern(template: str) -> str:
+    return re.sub(r'\\{.*?\\}', r'(\\d+)', re.escape(template))

@@ -84,7 +84,8 @@ class SafeCheckpointHook(CheckpointHook):
         if hub.get_info('last_ckpt') is not None:
             # So that a best checkpoint found now is recorded at once.
             self.last_ckpt = self._here(hub.get_info('last_ckpt'))
-        self.file_backend = LateRemoval(self.file_backend)
+        self.file_backend = LateRemoval(self.file_backend, self.out_dir,
+                                        self.filename_tmpl)
         for path in hub.get_info(OUTDATED, []):
             self.file_backend.remove(self._here(path))
         self._remove_outdated(runner)

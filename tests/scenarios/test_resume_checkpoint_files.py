@@ -477,6 +477,30 @@ def test_resume_from_another_run_leaves_its_files(tmp_path, warnings):
     assert files(second) == ['best_score_epoch_2.pth', 'epoch_3.pth']
 
 
+@pytest.mark.parametrize('key', ['outdated_ckpts', 'best_ckpt', 'last_ckpt'])
+@pytest.mark.parametrize('name', [
+    '..', '', '.', '../..', '../epoch_1.pth/..', 'notes.txt', 'photos',
+    '../photos', 'my_epoch_1.pth', 'epoch_x.pth', 'best_epoch_1.pth'
+])
+def test_what_a_checkpoint_names_is_not_removed(name, key, tmp_path):
+    own, other = tmp_path / 'other' / 'run', tmp_path / 'checkpoint'
+    make_runner(other, epochs=1).train()
+    path = other / 'epoch_1.pth'
+    content = torch.load(path)
+    info = content['message_hub']['runtime_info']
+    info['best_score'] = -1.
+    info[key] = [name, str(own / name)] if key == 'outdated_ckpts' else name
+    torch.save(content, path)
+    precious = [folder / file for folder in (own, own.parent) for file in (
+        'notes.txt', 'photos/leaf.png', 'my_epoch_1.pth', 'epoch_x.pth',
+        'best_epoch_1.pth')]
+    for file in precious:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text('precious')
+    make_runner(own, resume=True, load_from=str(path)).train()
+    assert [file for file in precious if not file.is_file()] == []
+
+
 def test_resume_forgets_a_best_that_is_gone(tmp_path, warnings):
     make_runner(tmp_path, epochs=2).train()
     (tmp_path / 'best_score_epoch_2.pth').unlink()
