@@ -25,8 +25,6 @@ def write_whole(path: str, content: bytes) -> None:
 
     Raises:
         OSError: If the disk is full or read-only. The old file stays.
-
-    Source: choice.
     """
     part = path + PART
     try:
@@ -92,8 +90,6 @@ class LateRemoval:
 
     Attributes:
         outdated (list[str]): The checkpoints to remove.
-
-    Source: choice.
     """
 
     def __init__(self, backend: LocalBackend, folder: str,
@@ -198,8 +194,6 @@ def newest_whole(
         tuple: The path of the named one if it is whole, or else of the newest
         whole one, those before the named one first, or None; and the faults
         of the others that were checked, by path.
-
-    Source: choice.
     """
     saved = saved_steps(folder, template)
     last = _step(os.path.basename(named or ''), template)

@@ -44,8 +44,6 @@ class RunSummaryHook(Hook):
     Raises:
         ValueError: If the rule is unknown, or no such metric is reported.
 
-    Source: choice.
-
     Example:
         ::
 

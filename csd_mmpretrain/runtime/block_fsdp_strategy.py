@@ -37,8 +37,6 @@ class BlockFSDPStrategy(FSDPStrategy):
         ValueError: For an ``AmpOptimWrapper`` that would scale the loss of
             each process by itself.
 
-    Source: choice.
-
     Example:
         ::
 

@@ -27,6 +27,9 @@ from .tool_options import add_cfg_options, add_weights
 from .tta_views import VIEWS, set_tta
 
 LAUNCHERS = ('none', *VARIABLES)
+# Those that mmengine itself switches off by None.
+STOCK_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger',
+               'param_scheduler', 'checkpoint')
 
 
 def make_train_parser() -> ArgumentParser:
@@ -219,6 +222,10 @@ def load_config(path: str, options: Optional[dict] = None) -> Config:
     cfg = Config.fromfile(path)
     if options is not None:
         cfg.merge_from_dict(options)
+    hooks = cfg.get('default_hooks') or {}
+    for name, hook in list(hooks.items()):
+        if hook is None and name not in STOCK_HOOKS:
+            del hooks[name]
     return cfg
 
 

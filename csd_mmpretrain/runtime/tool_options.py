@@ -2,12 +2,11 @@
 import os
 from argparse import ArgumentParser, ArgumentTypeError
 from pathlib import Path
-from typing import Optional, Sequence
+from typing import Any, Callable, Optional, Sequence
 
 import torch
 from mmengine.config import DictAction
 
-TABLES = ('.md', '.csv')
 PLOTS = ('.png', '.pdf', '.svg', '.svgz', '.jpg', '.jpeg', '.eps', '.ps',
          '.tif', '.tiff', '.webp')
 
@@ -71,6 +70,36 @@ def add_dpi(parser: ArgumentParser, default: int = 200) -> None:
         help=f'resolution in pixels per inch ({default})')
 
 
+def positive(text: str) -> int:
+    """Read a whole number of 1 or more, as the ``type`` of an option.
+
+    Raises:
+        ArgumentTypeError: If it is below 1.
+    """
+    number = int(text)
+    if number < 1:
+        raise ArgumentTypeError(f'{text} must be at least 1.')
+    return number
+
+
+def _file_name(kind: type, *endings: str,
+               capitals: Sequence[str] = ()) -> Callable[[str], Any]:
+    """Make an option's ``type``: a file name with one of the endings."""
+
+    def check(name: str) -> Any:
+        if Path(name).suffix not in (*endings, *capitals):
+            raise ArgumentTypeError(
+                f'{name}: the name must end in {" or ".join(endings)}.')
+        return kind(name)
+
+    return check
+
+
+table_file = _file_name(Path, '.md', '.csv')
+figure_file = _file_name(str, '.png', '.pdf', capitals=('.PNG', '.PDF'))
+plot_file = _file_name(Path, *PLOTS, capitals=[x.upper() for x in PLOTS])
+
+
 def add_table_and_figure(parser: ArgumentParser, table: str,
                          figure: str) -> None:
     """Add ``--out``, ``--show-path`` and ``--dpi``.
@@ -91,52 +120,6 @@ def add_table_and_figure(parser: ArgumentParser, table: str,
         metavar='FILE',
         help=f'draw {figure} here (.png, .pdf, ...)')
     add_dpi(parser)
-
-
-def positive(text: str) -> int:
-    """Read a whole number of 1 or more, as the ``type`` of an option.
-
-    Raises:
-        ArgumentTypeError: If it is below 1.
-    """
-    number = int(text)
-    if number < 1:
-        raise ArgumentTypeError(f'{text} must be at least 1.')
-    return number
-
-
-def table_file(name: str) -> Path:
-    """Check the name of a .md or .csv file, as the ``type`` of an option.
-
-    Raises:
-        ArgumentTypeError: If it ends in something else.
-    """
-    if Path(name).suffix not in TABLES:
-        raise ArgumentTypeError(f'{name}: the name must end in .md or .csv.')
-    return Path(name)
-
-
-def plot_file(name: str) -> Path:
-    """Check the name of what matplotlib saves, as the ``type`` of an option.
-
-    Raises:
-        ArgumentTypeError: If it ends in none of ``PLOTS``, in any case.
-    """
-    if Path(name).suffix.lower() not in PLOTS:
-        raise ArgumentTypeError(
-            f'{name}: the name must end in {", ".join(PLOTS)}.')
-    return Path(name)
-
-
-def figure_file(name: str) -> str:
-    """Check the name of a .png or .pdf file, as the ``type`` of an option.
-
-    Raises:
-        ArgumentTypeError: If it ends in something else.
-    """
-    if not name.lower().endswith(('.png', '.pdf')):
-        raise ArgumentTypeError(f'{name}: the name must end in .png or .pdf.')
-    return name
 
 
 def _weights_file(name: str) -> str:
