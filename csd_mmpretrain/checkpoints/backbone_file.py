@@ -13,8 +13,8 @@ def export_backbone(checkpoint: str, out: str, part: str = 'teacher') -> int:
     """Write the backbone of a checkpoint as weights for any classifier.
 
     Args:
-        checkpoint (str): Of a pre-training. One of CMD holds two networks;
-            that of any other model counts as the student.
+        checkpoint (str): Of a pre-training. One with a teacher holds two
+            networks; that of any other model counts as the student.
         out (str): The file to write, with tensors named ``backbone.*``, for
             ``init_cfg=dict(type='Pretrained', checkpoint=out,
             prefix='backbone.')``.
@@ -28,7 +28,7 @@ def export_backbone(checkpoint: str, out: str, part: str = 'teacher') -> int:
         FileNotFoundError: If there is no such checkpoint.
         ValueError: If it is none, or does not hold that network.
 
-    Source: choice; CMD's teacher is the network that is evaluated.
+    Source: choice; the teacher is the network that is evaluated.
 
     Example:
         ::

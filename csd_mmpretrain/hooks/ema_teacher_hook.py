@@ -54,9 +54,9 @@ class EMATeacherHook(Hook):
         self._model = unwrap(runner.model)
         if not hasattr(self._model, 'update_teacher'):
             raise TypeError(
-                f'{type(self).__name__} moves the teacher of a model such as '
-                f'CMD, but {type(self._model).__name__} has no '
-                '`update_teacher`. Remove the hook from `custom_hooks`.')
+                f"{type(self).__name__} moves a model's teacher, but "
+                f'{type(self._model).__name__} has no `update_teacher`. '
+                'Remove the hook from `custom_hooks`.')
 
     def after_train_iter(self,
                          runner: Runner,

@@ -198,8 +198,8 @@ def _check_recomputation(model: nn.Module, modules: Union[str, Sequence[str]],
     bare.backbone.train()
     if norm != 'shared' and active_batch_norms(bare.backbone):
         raise ValueError(
-            f"{found}, but SSDPHook(norm='{norm}') treats batch norm in a way "
-            'that the recomputation does not know: gradients or statistics '
-            "would be wrong. Set default_hooks.ssdp.norm='shared', freeze the "
-            "backbone's batch norm (norm_eval=True), or switch checkpointing "
-            'off.')
+            f'{found}, but norm={norm!r} of the hook that makes further views '
+            'treats batch norm in a way that the recomputation does not know: '
+            "gradients or statistics would be wrong. Set norm='shared' there, "
+            "freeze the backbone's batch norm (norm_eval=True), or switch "
+            'checkpointing off.')
