@@ -1,4 +1,5 @@
 """A part of a dataset's labels, the same part of every class."""
+import copy
 from typing import List, Sequence, Union
 
 import numpy as np
@@ -86,4 +87,8 @@ def LabelFraction(dataset: Union[dict, BaseDataset],
         raise ValueError(
             f'LabelFraction: an image of {type(dataset).__name__} has not one '
             'class number. Give a dataset with one class per image.')
-    return dataset.get_subset(fraction_indices(labels, fraction, seed))
+    # BaseDataset.get_subset copies by a memo that outlives its objects, and
+    # so may put another dataset in the place of a transform.
+    part = copy.copy(dataset)
+    part.get_subset_(fraction_indices(labels, fraction, seed))
+    return part

@@ -82,6 +82,16 @@ def test_other_wrappers_go_around_it(dataset, wrapper):
         assert not set.intersection(*found)
 
 
+def test_the_whole_stays_whole_and_shares_its_transforms(dataset):
+    whole = DATASETS.build(dataset)
+    paths = [sample.path for sample in list_samples(whole)]
+    for fraction in (0.25, 0.5):
+        part = LabelFraction(whole, fraction)
+        assert part.pipeline is whole.pipeline
+        assert len(part) < len(whole)
+    assert [sample.path for sample in list_samples(whole)] == paths
+
+
 def test_errors(dataset):
     with pytest.raises(ValueError, match='fraction=0 must be'):
         LabelFraction(dataset, 0)
