@@ -47,8 +47,6 @@ def parse_args() -> argparse.Namespace:
         parser.error(f'--queue-lens {min(args.queue_lens)}: it must be at '
                      'least two views of a batch, '
                      f'{2 * args.batch_size}.')
-    if args.device == 'cuda' and not torch.cuda.is_available():
-        parser.error('--device cuda: torch finds no GPU.')
     return args
 
 

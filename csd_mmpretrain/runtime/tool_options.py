@@ -51,6 +51,7 @@ def add_device(parser: ArgumentParser,
     """
     parser.add_argument(
         '--device',
+        type=_device,
         default='cuda' if torch.cuda.is_available() else 'cpu',
         choices=choices,
         help='cpu or cuda; by default a GPU if there is one')
@@ -120,6 +121,12 @@ def add_table_and_figure(parser: ArgumentParser, table: str,
         metavar='FILE',
         help=f'draw {figure} here (.png, .pdf, ...)')
     add_dpi(parser)
+
+
+def _device(name: str) -> str:
+    if name.startswith('cuda') and not torch.cuda.is_available():
+        raise ArgumentTypeError(f'{name}: torch finds no GPU. Give cpu.')
+    return name
 
 
 def _weights_file(name: str) -> str:

@@ -1,12 +1,11 @@
 import json
 
-import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
 from mmengine.hooks import EMAHook
 from mmengine.runner import Runner
-from PIL import Image
+from noise_images import write_noise_images
 
 from csd_mmpretrain.evaluation.knn_hook import KNNHook
 
@@ -55,14 +54,7 @@ SIMSIAM = dict(
 @pytest.fixture(scope='module')
 def data(tmp_path_factory):
     """Three images of each of three classes."""
-    root = tmp_path_factory.mktemp('data')
-    random = np.random.RandomState(0)
-    for label in range(3):
-        (root / f'class{label}').mkdir()
-        for index in range(3):
-            Image.fromarray(random.randint(0, 256, (40, 40, 3), np.uint8)
-                            ).save(root / f'class{label}' / f'{index}.png')
-    return root
+    return write_noise_images(tmp_path_factory.mktemp('data'), 3)
 
 
 def loader(data, pipeline=PIPELINE, workers=0, **collate):

@@ -1,13 +1,12 @@
 from copy import deepcopy
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
 from mmpretrain.registry import MODELS
-from PIL import Image
+from noise_images import write_noise_images
 
 REPO = Path(__file__).resolve().parents[2]
 CONFIGS = [REPO / 'configs/cmd' / f'{name}.py'
@@ -16,14 +15,7 @@ CONFIGS = [REPO / 'configs/cmd' / f'{name}.py'
 
 @pytest.fixture(scope='module')
 def data(tmp_path_factory):
-    root = tmp_path_factory.mktemp('data')
-    random = np.random.RandomState(0)
-    for label in range(3):
-        (root / f'class{label}').mkdir()
-        for index in range(4):
-            Image.fromarray(random.randint(0, 256, (40, 40, 3), np.uint8)
-                            ).save(root / f'class{label}' / f'{index}.png')
-    return root
+    return write_noise_images(tmp_path_factory.mktemp('data'), 4)
 
 
 def make_runner(config, data, work_dir, **hook):

@@ -4,6 +4,7 @@ import torch
 from mmengine.config import Config
 from mmengine.hooks import EMAHook
 from mmengine.runner import Runner
+from noise_images import write_noise_images
 from PIL import Image
 
 from csd_mmpretrain.methods.csdnet.figures.ssdp_visualization_hook import (
@@ -21,14 +22,7 @@ BACKENDS = [dict(type='LocalVisBackend'), dict(type='TensorboardVisBackend')]
 @pytest.fixture(scope='module')
 def data(tmp_path_factory):
     """Two images of each of three classes."""
-    root = tmp_path_factory.mktemp('data')
-    random = np.random.RandomState(0)
-    for label in range(3):
-        (root / f'class{label}').mkdir()
-        for index in range(2):
-            Image.fromarray(random.randint(0, 256, (70, 70, 3), np.uint8)
-                            ).save(root / f'class{label}' / f'{index}.png')
-    return root
+    return write_noise_images(tmp_path_factory.mktemp('data'), 2, size=70)
 
 
 def make_runner(data, work_dir, hook=None, view=None, neck=None, **train_cfg):
