@@ -6,7 +6,12 @@ from csd_mmpretrain.checkpoints.trained_model import load_model
 from csd_mmpretrain.datasets.data_root import check_dataset_folders
 from csd_mmpretrain.datasets.eval_images import dataset_items
 from csd_mmpretrain.runtime.run_options import load_config
-from csd_mmpretrain.runtime.tool_options import add_cfg_options, add_device
+from csd_mmpretrain.runtime.run_tool import run_tool
+from csd_mmpretrain.runtime.tool_options import (
+    ToolParser,
+    add_cfg_options,
+    add_device,
+)
 
 TEXT = """Choose an example, or drop an image of your own, and see the five \
 likeliest classes of **{name}**. Below them: the image as the network gets \
@@ -20,7 +25,7 @@ def parse_args() -> argparse.Namespace:
     Returns:
         Namespace: The options.
     """
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description='Open a page in which one chooses an image and sees the '
         'prediction, the pattern map, the mask and the second view.')
     parser.add_argument('config', help='config file of a CSDNet')
@@ -94,4 +99,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

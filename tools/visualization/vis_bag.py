@@ -1,6 +1,5 @@
 """Draw how CMD weighs patches: vis_bag.py CONFIG CHECKPOINT [IMAGES]."""
 import argparse
-import os
 from functools import partial
 
 from mmengine.utils import track_iter_progress
@@ -10,10 +9,13 @@ from csd_mmpretrain.datasets.data_root import check_dataset_folders
 from csd_mmpretrain.datasets.eval_images import dataset_items, file_items
 from csd_mmpretrain.methods.cmd.bag_maps import bag_maps
 from csd_mmpretrain.runtime.run_options import load_config
+from csd_mmpretrain.runtime.run_tool import run_tool
 from csd_mmpretrain.runtime.tool_options import (
+    ToolParser,
     add_cfg_options,
     add_device,
     add_dpi,
+    default_figure,
     figure_file,
     positive,
 )
@@ -29,7 +31,7 @@ def parse_args() -> argparse.Namespace:
     Returns:
         Namespace: The options.
     """
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description="Draw images with the weights of their patches in CMD's "
         'bag, and with how much each patch agrees with the whole image.')
     parser.add_argument('config', help='config file of a CMD')
@@ -56,8 +58,7 @@ def parse_args() -> argparse.Namespace:
     add_cfg_options(parser)
     args = parser.parse_args()
     if args.out is None:
-        name = os.path.splitext(os.path.basename(args.config))[0]
-        args.out = os.path.join('work_dirs', name, 'bags.png')
+        args.out = default_figure(args.config, 'bags.png')
     return args
 
 
@@ -85,4 +86,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)
