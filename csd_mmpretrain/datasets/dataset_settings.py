@@ -1,10 +1,12 @@
 """Settings of datasets, wrapped or not."""
 from copy import deepcopy
-from typing import Iterator, List, Optional
+from typing import Iterator, List, Optional, Sequence
 
 from mmengine.registry import DefaultScope
 from mmpretrain.registry import DATASETS
 from torch.utils.data import Dataset
+
+from csd_mmpretrain.utils.type_name import type_name
 
 
 def source_settings(settings: dict) -> Iterator[dict]:
@@ -43,6 +45,12 @@ def shared_pipeline(settings: dict) -> Optional[List[dict]]:
                          'Give them the same, or name a config with one '
                          'dataset.')
     return found[0] if found else None
+
+
+def has_views(pipeline: Sequence[dict]) -> bool:
+    """Tell whether a pipeline makes several views of an image for a test."""
+    return any(type_name(step.get('type')) == 'TestTimeAug'
+               for step in pipeline)
 
 
 def build_without_pipeline(settings: dict) -> Dataset:

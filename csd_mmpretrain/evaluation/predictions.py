@@ -75,7 +75,9 @@ def load_predictions(config: str,
         if split != 'test':
             cfg.test_dataloader.dataset = cfg[f'{split}_dataloader'].dataset
         out = os.path.join(folder, 'predictions.pkl')
-        cfg.test_evaluator = dict(type='DumpResults', out_file_path=out)
+        # Accuracy needs a label of each image, as all readers do.
+        cfg.test_evaluator = [dict(type='Accuracy'),
+                              dict(type='DumpResults', out_file_path=out)]
         launch(cfg, lambda runner: runner.test())
         return read_predictions(out)
 

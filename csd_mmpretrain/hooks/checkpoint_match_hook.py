@@ -12,7 +12,10 @@ from mmpretrain.registry import HOOKS
 from torch import nn
 
 from csd_mmpretrain.checkpoints.pretrained import local_path, read_names
-from csd_mmpretrain.checkpoints.resume_changes import describe_changes
+from csd_mmpretrain.checkpoints.resume_changes import (
+    describe_changes,
+    other_optimizer,
+)
 from csd_mmpretrain.datasets.same_classes import dataset_classes
 from csd_mmpretrain.layers.feature_queue import QUEUE_KEY
 from csd_mmpretrain.utils.num_classes import num_classes_of
@@ -231,6 +234,7 @@ def _hindrances(runner: Runner, checkpoint: dict) -> List[str]:
     """Say why a resume cannot continue, whatever the weights."""
     absent = [key for key in PROGRESS if key not in checkpoint]
     found = [f'it holds no {", ".join(absent)}'] if absent else []
+    found += filter(None, [other_optimizer(checkpoint, runner.cfg)])
     if 'ema_state_dict' in checkpoint and not any(
             isinstance(hook, EMAHook) for hook in runner.hooks):
         found.append("its weights are EMAHook's averages, and the run has no "

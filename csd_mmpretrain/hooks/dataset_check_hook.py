@@ -7,6 +7,8 @@ from typing import Any, Dict, List, Optional, Sequence
 from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
+from mmpretrain.evaluation import Accuracy, SingleLabelMetric
+from mmpretrain.models import ClsHead
 from mmpretrain.registry import HOOKS
 from torch.utils.data import Dataset
 
@@ -26,6 +28,8 @@ from csd_mmpretrain.datasets.samples import (
     list_samples,
 )
 from csd_mmpretrain.utils.num_classes import num_classes_of
+from csd_mmpretrain.utils.protocol import inference_model
+from csd_mmpretrain.utils.unwrap import unwrap
 
 SHOWN = 5
 
@@ -38,7 +42,8 @@ class DatasetCheckHook(Hook):
     training, the others before validation and test. Every image file must
     exist, be whole and load as it looks, every label must be one of the
     model's classes, and training and validation data must number the same
-    classes. Files are judged by their first and last bytes and their header,
+    classes. A classifier of single labels needs one for each image. Files are
+    judged by their first and last bytes and their header,
     12,000 photos in about a second; only kinds that OpenCV may show
     differently are decoded. All bad files are reported at once.
     ``tools/train.py CONFIG --check-data`` decodes every image instead.
@@ -99,8 +104,11 @@ class DatasetCheckHook(Hook):
                         *map(dataset_classes, datasets.values()), 'validation')
                 number = num_classes_of(runner.model)
                 for purpose, dataset in datasets.items():
+                    title = f'{type(dataset).__name__} ({purpose} data)'
+                    if _needs_one_label(runner, purpose):
+                        _check_one_label(title, samples[purpose])
                     _check_labels(
-                        f'{type(dataset).__name__} ({purpose} data)',
+                        title,
                         samples[purpose],
                         number or len(dataset_classes(dataset) or ()))
             except (FileNotFoundError, ValueError) as found:
@@ -144,6 +152,30 @@ def _check_labels(title: str, samples: Sequence[Sample],
                     f'0..{num_classes - 1}. Set num_classes of the '
                     "model's head to the dataset's number of classes, or "
                     'correct the annotation.')
+
+
+def _needs_one_label(runner: Runner, purpose: str) -> bool:
+    """Whether the loss or a metric takes one class number per image."""
+    if purpose == 'training':
+        head = getattr(unwrap(runner.model), 'head', None)
+        return isinstance(inference_model(head), ClsHead)
+    loop = runner.test_loop if purpose == 'test' else runner.val_loop
+    return any(isinstance(metric, (Accuracy, SingleLabelMetric))
+               for metric in loop.evaluator.metrics)
+
+
+def _check_one_label(title: str, samples: Sequence[Sample]) -> None:
+    """Raise an error for the first image without exactly one label."""
+    for index, sample in enumerate(samples):
+        if len(_whole_numbers(sample.label)) != 1:
+            raise ValueError(
+                f'{title}: '
+                f"'{sample.path or f'sample {index}'}' has the label "
+                f'{sample.label}, but the model or its metric takes one '
+                'class number per image. Give the dataset with_label=True '
+                'and a label for each image; for several labels per image '
+                'choose a multi-label head (MultiLabelLinearClsHead) and '
+                'metric (MultiLabelMetric).')
 
 
 def _whole_numbers(label: Any) -> List[int]:

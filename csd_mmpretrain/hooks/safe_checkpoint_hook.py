@@ -11,6 +11,7 @@ from mmpretrain.registry import HOOKS
 
 from csd_mmpretrain.checkpoints.checkpoint_files import (
     LateRemoval,
+    check_template,
     checkpoint_folder,
     newest_whole,
     remove_parts,
@@ -49,8 +50,9 @@ class SafeCheckpointHook(CheckpointHook):
         **kwargs: Those of :class:`mmengine.hooks.CheckpointHook`.
 
     Raises:
-        ValueError: Before the training, if there are checkpoints to resume
-            from, but none is whole; after a validation, if it does not report
+        ValueError: Before the training, if ``filename_tmpl`` has no place for
+            the step, or there are checkpoints to resume from, but none is
+            whole; after a validation, if it does not report
             the score of ``save_best``.
         OSError: If a checkpoint cannot be written. Those written before, and
             ``last_checkpoint``, stay.
@@ -80,6 +82,7 @@ class SafeCheckpointHook(CheckpointHook):
     def before_train(self, runner: Runner) -> None:
         self._adopt_best(runner)
         super().before_train(runner)
+        check_template(self.filename_tmpl)
         hub = runner.message_hub
         if hub.get_info('last_ckpt') is not None:
             # So that a best checkpoint found now is recorded at once.

@@ -19,6 +19,8 @@ from csd_mmpretrain.checkpoints.pretrained import (
     pretrained_parts,
 )
 from csd_mmpretrain.layers.view_norm import active_batch_norms
+from csd_mmpretrain.runtime.bfloat16_optim_wrapper import BFloat16OptimWrapper
+from csd_mmpretrain.utils.cores import SLOW_BFLOAT16, lacks_bfloat16
 from csd_mmpretrain.utils.num_classes import num_classes_of
 from csd_mmpretrain.utils.protocol import views_per_image
 from csd_mmpretrain.utils.unwrap import unwrap
@@ -76,7 +78,17 @@ class SetupCheckHook(Hook):
                 'wait forever for the others. Set '
                 'train_dataloader.sampler.round_up=True.')
         _check_warmups(runner.param_schedulers, steps[0])
+        wrapper = runner.optim_wrapper
+        if (isinstance(wrapper, BFloat16OptimWrapper) and lacks_bfloat16()
+                and not next(runner.model.parameters()).is_cuda):
+            runner.logger.warning(SLOW_BFLOAT16)
         if runner.val_loop is not None:
+            if runner.train_loop.val_interval < 1:
+                raise ValueError(
+                    'train_cfg.val_interval='
+                    f'{runner.train_loop.val_interval}: at least 1 is needed. '
+                    'To train without validation give --no-validate, or set '
+                    'val_cfg, val_dataloader and val_evaluator to None.')
             metrics = runner.val_loop.evaluator.metrics
             num_classes = num_classes_of(runner.model)
             for metric in metrics:

@@ -1,10 +1,12 @@
 """Command lines of the train and test tools, and the config they make."""
+import logging
 import os
 from argparse import ArgumentParser, Namespace
 from typing import Optional, Sequence
 
 import torch
 from mmengine.config import Config
+from mmengine.logging import print_log
 
 from csd_mmpretrain.checkpoints.checkpoint_files import (
     checkpoint_folder,
@@ -20,6 +22,7 @@ from csd_mmpretrain.datasets.data_root import (
     check_data_root_variable,
     check_dataset_folders,
 )
+from csd_mmpretrain.utils.cores import SLOW_BFLOAT16, lacks_bfloat16
 from csd_mmpretrain.utils.package_files import PACKAGE, package_files
 from csd_mmpretrain.utils.type_name import type_name
 
@@ -135,6 +138,7 @@ def make_train_config(args: Namespace) -> Config:
         ValueError: If a setting or an option does not fit.
     """
     cfg = _load_run_config(args)
+    _check_optimizer(cfg)
     if args.weights is not None:
         use_weights(cfg, args.weights)
     if args.amp:
@@ -166,6 +170,17 @@ def make_train_config(args: Namespace) -> Config:
             cfg[loader].persistent_workers = False
     check_dataset_folders(cfg, ('train_dataloader', 'val_dataloader'))
     return cfg
+
+
+def _check_optimizer(cfg: Config) -> None:
+    """Refuse a config from which mmengine would build no optimizer."""
+    wrapper = cfg.get('optim_wrapper') or {}
+    optimizer = wrapper.get('optimizer') or {}
+    if not (wrapper.get('constructor') or optimizer.get('type')):
+        raise ValueError(
+            f'optim_wrapper={wrapper}: the config has no optimizer to train '
+            "with. Add optim_wrapper=dict(optimizer=dict(type='AdamW', "
+            'lr=1e-4)), or inherit a schedule of configs/_base_/schedules.')
 
 
 def _is_fresh(cfg: Config) -> bool:
@@ -202,9 +217,14 @@ def make_test_config(args: Namespace) -> Config:
     cfg = _load_run_config(args)
     cfg.load_from = args.checkpoint
     cfg.resume = False
+    # The training's own record in the work directory stays.
+    name, end = os.path.splitext(cfg.filename)
+    cfg = Config(cfg._cfg_dict, cfg.text, f'{name}_test{end}')
     _check_checkpoint(cfg)
     if args.amp:
         cfg.test_cfg.fp16 = True
+        if not torch.cuda.is_available() and lacks_bfloat16():
+            print_log(SLOW_BFLOAT16, 'current', logging.WARNING)
     if args.show or args.show_dir is not None:
         _set_drawing(cfg, args)
     if args.tta or args.tta_views:
@@ -228,6 +248,7 @@ def load_config(path: str, options: Optional[dict] = None) -> Config:
 
     Raises:
         FileNotFoundError: If there is no such file.
+        SyntaxError: If it is no Python.
         ModuleNotFoundError: If a base of another package cannot be found.
         ValueError: If CSD_DATA_ROOT cannot be put into it.
     """
@@ -238,6 +259,8 @@ def load_config(path: str, options: Optional[dict] = None) -> Config:
         raise FileNotFoundError(f'There is no config file {path!r}.')
     try:
         cfg = Config.fromfile(path)
+    except SyntaxError as error:
+        raise SyntaxError(f'{path}, or a base of it: {error}') from None
     except ModuleNotFoundError as error:
         if error.name != 'pkg_resources':
             raise

@@ -1,6 +1,7 @@
 """The common start of all tools."""
 import faulthandler
 import logging
+import os
 import re
 import sys
 import traceback
@@ -30,7 +31,7 @@ def run_tool(main: Callable[[], None]) -> None:
             if __name__ == '__main__':
                 run_tool(main)
     """
-    faulthandler.enable()
+    faulthandler.enable(sys.__stderr__)
     try:
         main()
     except Exception as error:
@@ -70,7 +71,7 @@ def _log_traceback() -> List[str]:
     """Write the traceback into the files of the current log."""
     logger = MMLogger.get_current_instance()
     files = [handler for handler in logger.handlers
-             if handler.stream not in (sys.stdout, sys.stderr)]
+             if os.path.isfile(getattr(handler.stream, 'name', ''))]
     record = logger.makeRecord(
         logger.name, logging.ERROR, __file__, 0, 'The run has failed.', (),
         sys.exc_info())

@@ -17,6 +17,8 @@ from csd_mmpretrain.hooks.dataset_check_hook import (
     DatasetCheckHook,
     _check_files,
     _check_labels,
+    _check_one_label,
+    _needs_one_label,
 )
 
 
@@ -277,3 +279,32 @@ def test_all_ranks_stop_and_one_looks(photos):
         process.join()
     assert messages[0] == messages[1]
     assert 'images/12.jpg' in messages[0]
+
+
+@pytest.mark.parametrize('label', [None, [0, 1], [], '2', 1.5])
+def test_a_classifier_needs_one_label_of_each_image(label):
+    samples = [Sample('a.jpg', 1), Sample('b.jpg', [1]), Sample('c.jpg', label)]
+    _check_one_label('X (training data)', samples[:2])
+    with pytest.raises(ValueError, match="X .*'c.jpg' has the label"):
+        _check_one_label('X (training data)', samples)
+
+
+def test_unlabelled_data_stops_before_the_first_step(photos):
+    (photos / 'list.txt').write_text('\n'.join(f'{i}.jpg' for i in range(12)))
+    runner = make_runner(photos, train=dataset_of(photos, with_label=False))
+    with pytest.raises(ValueError, match='has the label None'):
+        runner.train()
+    runner = make_runner(photos, test=dataset_of(photos, with_label=False))
+    with pytest.raises(ValueError, match='has the label None'):
+        runner.test()
+
+
+def test_who_needs_one_label(photos):
+    runner = make_runner(photos, train=dataset_of(photos),
+                         test=dataset_of(photos))
+    assert _needs_one_label(runner, 'training')
+    assert _needs_one_label(runner, 'test')
+    runner.model.head = torch.nn.Identity()
+    assert not _needs_one_label(runner, 'training')
+    runner.test_loop.evaluator.metrics.clear()
+    assert not _needs_one_label(runner, 'test')
