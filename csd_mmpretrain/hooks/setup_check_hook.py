@@ -3,6 +3,7 @@ import os
 from operator import attrgetter
 from typing import Any, Dict, List, Sequence, Union
 
+from mmengine.device import get_device
 from mmengine.dist import all_gather_object, get_world_size
 from mmengine.evaluator import BaseMetric
 from mmengine.hooks import CheckpointHook, Hook, LoggerHook
@@ -61,6 +62,9 @@ class SetupCheckHook(Hook):
                 f'{get_world_size()} processes train, but the model has no '
                 "wrapper that keeps them equal (launcher='none'). Start "
                 'with tools/dist_train.sh, or give the tool `--launcher`.')
+        if (isinstance(runner.optim_wrapper, BFloat16OptimWrapper)
+                and get_device() == 'cpu' and lacks_bfloat16()):
+            runner.logger.warning(SLOW_BFLOAT16)
         record = os.path.join(runner.work_dir, RECORD)
         resumes = runner._resume and (runner._load_from is not None
                                       or os.path.isfile(record))
@@ -78,10 +82,6 @@ class SetupCheckHook(Hook):
                 'wait forever for the others. Set '
                 'train_dataloader.sampler.round_up=True.')
         _check_warmups(runner.param_schedulers, steps[0])
-        wrapper = runner.optim_wrapper
-        if (isinstance(wrapper, BFloat16OptimWrapper) and lacks_bfloat16()
-                and not next(runner.model.parameters()).is_cuda):
-            runner.logger.warning(SLOW_BFLOAT16)
         if runner.val_loop is not None:
             if runner.train_loop.val_interval < 1:
                 raise ValueError(

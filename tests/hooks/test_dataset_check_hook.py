@@ -283,7 +283,8 @@ def test_all_ranks_stop_and_one_looks(photos):
 
 @pytest.mark.parametrize('label', [None, [0, 1], [], '2', 1.5])
 def test_a_classifier_needs_one_label_of_each_image(label):
-    samples = [Sample('a.jpg', 1), Sample('b.jpg', [1]), Sample('c.jpg', label)]
+    samples = [Sample('a.jpg', 1), Sample('b.jpg', [1]),
+               Sample('c.jpg', label)]
     _check_one_label('X (training data)', samples[:2])
     with pytest.raises(ValueError, match="X .*'c.jpg' has the label"):
         _check_one_label('X (training data)', samples)
