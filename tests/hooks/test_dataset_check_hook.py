@@ -129,6 +129,9 @@ def test_broken_images_of_any_dataset(photos, wrapper):
         assert part in str(error.value)
 
 
+LOOP = SimpleNamespace(evaluator=SimpleNamespace(metrics=[]))
+
+
 def stand_in(train, val=None, test=None, num_classes=3):
     """What the hook looks at of a runner."""
     loader = {}
@@ -140,7 +143,7 @@ def stand_in(train, val=None, test=None, num_classes=3):
     logger = SimpleNamespace(warnings=[])
     logger.warning = logger.warnings.append
     return SimpleNamespace(
-        model=SimpleNamespace(head=head), val_loop=val and True,
+        model=SimpleNamespace(head=head), val_loop=val and LOOP, test_loop=LOOP,
         logger=logger, work_dir='nowhere', **loader)
 
 
