@@ -12,6 +12,9 @@ from .pretrained import read_names
 
 PART = '.part'
 ZIP_START = b'PK\3\4'
+BEST = '(best_.+_)?'
+# How FSDP and DeepSpeed name the files of a checkpoint that is a folder.
+SHARD = re.compile(r'rank\d+\.pth|(\w+_)?mp_rank_\d+_\w+_states\.pt')
 
 
 def write_whole(path: str, content: bytes) -> None:
@@ -44,15 +47,20 @@ def write_whole(path: str, content: bytes) -> None:
             '`--resume`.') from None
 
 
-def remove_parts(folder: str, end: str) -> None:
-    """Remove the parts of files that a kill has left unfinished.
+def remove_parts(folder: str, template: str) -> None:
+    """Remove the parts of a run's files that a kill has left unfinished.
 
     Args:
         folder (str): Where they are.
-        end (str): The end of the files' names, such as ``'.pth'``.
+        template (str): The files' name, such as ``'epoch_{}.pth'``; best and
+            published checkpoints count, too.
     """
-    for path in Path(folder).glob(f'*{end}{PART}'):
-        path.unlink()
+    stem, end = os.path.splitext(template)
+    name = re.compile(f'{BEST}{_pattern(stem)}(-[0-9a-f]{{8}})?'
+                      f'{_pattern(end + PART)}')
+    for path in Path(folder).glob(f'*{PART}'):
+        if name.fullmatch(path.name) and path.is_file():
+            path.unlink()
 
 
 class WholeFileBackend(LocalBackend):
@@ -81,7 +89,9 @@ class LateRemoval:
     """A file backend that removes a run's checkpoints alone, and later.
 
     What is outdated may be read from a file that somebody else has made, so
-    only checkpoints by their name, in the folder of the run, are removed.
+    only checkpoints by their name, in the folder of the run, are removed. Of
+    a checkpoint that is a folder, only its shards are, and then the folder
+    if nothing is left in it.
 
     Args:
         backend (BaseStorageBackend): The backend that does the work.
@@ -96,7 +106,7 @@ class LateRemoval:
                  template: str) -> None:
         self._backend = backend
         self._folder = os.path.dirname(os.path.join(folder, ''))
-        self._name = re.compile(f'(best_.+_)?{_pattern(template)}')
+        self._template = template
         self.outdated: List[str] = []
 
     def __getattr__(self, name: str):
@@ -105,7 +115,7 @@ class LateRemoval:
     def remove(self, path: str) -> None:
         """Defer the removal of a checkpoint; ignore all else."""
         folder, name = os.path.split(path)
-        if folder == self._folder and self._name.fullmatch(name):
+        if folder == self._folder and is_checkpoint(name, self._template):
             self.outdated.append(path)
 
     rmtree = remove
@@ -117,11 +127,18 @@ class LateRemoval:
             keep (Iterable[str]): Paths that have been written anew since.
         """
         for path in set(self.outdated).difference(keep):
-            if self.isdir(path):
-                self._backend.rmtree(path)
-            elif self.isfile(path):
+            if self.isfile(path):
                 self._backend.remove(path)
+            elif self.isdir(path) and not os.path.islink(path):
+                self._remove_shards(path)
         self.outdated.clear()
+
+    def _remove_shards(self, folder: str) -> None:
+        for name in list(self.list_dir_or_file(folder, list_dir=False)):
+            if SHARD.fullmatch(name):
+                self._backend.remove(os.path.join(folder, name))
+        with suppress(OSError):  # not empty
+            os.rmdir(folder)
 
 
 def _fault_of(path: str) -> Optional[str]:
@@ -207,6 +224,17 @@ def newest_whole(
             return path, faults
         faults[path] = fault
     return None, faults
+
+
+def is_checkpoint(name: str, template: str) -> bool:
+    """Tell whether a file's name is that of a run's checkpoint.
+
+    Args:
+        name (str): Without a folder.
+        template (str): As in :func:`saved_steps`; the best checkpoints have
+            ``best_<score>_`` before it.
+    """
+    return re.fullmatch(BEST + _pattern(template), name) is not None
 
 
 def _step(name: str, template: str) -> Optional[int]:

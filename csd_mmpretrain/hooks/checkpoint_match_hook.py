@@ -80,6 +80,8 @@ class CheckpointMatchHook(Hook):
             read_names(path)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        # A resume by mmengine would run this text as a program.
+        (checkpoint.get('meta') or {}).pop('config', None)
         if not isinstance(runner, Runner):
             if not runner._resume:
                 _drop_queue(checkpoint)
@@ -231,6 +233,10 @@ def _hindrances(runner: Runner, checkpoint: dict) -> List[str]:
     """Say why a resume cannot continue, whatever the weights."""
     absent = [key for key in PROGRESS if key not in checkpoint]
     found = [f'it holds no {", ".join(absent)}'] if absent else []
+    for key in ('epoch', 'iter'):
+        number = (checkpoint.get('meta') or {}).get(key, 0)
+        if not isinstance(number, int) or number < 0:
+            found.append(f'its meta.{key} is {number!r}, not a number')
     if 'ema_state_dict' in checkpoint and not any(
             isinstance(hook, EMAHook) for hook in runner.hooks):
         found.append("its weights are EMAHook's averages, and the run has no "

@@ -1,7 +1,9 @@
 """Checkpoints that survive a kill at any moment."""
+import math
 import os
+from numbers import Real
 from pathlib import Path
-from typing import Dict, List, Optional
+from typing import Any, Dict, List, Optional
 
 from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.fileio import LocalBackend, get_file_backend
@@ -12,6 +14,7 @@ from mmpretrain.registry import HOOKS
 from csd_mmpretrain.checkpoints.checkpoint_files import (
     LateRemoval,
     checkpoint_folder,
+    is_checkpoint,
     newest_whole,
     remove_parts,
     whole_files,
@@ -78,21 +81,28 @@ class SafeCheckpointHook(CheckpointHook):
             raise error[0]
 
     def before_train(self, runner: Runner) -> None:
-        self._adopt_best(runner)
-        super().before_train(runner)
         hub = runner.message_hub
-        if hub.get_info('last_ckpt') is not None:
+        self._adopt_best(runner)
+        outdated = _all_of(str, hub.get_info(OUTDATED))
+        if self.max_keep_ckpts > 0:
+            # mmengine would remove the oldest of them itself.
+            steps = _all_of(int, hub.get_info('keep_ckpt_ids'))
+            hub.update_info('keep_ckpt_ids', steps[-self.max_keep_ckpts:])
+            outdated += map(self.filename_tmpl.format,
+                            steps[:-self.max_keep_ckpts])
+        super().before_train(runner)
+        for path in _all_of(str, [hub.get_info('last_ckpt')]):
             # So that a best checkpoint found now is recorded at once.
-            self.last_ckpt = self._here(hub.get_info('last_ckpt'))
+            self.last_ckpt = self._here(path)
         self.file_backend = LateRemoval(self.file_backend, self.out_dir,
                                         self.filename_tmpl)
-        for path in hub.get_info(OUTDATED, []):
+        for path in outdated:
             self.file_backend.remove(self._here(path))
         self._remove_outdated(runner)
         # Every checkpoint holds this list as it is when that is saved.
         hub.update_info(OUTDATED, self.file_backend.outdated)
         if is_main_process() and self._is_local(runner):
-            remove_parts(self.out_dir, os.path.splitext(self.filename_tmpl)[1])
+            remove_parts(self.out_dir, self.filename_tmpl)
             remove_parts(runner.work_dir, RECORD)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
@@ -154,20 +164,25 @@ class SafeCheckpointHook(CheckpointHook):
         """Find the best checkpoints of a resume in this run's folder."""
         hub, folder = runner.message_hub, self._folder(runner)
         backend = get_file_backend(folder, backend_args=self.backend_args)
-        paths = {key: os.path.join(folder, os.path.basename(path))
+        names = {key: os.path.basename(str(path))
                  for key, path in hub.runtime_info.items()
                  if key.startswith('best_ckpt')}
-        there = [[backend.exists(path) for path in paths.values()]]
+        paths = {key: os.path.join(folder, name)
+                 for key, name in names.items()}
+        there = [[is_checkpoint(names[key], self.filename_tmpl)
+                  and _is_finite(hub.get_info(_score(key)))
+                  and backend.exists(path) for key, path in paths.items()]]
         broadcast_object_list(there)
         for (key, path), found in zip(paths.items(), there[0]):
             if found:
                 hub.update_info(key, path)
                 continue
             runner.logger.warning(
-                f'The best checkpoint so far, {path}, is not there. The next '
-                'validation makes a new one, whatever its score.')
+                f'The best checkpoint so far, {path}, is not there, or has no '
+                'score. The next validation makes a new one, whatever its '
+                'score.')
             hub.pop_info(key)
-            hub.pop_info(key.replace('best_ckpt', 'best_score', 1))
+            hub.pop_info(_score(key))
 
     def _choose(self, runner: Runner) -> None:
         """Let ``last_checkpoint`` name a whole checkpoint, if there is any."""
@@ -207,3 +222,17 @@ class SafeCheckpointHook(CheckpointHook):
         backend = get_file_backend(
             self._folder(runner), backend_args=self.backend_args)
         return isinstance(backend, LocalBackend)
+
+
+def _score(best: str) -> str:
+    return best.replace('best_ckpt', 'best_score', 1)
+
+
+def _is_finite(score: Any) -> bool:
+    return isinstance(score, Real) and math.isfinite(score)
+
+
+def _all_of(kind: type, found: Any) -> list:
+    """Keep what is of a type; a checkpoint may hold anything."""
+    found = found if isinstance(found, (list, tuple)) else ()
+    return [value for value in found if isinstance(value, kind)]

@@ -3,6 +3,7 @@ import errno
 import itertools
 import os
 import re
+from copy import deepcopy
 from functools import partial
 from pathlib import Path
 
@@ -35,6 +36,7 @@ from csd_mmpretrain.checkpoints.checkpoint_files import (
 from csd_mmpretrain.checkpoints.checkpoint_files import (
     _fault_of as fault_of,
 )
+from csd_mmpretrain.hooks.checkpoint_match_hook import CheckpointMatchHook
 from csd_mmpretrain.hooks.exact_resume_hook import ExactResumeHook
 from csd_mmpretrain.hooks.plain_checkpoint_hook import PlainCheckpointHook
 
@@ -477,28 +479,86 @@ def test_resume_from_another_run_leaves_its_files(tmp_path, warnings):
     assert files(second) == ['best_score_epoch_2.pth', 'epoch_3.pth']
 
 
+@pytest.fixture(scope='module')
+def other_run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('other')
+    make_runner(folder, epochs=1).train()
+    return torch.load(folder / 'epoch_1.pth')
+
+
+@pytest.fixture
+def resume_with(other_run, tmp_path):
+    """Resume, in a folder of precious files, from what a stranger wrote."""
+
+    def resume(hook=None, **info):
+        path, own = tmp_path / 'stranger.pth', tmp_path / 'runs' / 'own'
+        content = deepcopy(other_run)
+        content['message_hub']['runtime_info'].update(info)
+        torch.save(content, path)
+        precious = [folder / file for folder in (own, own.parent) for file in (
+            'notes.txt', 'photos/leaf.png', 'my_epoch_1.pth', 'epoch_x.pth',
+            'best_epoch_1.pth', 'download.pth.part', 'epoch_7.pth/leaf.png',
+            'best_score_epoch_7.pth/leaf.png', 'epoch_7.pth/sub/rank0.pth')]
+        for file in precious:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text('precious')
+        make_runner(own, hook=hook, resume=True, load_from=str(path)).train()
+        assert [file for file in precious if not file.is_file()] == []
+        return own
+
+    return resume
+
+
 @pytest.mark.parametrize('key', ['outdated_ckpts', 'best_ckpt', 'last_ckpt'])
 @pytest.mark.parametrize('name', [
     '..', '', '.', '../..', '../epoch_1.pth/..', 'notes.txt', 'photos',
-    '../photos', 'my_epoch_1.pth', 'epoch_x.pth', 'best_epoch_1.pth'
+    '../photos', 'my_epoch_1.pth', 'epoch_x.pth', 'best_epoch_1.pth',
+    'epoch_7.pth', 'best_score_epoch_7.pth', '../epoch_7.pth', 7, None
 ])
-def test_what_a_checkpoint_names_is_not_removed(name, key, tmp_path):
-    own, other = tmp_path / 'other' / 'run', tmp_path / 'checkpoint'
-    make_runner(other, epochs=1).train()
-    path = other / 'epoch_1.pth'
-    content = torch.load(path)
-    info = content['message_hub']['runtime_info']
-    info['best_score'] = -1.
-    info[key] = [name, str(own / name)] if key == 'outdated_ckpts' else name
+def test_what_a_checkpoint_names_is_not_removed(name, key, resume_with,
+                                                tmp_path):
+    found = [name, f'{tmp_path}/runs/own/{name}']
+    resume_with(best_score=-1.,
+                **{key: found if key == 'outdated_ckpts' else name})
+
+
+@pytest.mark.parametrize('step', ['../my_epoch_1', 'my_epoch_1', '../photos',
+                                  'epoch_x', None, 1.5])
+def test_kept_steps_of_a_checkpoint_are_not_removed(step, resume_with):
+    resume_with(dict(filename_tmpl='{}.pth'), keep_ckpt_ids=[step] * 3 + [1])
+    resume_with(keep_ckpt_ids=step)
+
+
+def test_a_best_score_that_nothing_beats_is_dropped(resume_with):
+    for score in (float('inf'), float('nan'), 'high', None):
+        own = resume_with(best_score=score)
+        assert (own / 'best_score_epoch_2.pth').is_file()
+
+
+def test_shards_of_an_outdated_checkpoint_are_removed(resume_with, tmp_path):
+    linked = tmp_path / 'elsewhere' / 'rank0.pth'
+    linked.parent.mkdir()
+    linked.touch()
+    own = tmp_path / 'runs' / 'own'
+    for name in ('epoch_8.pth', 'epoch_7.pth'):
+        (own / name).mkdir(parents=True)
+        (own / name / 'rank0.pth').touch()
+        (own / name / 'zero_pp_rank_0_mp_rank_00_optim_states.pt').touch()
+    (own / 'epoch_9.pth').symlink_to(linked.parent)
+    resume_with(outdated_ckpts=[f'epoch_{i}.pth' for i in (7, 8, 9)])
+    assert not (own / 'epoch_8.pth').exists() and linked.exists()
+    assert len(list((own / 'epoch_7.pth').iterdir())) == 2  # the precious
+
+
+def test_a_resume_runs_no_config_of_a_checkpoint(other_run, tmp_path):
+    """mmengine runs the text in ``meta.config``."""
+    content, path = deepcopy(other_run), tmp_path / 'stranger.pth'
+    content['meta']['config'] = f'open({str(tmp_path / "run")!r}, "w")'
     torch.save(content, path)
-    precious = [folder / file for folder in (own, own.parent) for file in (
-        'notes.txt', 'photos/leaf.png', 'my_epoch_1.pth', 'epoch_x.pth',
-        'best_epoch_1.pth')]
-    for file in precious:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text('precious')
-    make_runner(own, resume=True, load_from=str(path)).train()
-    assert [file for file in precious if not file.is_file()] == []
+    runner = make_runner(tmp_path / 'own', resume=True, load_from=str(path))
+    runner.register_hook(CheckpointMatchHook())
+    runner.train()
+    assert runner.epoch == 3 and not (tmp_path / 'run').exists()
 
 
 def test_resume_forgets_a_best_that_is_gone(tmp_path, warnings):
