@@ -34,8 +34,8 @@ REMEDIES = {
     'resume': 'Resume with the config that the checkpoint was trained with, '
               'or start a new training from its weights (load_from without '
               'resume).',
-    'fine-tuning': 'Nothing of it would be used. Choose a checkpoint of this '
-                   'architecture.'
+    'fine-tuning': 'Most of the backbone, or all, would stay random. Choose a '
+                   'checkpoint of this architecture and width.'
 }
 
 
@@ -57,7 +57,8 @@ class CheckpointMatchHook(Hook):
       warns of new settings of optimizer and schedule that have no effect;
     - fine-tuning (``load_from``) starts with an empty feature queue, as the
       other training may have had other classes. It warns of all else that is
-      not taken over, and stops if nothing is;
+      not taken over, and stops if that is most of the backbone (of a model
+      that has none, most of the model);
     - a warning tells if the names of the classes are not those of the data.
 
     Under mmengine's ``FlexibleRunner``, which may split the model, weights
@@ -123,7 +124,7 @@ class CheckpointMatchHook(Hook):
             found += _describe_classes(old, new)
             unfit = unfit or len(old) != len(new)
         if stage == 'fine-tuning':
-            unfit = not match.fitting
+            unfit = _share_of_backbone(model, match.fitting) < 0.5
         if not found:
             return
         source = runner._load_from or f'the latest one in {runner.work_dir}'
@@ -195,6 +196,14 @@ def _describe(match: _Match, num_classes: Optional[int]) -> List[str]:
             lines.append(f'{len(names)} tensors {what}: ' +
                          ', '.join(names[:SHOWN]) + more)
     return lines
+
+
+def _share_of_backbone(model: nn.Module, fitting: List[str]) -> float:
+    """Compute the fraction of the backbone's tensors that is taken over."""
+    start = 'backbone.' if hasattr(model, 'backbone') else ''
+    own = [name for name in model.state_dict() if name.startswith(start)
+           and not name.endswith('num_batches_tracked')]
+    return len(set(fitting).intersection(own)) / max(1, len(own))
 
 
 def _left_out(model: nn.Module, stage: str) -> Pattern:
