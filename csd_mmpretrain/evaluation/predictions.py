@@ -13,6 +13,7 @@ from csd_mmpretrain.runtime.run_options import (
     make_test_config,
     make_test_parser,
 )
+from csd_mmpretrain.utils.wording import first_names
 
 RESULT_FILES = ('.pkl', '.pickle')
 
@@ -91,7 +92,7 @@ def read_predictions(path: str) -> Predictions:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it has no scores with one label per image.
+        ValueError: If it has no finite scores with one label per image.
     """
     if not os.path.isfile(path):
         raise FileNotFoundError(
@@ -107,6 +108,14 @@ def read_predictions(path: str) -> Predictions:
             '--out-item is not metrics.')
     scores = np.stack([np.asarray(r['pred_score'], np.float32)
                        for r in results])
+    bad = [index for index, row in enumerate(np.isfinite(scores).all(1))
+           if not row]
+    if bad:
+        names = [str(results[i].get('img_path') or f'row {i}') for i in bad]
+        raise ValueError(
+            f'{path}: the scores of {len(bad)} of {len(scores)} images are '
+            f'not finite, such as those of {first_names(names, 3)}. They are '
+            'no predictions; the checkpoint or these images are broken.')
     labels = np.array([np.asarray(r['gt_label']).item() for r in results])
     if not 0 <= labels.min() <= labels.max() < scores.shape[1]:
         raise ValueError(
