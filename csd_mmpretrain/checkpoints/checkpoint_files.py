@@ -8,10 +8,19 @@ from typing import Dict, Iterable, Iterator, List, Optional, Tuple, Union
 
 from mmengine.fileio import LocalBackend, get_file_backend, register_backend
 
+from csd_mmpretrain.utils.wording import first_names
+
 from .pretrained import read_names
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 PART = '.part'
 ZIP_START = b'PK\3\4'
+RECORD = 'last_checkpoint'
+LOCK = '.training.lock'
 BEST = '(best_.+_)?'
 # How FSDP and DeepSpeed name the files of a checkpoint that is a folder.
 SHARD = re.compile(r'rank\d+\.pth|(\w+_)?mp_rank_\d+_\w+_states\.pt')
@@ -181,6 +190,88 @@ def checkpoint_folder(work_dir: str, out_dir: Optional[str]) -> str:
     return os.path.join(out_dir, os.path.basename(work_dir.rstrip(os.sep)))
 
 
+def read_record(work_dir: str) -> Optional[str]:
+    """Read which checkpoint a run has written last.
+
+    Args:
+        work_dir (str): Of the run.
+
+    Returns:
+        str, optional: What ``last_checkpoint`` says; None if there is none.
+    """
+    record = Path(work_dir, RECORD)
+    return record.read_text().strip() if record.is_file() else None
+
+
+def no_checkpoint(faults: Dict[str, str]) -> ValueError:
+    """Make the error of a resume without a checkpoint.
+
+    Args:
+        faults (dict[str, str]): Of the files that were checked.
+
+    Returns:
+        ValueError: To be raised.
+    """
+    found = '\n  '.join(f'{path} {fault}' for path, fault in faults.items())
+    return ValueError(
+        f'There is no whole checkpoint to resume from:\n  {found}\n'
+        'Start from the beginning in another folder (--work-dir), or '
+        'give a checkpoint to resume from (`--resume FILE`, or '
+        'load_from=FILE with resume=True).')
+
+
+def refuse_overwriting(folder: str, template: str) -> None:
+    """Stop a new training that would write over another's checkpoints.
+
+    Args:
+        folder (str): Where the run keeps its checkpoints.
+        template (str): Their name, such as ``'epoch_{}.pth'``.
+
+    Raises:
+        FileExistsError: If there are any.
+    """
+    names = [os.path.basename(path)
+             for _, path in sorted(saved_steps(folder, template).items())]
+    if names:
+        raise FileExistsError(
+            f'{folder} has the checkpoints of another training '
+            f'({first_names(names, 3)}), which a new one would write over. '
+            'Go on with that training (`--resume`), choose another folder '
+            '(`--work-dir`), or remove this one.')
+
+
+class FolderLock:
+    """Lets one training at a time write into a folder, until it ends.
+
+    The lock belongs to the process: it ends with it, however that ends, and
+    data workers do not keep it. On systems or disks without such locks there
+    is none.
+
+    Args:
+        folder (str): Of the checkpoints; made where it is missing.
+
+    Raises:
+        RuntimeError: If another process holds it.
+    """
+
+    def __init__(self, folder: str) -> None:
+        os.makedirs(folder, exist_ok=True)
+        self._file = open(os.path.join(folder, LOCK), 'a')
+        try:
+            if fcntl is not None:
+                fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):
+            raise RuntimeError(
+                f'A training is writing into {folder}. Wait until it ends, '
+                'or choose another folder (`--work-dir`).') from None
+        except OSError:
+            return  # a file system without locks
+
+    def release(self) -> None:
+        """Let others write."""
+        self._file.close()
+
+
 def saved_steps(folder: str, template: str) -> Dict[int, str]:
     """List the checkpoints of a run.
 
@@ -210,15 +301,27 @@ def newest_whole(
     Returns:
         tuple: The path of the named one if it is whole, or else of the newest
         whole one, those before the named one first, or None; and the faults
-        of the others that were checked, by path.
+        of the others that were checked, by path. Only those in the folder
+        count: a copied run names one of the run that it was copied from.
     """
     saved = saved_steps(folder, template)
-    last = _step(os.path.basename(named or ''), template)
+    name = os.path.basename(named or '')
+    last = _step(name, template)
     last = max(saved, default=0) if last is None else last
     steps = sorted(saved, key=lambda step: (step <= last, step), reverse=True)
     paths = [saved[step] for step in steps]
     faults = {}
-    for path in dict.fromkeys([named, *paths] if named else paths):
+    if named:
+        own = os.path.join(folder, name)
+        if os.path.abspath(own) == os.path.abspath(named):
+            own = named
+        else:
+            faults[named] = f'is not in {folder}, the folder of this run'
+        if os.path.isfile(own) or name in map(os.path.basename, paths):
+            paths.insert(0, own)
+        elif own == named:
+            faults[named] = 'is missing'
+    for path in dict.fromkeys(paths):
         fault = _fault_of(path)
         if fault is None:
             return path, faults

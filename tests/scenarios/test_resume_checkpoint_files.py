@@ -3,6 +3,9 @@ import errno
 import itertools
 import os
 import re
+import shutil
+import subprocess
+import sys
 from copy import deepcopy
 from functools import partial
 from pathlib import Path
@@ -27,8 +30,12 @@ from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
 from csd_mmpretrain.checkpoints.checkpoint_files import (
+    LOCK,
+    RECORD,
+    FolderLock,
     WholeFileBackend,
     newest_whole,
+    read_record,
     saved_steps,
     whole_files,
     write_whole,
@@ -125,7 +132,7 @@ def files(folder):
     """Checkpoints and the rest that a hook has written there."""
     return sorted(
         path.name for path in folder.iterdir() if path.is_file()
-        and path.name != 'last_checkpoint' and path.suffix != '.py')
+        and path.name not in (RECORD, LOCK) and path.suffix != '.py')
 
 
 class Disk:
@@ -386,6 +393,7 @@ def test_resume_without_the_newest(harm, says, tmp_path, warnings):
     damaged = epoch_3(folder).exists() and epoch_3(folder).read_bytes()
     warnings.clear()
     runner = make_runner(folder, hook=KEEP, resume=True)
+    assert runner.train_loop.runner is runner  # it is built now
     runner.call_hook('before_run')
     text, = [text for text in warnings if says in text]
     assert (f'The run goes on from {folder / "epoch_2.pth"}, the newest whole '
@@ -425,12 +433,82 @@ def test_resume_in_another_folder(tmp_path, warnings):
         hook=dict(out_dir=str(tmp_path / 'new_out')),
         resume=True)
     runner.train()
-    assert any(f'{tmp_path}/out/run/epoch_2.pth is missing. The run goes on '
-               f'from {tmp_path}/new_out/run/epoch_2.pth' in text
+    assert any(f'{tmp_path}/out/run/epoch_2.pth is not in {tmp_path}/new_out/'
+               'run, the folder of this run. The run goes on from '
+               f'{tmp_path}/new_out/run/epoch_2.pth' in text
                for text in warnings)
     assert not (tmp_path / 'out').exists()
     assert files(tmp_path / 'new_out/run') == files(
         tmp_path / 'whole_out/run') != []
+
+
+@pytest.mark.parametrize('kind', [
+    Runner, partial(FlexibleRunner,
+                    strategy=dict(type='SingleDeviceStrategy'))])
+def test_resume_in_a_copy(kind, tmp_path, warnings):
+    """The run that was copied has gone on since, and is left alone."""
+    first, copy = tmp_path / 'first', tmp_path / 'copy'
+    make_runner(first, epochs=1, hook=KEEP).train()
+    shutil.copytree(first, copy)
+    make_runner(first, epochs=2, hook=KEEP, resume=True).train()
+    before = {path: path.read_bytes() for path in first.glob('*.pth')}
+    load_from = None
+    if kind is not Runner:  # as tools/train.py does
+        load_from = newest_whole(
+            str(copy), 'epoch_{}.pth', read_record(str(copy)))[0]
+        assert load_from == str(copy / 'epoch_1.pth')
+    runner = make_runner(copy, hook=KEEP, resume=True, kind=kind,
+                         load_from=load_from)
+    runner.train()
+    assert runner.iter == 6 and epoch_3(copy).exists()
+    assert find_latest_checkpoint(copy) == str(epoch_3(copy))
+    assert {path: path.read_bytes() for path in first.glob('*.pth')} == before
+
+
+def test_a_copy_without_its_checkpoints_is_no_resume(tmp_path, warnings):
+    make_runner(tmp_path / 'first', epochs=1).train()
+    (tmp_path / 'copy').mkdir()
+    for name in (str(tmp_path / 'first/epoch_1.pth'), '..', '/', '.',
+                 str(tmp_path / 'copy')):
+        (tmp_path / 'copy' / RECORD).write_text(name)
+        with pytest.raises(ValueError, match='no whole checkpoint to resume'):
+            make_runner(tmp_path / 'copy', resume=True).train()
+
+
+def test_a_new_training_writes_over_no_other(tmp_path):
+    make_runner(tmp_path, epochs=1).train()
+    with pytest.raises(FileExistsError, match=r'\(epoch_1.pth\), which a new '
+                       r'one .* over. .*--resume.*--work-dir'):
+        make_runner(tmp_path).train()
+    make_runner(tmp_path, hook=dict(filename_tmpl='second_{}.pth')).train()
+    assert {'epoch_1.pth', 'second_3.pth'} < {*files(tmp_path)}
+
+
+HOLD = """
+import sys
+from csd_mmpretrain.checkpoints.checkpoint_files import FolderLock
+
+lock = FolderLock(sys.argv[1])
+if len(sys.argv) > 2 and not os.fork():
+    time.sleep(20)  # a data worker
+print('locked', flush=True)
+sys.stdin.read()
+"""
+
+
+def test_one_training_at_a_time_in_a_folder(tmp_path):
+    other = subprocess.Popen(
+        [sys.executable, '-c', 'import os, time' + HOLD, tmp_path, 'worker'],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert other.stdout.readline() == 'locked\n'
+    with pytest.raises(RuntimeError, match='A training is writing into'):
+        make_runner(tmp_path).train()
+    assert not list(tmp_path.glob('*.pth'))
+    make_runner(tmp_path).val()
+    other.kill()  # its worker lives on, and holds nothing
+    other.wait()
+    make_runner(tmp_path).train()
+    FolderLock(str(tmp_path)).release()
 
 
 def test_resume_with_nothing_whole(tmp_path, warnings):
@@ -464,6 +542,7 @@ def test_resume_from_a_named_file_changes_no_record(tmp_path):
     cut(epoch_3(tmp_path))
     runner = make_runner(tmp_path, hook=KEEP, resume=True,
                          load_from=str(tmp_path / 'epoch_1.pth'))
+    assert runner.train_loop.runner is runner  # it is built now
     runner.call_hook('before_run')
     assert find_latest_checkpoint(tmp_path) == str(epoch_3(tmp_path))
 
