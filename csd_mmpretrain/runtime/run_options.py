@@ -80,7 +80,7 @@ def make_test_parser() -> ArgumentParser:
     add('--out', metavar='FILE', help='write the results here')
     add('--out-item', choices=['metrics', 'pred'],
         help='what to write to --out: the metrics (.json, .yaml or .pkl), or '
-        'the predictions (.pkl), which is the default')
+        'the predictions (.json or .pkl), which is the default')
     add('--show-dir', metavar='DIR', help='draw the predictions here')
     add('--interval', type=int, default=1,
         help='draw or show every n-th image')
