@@ -18,6 +18,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.data import BatchSampler
 
+from csd_mmpretrain.checkpoints.checkpoint_files import RECORD
 from csd_mmpretrain.checkpoints.pretrained import (
     fetch_weights,
     pretrained_parts,
@@ -28,7 +29,7 @@ from csd_mmpretrain.utils.protocol import views_per_image
 from csd_mmpretrain.utils.unwrap import unwrap
 from csd_mmpretrain.utils.wording import first_names
 
-from .safe_checkpoint_hook import BEST_REMEDY, RECORD
+from .safe_checkpoint_hook import BEST_REMEDY
 
 
 @HOOKS.register_module()

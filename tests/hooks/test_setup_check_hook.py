@@ -34,7 +34,11 @@ from mmpretrain.evaluation import (
 from torch import nn
 from torch.utils.data import BatchSampler, DataLoader
 
-from csd_mmpretrain.checkpoints.pretrained import local_path, pretrained_cfg
+from csd_mmpretrain.checkpoints.pretrained import (
+    compare_weights,
+    local_path,
+    pretrained_cfg,
+)
 from csd_mmpretrain.datasets.samplers.seeded_batch_sampler import (
     SeededBatchSampler,
 )
@@ -118,6 +122,23 @@ def test_weights_of_another_model(weights, in_file, prefix):
     for text in ('weights.pth has no weights for backbone', 'layer.weight',
                  'init_cfg.prefix'):
         assert text in str(error.value)
+
+
+@pytest.mark.parametrize('shapes, taken', [
+    ({}, 0), (dict(weight=(5, 2)), 0), (dict(bias=(2, )), 1),
+    (dict(weight=(2, 2)), 1)])
+def test_shapes_count_not_names(shapes, taken, tmp_path):
+    path, weight = tmp_path / 'weights.pth', dict(weight=(9, 9), bias=(9, ))
+    torch.save({f'layer.{key}': torch.ones(shape)
+                for key, shape in {**weight, **shapes}.items()}, path)
+    model = Toy(checkpoint=str(path))
+    found, others = compare_weights(model.backbone, dict(checkpoint=str(path)))
+    assert (len(found), len(others)) == (taken, 2 - taken)
+    if taken:  # half of them
+        return check(model)
+    with pytest.raises(ValueError, match='only 0 of its 2 tensors are there '
+                       r'in the right shape \(layer.weight \('):
+        check(model)
 
 
 def test_missing_file():
