@@ -279,21 +279,20 @@ class STProtoPNetHead(ClsHead):
                 '`data_preprocessor.to_onehot`.')
         labels = torch.cat([sample.gt_label for sample in data_samples])
         x = self.feature_map(feats)
-        share = batch_share(len(labels), x)
         active, found = self.active(), {}
         with torch.autocast(x.device.type, enabled=False):
             for name, branch in self.branches():
                 with torch.set_grad_enabled(
                         torch.is_grad_enabled() and name in active):
                     found[name] = self._terms(name, x, labels)
+        nothing = found[active[0]]['ce'].new_zeros(())
+        share = batch_share(len(labels), nothing)
         losses = {}
         for term in TERMS:
-            losses[f'loss_{term}'] = sum(
-                (self.weights[name][term] * found[name][term]
-                 for name in active if term in found[name]),
-                start=x.new_zeros(()))
-            if term in OF_IMAGES:
-                losses[f'loss_{term}'] = share * losses[f'loss_{term}']
+            loss = sum((self.weights[name][term] * found[name][term]
+                        for name in active if term in found[name]), nothing)
+            losses[f'loss_{term}'] = (
+                share * loss if term in OF_IMAGES else loss)
         for name in BRANCHES:
             losses.update({f'{name}_{term}': value.detach()
                            for term, value in found[name].items()})
