@@ -1,20 +1,13 @@
-"""Numbers of the published ST-ProtoPNet, and heads with their weights."""
-from pathlib import Path
-
-import numpy as np
+"""Heads with the weights of the published ST-ProtoPNet's numbers."""
 import torch
 
 from csd_mmpretrain.methods.st_protopnet import STProtoPNetHead
 from csd_mmpretrain.methods.st_protopnet.st_protopnet_head import BRANCHES
 
-FOLDER = Path(__file__).parent / 'data' / 'st_protopnet'
 
-
-def oracle(name):
-    """Load the tensors of a file."""
-    with np.load(FOLDER / f'{name}.npz') as arrays:
-        return {key: torch.from_numpy(np.asarray(arrays[key]))
-                for key in arrays}
+def tensors(numbers):
+    """Turn the arrays of an oracle into tensors."""
+    return {key: torch.as_tensor(value) for key, value in numbers.items()}
 
 
 def head_with_weights(numbers, form):

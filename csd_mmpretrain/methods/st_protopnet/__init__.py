@@ -1,5 +1,4 @@
-"""ST-ProtoPNet: classifying by parts that look like parts of training photos.
-"""
+"""ST-ProtoPNet: this part looks like that part of a training photo."""
 from .branch_accuracy import BranchAccuracy
 from .prototype_hook import PrototypeHook
 from .st_protopnet_head import STProtoPNetHead

@@ -66,7 +66,8 @@ class STProtoPNetHead(ClsHead):
         l1_weight (float): Defaults to 1e-4.
         alternate (bool): Whether the branches take turns; else both learn
             from each batch (choice). Defaults to True.
-        loss (dict): The classification loss. Defaults to the cross entropy.
+        loss (dict, optional): The classification loss. Defaults to None, the
+            cross entropy.
         init_cfg (dict, optional): Initialization config. Defaults to None.
 
     Attributes:
@@ -106,9 +107,10 @@ class STProtoPNetHead(ClsHead):
                  boundary_weight: float = 1.0,
                  l1_weight: float = 1e-4,
                  alternate: bool = True,
-                 loss: dict = dict(type='CrossEntropyLoss'),
+                 loss: Optional[dict] = None,
                  init_cfg: Optional[dict] = None) -> None:
-        super().__init__(loss=loss, init_cfg=init_cfg)
+        super().__init__(
+            loss=loss or dict(type='CrossEntropyLoss'), init_cfg=init_cfg)
         if form not in FORMS:
             raise ValueError(f'STProtoPNetHead: unknown form={form!r}; choose '
                              f'one of {", ".join(FORMS)}.')
@@ -281,7 +283,7 @@ class STProtoPNetHead(ClsHead):
         x = self.feature_map(feats)
         active, found = self.active(), {}
         with torch.autocast(x.device.type, enabled=False):
-            for name, branch in self.branches():
+            for name in BRANCHES:
                 with torch.set_grad_enabled(
                         torch.is_grad_enabled() and name in active):
                     found[name] = self._terms(name, x, labels)

@@ -1,7 +1,7 @@
 """The terms of the objective against loops and the published numbers."""
 import pytest
 import torch
-from prototype_oracles import oracle
+from prototype_oracles import tensors
 from torch.testing import assert_close
 
 from csd_mmpretrain.methods.st_protopnet.objective import (
@@ -56,8 +56,8 @@ def test_terms_of_prototypes_are_those_of_a_loop(classes, number, channels):
     assert_close(closeness(p, classes).item(), -smallest)
 
 
-def test_the_last_layer_starts_as_published():
-    numbers = oracle('init_last_layer')
+def test_the_last_layer_starts_as_published(oracle):
+    numbers = tensors(oracle('st_protopnet/init_last_layer'))
     size, classes = numbers['prototype_class_identity'].shape
     found = initial_last_layer(classes, size // classes)
     for name in ('trivial', 'support'):

@@ -1,7 +1,7 @@
 """The push against the published numbers and a loop."""
 import pytest
 import torch
-from prototype_oracles import oracle
+from prototype_oracles import tensors
 from torch.testing import assert_close
 
 from csd_mmpretrain.methods.st_protopnet.push import (
@@ -12,9 +12,9 @@ from csd_mmpretrain.methods.st_protopnet.push import (
 CLASSES = 4
 
 
-def published(name):
+def published(oracle, name):
     """The published push without class 1, which has no image there."""
-    numbers = oracle('push')
+    numbers = tensors(oracle('st_protopnet/push'))
     present = torch.tensor([0, 2, 3])
     rename = torch.full((CLASSES, ), -1)
     rename[present] = torch.arange(3)
@@ -26,8 +26,9 @@ def published(name):
 
 
 @pytest.mark.parametrize('name', ['trivial', 'support'])
-def test_the_push_is_the_published_one(name):
-    maps, labels, before, pushed, image, position, cosine = published(name)
+def test_the_push_is_the_published_one(oracle, name):
+    maps, labels, before, pushed, image, position, cosine = published(
+        oracle, name)
     found = best_patches(own_cells(maps, before, labels, 3), labels, 3)
     assert torch.equal(found.image, image)
     assert torch.equal(found.position, position)
@@ -35,8 +36,8 @@ def test_the_push_is_the_published_one(name):
     assert_close(found.vector, pushed, rtol=1e-5, atol=1e-6)
 
 
-def test_a_second_push_changes_nothing():
-    maps, labels, before, *_ = published('trivial')
+def test_a_second_push_changes_nothing(oracle):
+    maps, labels, before, *_ = published(oracle, 'trivial')
     first = best_patches(own_cells(maps, before, labels, 3), labels, 3)
     second = best_patches(own_cells(maps, first.vector, labels, 3), labels, 3)
     for old, new in zip(first[::2], second[::2]):
@@ -54,8 +55,8 @@ def test_equal_images_and_cells_give_the_first():
     assert not found.position.any()
 
 
-def test_a_class_without_images_is_refused():
-    numbers = oracle('push')
+def test_a_class_without_images_is_refused(oracle):
+    numbers = tensors(oracle('st_protopnet/push'))
     labels = numbers['labels']
     cells = own_cells(numbers['trivial_map_features'],
                       numbers['trivial_prototypes_before'], labels, CLASSES)

@@ -3,7 +3,7 @@ import pytest
 import torch
 from mmengine.optim import build_optim_wrapper
 from mmpretrain.structures import DataSample
-from prototype_oracles import head_with_weights, oracle
+from prototype_oracles import head_with_weights, tensors
 from torch.testing import assert_close
 
 from csd_mmpretrain.methods.st_protopnet import STProtoPNetHead
@@ -23,8 +23,8 @@ def samples_of(labels):
 
 
 @pytest.mark.parametrize('form', ['full', 'cropped'])
-def test_forward_is_the_published_one(form):
-    numbers = oracle(f'forward_{form}')
+def test_forward_is_the_published_one(oracle, form):
+    numbers = tensors(oracle(f'st_protopnet/forward_{form}'))
     head = head_with_weights(numbers, form)
     feats = (numbers['features'], )
     maps, logits = head.branch_maps(feats), head.branch_logits(feats)
@@ -59,8 +59,8 @@ def test_forward_is_the_published_one(form):
 
 
 @pytest.mark.parametrize('name', ['losses_full', 'losses_full_one_image'])
-def test_losses_and_gradients_are_the_published_ones(name):
-    numbers = oracle(name)
+def test_losses_and_gradients_are_the_published_ones(oracle, name):
+    numbers = tensors(oracle(f'st_protopnet/{name}'))
     head = head_with_weights(numbers, 'full').train()
     for branch_name, other in (BRANCHES, BRANCHES[::-1]):
         head.zero_grad()
@@ -95,8 +95,8 @@ def test_losses_and_gradients_are_the_published_ones(name):
         head.finish_step()
 
 
-def test_negative_cosines_of_the_own_class_still_teach():
-    numbers = oracle('cluster_negative_cosines')
+def test_negative_cosines_of_the_own_class_still_teach(oracle):
+    numbers = tensors(oracle('st_protopnet/cluster_negative_cosines'))
     head = head_with_weights(numbers, 'cropped')
     labels, classes = numbers['labels'], head.num_classes
     maps = head.branch_maps((numbers['features'], ))
