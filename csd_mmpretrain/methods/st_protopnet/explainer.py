@@ -1,5 +1,4 @@
 """Why ST-ProtoPNet gives a photo a class, and what its prototypes are."""
-import os
 from typing import Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
@@ -10,7 +9,7 @@ from mmengine.model import BaseModel
 from csd_mmpretrain.checkpoints.pretrained import read_checkpoint
 from csd_mmpretrain.checkpoints.trained_model import load_model
 from csd_mmpretrain.datasets.dataset_settings import build_without_pipeline
-from csd_mmpretrain.datasets.eval_images import file_items
+from csd_mmpretrain.datasets.eval_images import eval_pipeline, load_items
 from csd_mmpretrain.datasets.samples import list_infos
 from csd_mmpretrain.visualization.activation_box import (
     enlarged,
@@ -24,7 +23,7 @@ from csd_mmpretrain.visualization.explanation import (
 )
 from csd_mmpretrain.visualization.rgb_images import to_rgb
 
-from .prototype_hook import RECORD, training_root
+from .prototype_hook import RECORD, relative_files
 from .similarity import cosine_map
 from .st_protopnet_head import BRANCHES, STProtoPNetHead
 
@@ -32,13 +31,17 @@ from .st_protopnet_head import BRANCHES, STProtoPNetHead
 SAME = 0.999
 
 
-class _Photo(NamedTuple):
+class Photo(NamedTuple):
     """A photo that the model saw.
 
-    ``features`` has the map of each branch, (D, h, w).
+    Attributes:
+        image (ndarray): (H, W, 3), uint8, RGB.
+        inputs (Tensor): (3, H, W), normalized.
+        features (dict[str, Tensor]): The map of each branch, (D, h, w).
     """
 
     image: np.ndarray
+    inputs: torch.Tensor
     features: Dict[str, torch.Tensor]
 
 
@@ -71,7 +74,7 @@ class PrototypeExplainer:
         ::
 
             explainer = PrototypeExplainer(cfg, 'epoch_30.pth')
-            explanation = explainer.explain('photo.jpg')
+            explanation = explainer.explain(dict(img_path='photo.jpg'))
     """
 
     def __init__(self, cfg: Config, checkpoint: str,
@@ -97,31 +100,34 @@ class PrototypeExplainer:
                 'its tuning.')
         infos = list_infos(build_without_pipeline(
             cfg.train_dataloader.dataset))
-        self._root = training_root([info['img_path'] for info in infos])
-        self._photos: Dict[str, _Photo] = {}
+        paths = [info['img_path'] for info in infos]
+        self._infos = dict(zip(relative_files(paths), infos))
+        self._pipeline = eval_pipeline(cfg)
+        self._photos: Dict[str, Photo] = {}
 
-    def photo(self, path: str) -> _Photo:
+    def photo(self, info: dict) -> Photo:
         """Load a photo with the test pipeline, and compute its maps.
 
         Args:
-            path (str): Its file.
+            info (dict): What a dataset's ``get_data_info`` tells of it, or
+                its ``img_path`` alone.
 
         Returns:
-            _Photo: The image and the branches' maps.
+            Photo: The image and the branches' maps.
 
         Raises:
             FileNotFoundError, ValueError: If there is none, or it is broken.
         """
-        return self._look(file_items(self.cfg, [path], 1)[0])
+        return self._look(load_items([info], self._pipeline)[0])
 
     @torch.no_grad()
-    def _look(self, item: dict) -> _Photo:
+    def _look(self, item: dict) -> Photo:
         data = self.model.data_preprocessor(dict(
             inputs=[item['inputs']], data_samples=[item['data_samples']]))
         maps = self.model.head.branch_maps(
             self.model.extract_feat(data['inputs']))
-        return _Photo(to_rgb(self.model, data['inputs'])[0],
-                      {name: features[0] for name, features in maps.items()})
+        return Photo(to_rgb(self.model, data['inputs'])[0], data['inputs'][0],
+                     {name: features[0] for name, features in maps.items()})
 
     def prototype(self, name: str, index: int) -> Patch:
         """Show where a prototype is from.
@@ -139,9 +145,14 @@ class PrototypeExplainer:
             ValueError: If its cell is not the prototype.
         """
         source = self.record['sources'][name]
-        path = os.path.join(self._root, source['file'][index])
+        path = source['file'][index]
+        if path not in self._infos:
+            raise ValueError(
+                f'{path}: the prototype {index} of the {name} branch is from '
+                "this photo, which is none of the config's training photos. "
+                'Give the config and the data of the training.')
         if path not in self._photos:
-            self._photos[path] = self.photo(path)
+            self._photos[path] = self.photo(self._infos[path])
         photo = self._photos[path]
         branch = getattr(self.model.head, name)
         y, x = source['cell'][index]
@@ -156,10 +167,11 @@ class PrototypeExplainer:
                 'give the config, the data and the checkpoint of one '
                 'training.')
         label = index // self.model.head.num_prototypes
-        return self._patch(photo, name, index, path, self.classes[label])
+        return self._patch(photo, name, index, self._infos[path]['img_path'],
+                           self.classes[label])
 
     @torch.no_grad()
-    def _patch(self, photo: _Photo, name: str, index: int, path: str,
+    def _patch(self, photo: Photo, name: str, index: int, path: str,
                class_name: str) -> Patch:
         heat = self._similarity(photo, name)[index].cpu().numpy()
         size = photo.image.shape[:2]
@@ -167,20 +179,20 @@ class PrototypeExplainer:
                      class_name, min_max(enlarged(heat, size)))
 
     @torch.no_grad()
-    def _similarity(self, photo: _Photo, name: str) -> torch.Tensor:
+    def _similarity(self, photo: Photo, name: str) -> torch.Tensor:
         branch = getattr(self.model.head, name)
         return branch.similarity(photo.features[name][None])[0]
 
     @torch.no_grad()
-    def explain(self, path: str, label: Optional[int] = None,
-                true_class: str = '', num: int = 3) -> Explanation:
+    def explain(self, info: dict, label: Optional[int] = None,
+                num: int = 3) -> Explanation:
         """Explain the class of a photo.
 
         Args:
-            path (str): Its file.
+            info (dict): As in :meth:`photo`; with ``gt_label`` the true class
+                is named, too.
             label (int, optional): The class to explain. Defaults to None,
                 the predicted one.
-            true_class (str): Its name, where it is known. Defaults to ''.
             num (int): Reasons of each branch, those with the most points.
                 Defaults to 3.
 
@@ -189,16 +201,13 @@ class PrototypeExplainer:
             the logit.
 
         Raises:
-            FileNotFoundError, ValueError: As :meth:`prototype`.
+            FileNotFoundError, ValueError: As :meth:`photo` and
+                :meth:`prototype`.
         """
-        return self.explain_photo(self.photo(path), path, label, true_class,
-                                  num)
-
-    @torch.no_grad()
-    def explain_photo(self, photo: _Photo, path: str,
-                      label: Optional[int] = None, true_class: str = '',
-                      num: int = 3) -> Explanation:
-        """Explain the class of a loaded photo, as :meth:`explain`."""
+        photo, path = self.photo(info), info['img_path']
+        true_class = ''
+        if 'gt_label' in info:
+            true_class = self.classes[int(info['gt_label'])]
         head = self.model.head
         activations = {name: self._similarity(photo, name).flatten(1).max(1)
                        .values for name in BRANCHES}
@@ -242,11 +251,11 @@ class PrototypeExplainer:
         return ([self.prototype(*one) for one in chosen],
                 [f'{name} {j}' for name, j in chosen])
 
-    def heat(self, photo: _Photo, label: int) -> np.ndarray:
+    def heat(self, photo: Photo, label: int) -> np.ndarray:
         """Draw where a photo is like the prototypes of a class.
 
         Args:
-            photo (_Photo): As :meth:`photo` loads it.
+            photo (Photo): As :meth:`photo` loads it.
             label (int): The class.
 
         Returns:

@@ -284,21 +284,21 @@ def _let_learn(parameter: nn.Parameter, learns: bool) -> None:
 
 def _source(patches: Patches, paths: Sequence[str]) -> dict:
     """Tell where prototypes are from, in plain numbers and strings."""
-    root = training_root(paths)
+    files = relative_files(paths)
     return dict(
-        file=[os.path.relpath(paths[i], root) for i in patches.image.tolist()],
+        file=[files[i] for i in patches.image.tolist()],
         image=patches.image.tolist(),
         cell=patches.position.tolist(),
         cosine=patches.cosine.tolist())
 
 
-def training_root(paths: Sequence[str]) -> str:
-    """Find the folder that holds all training photos.
+def relative_files(paths: Sequence[str]) -> List[str]:
+    """Name the training photos within the folder that holds them all.
 
-    The checkpoint names files relative to it, so that it may be read on
-    another machine.
+    A checkpoint names them so, to be read on another machine, too.
     """
-    return os.path.commonpath([os.path.dirname(path) for path in paths])
+    root = os.path.commonpath([os.path.dirname(path) for path in paths])
+    return [os.path.relpath(path, root) for path in paths]
 
 
 def num_distinct(source: dict) -> int:
