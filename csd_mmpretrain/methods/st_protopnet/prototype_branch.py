@@ -28,7 +28,8 @@ class PrototypeBranch(nn.Module):
         prototypes (Parameter): (C * K, D), of length 1, class by class.
         last_layer (Linear): C * K to C, without bias.
 
-    Source: ST-ProtoPNet. Prototypes have length 1 from the start (choice).
+    Source: ST-ProtoPNet. Prototypes have length 1 and any direction from the
+    start (choice); in the published code they are long and all positive.
 
     Example:
         >>> import torch
@@ -53,7 +54,7 @@ class PrototypeBranch(nn.Module):
                 conv.weight, mode='fan_out', nonlinearity='relu')
             nn.init.zeros_(conv.bias)
         self.prototypes = nn.Parameter(
-            F.normalize(torch.rand(num_classes * num_prototypes, channels)))
+            F.normalize(torch.randn(num_classes * num_prototypes, channels)))
         self.last_layer = nn.Linear(
             num_classes * num_prototypes, num_classes, bias=False)
         with torch.no_grad():
