@@ -1,5 +1,4 @@
-"""Explain by ST-ProtoPNet's prototypes: vis_prototypes.py CONFIG CHECKPOINT.
-"""
+"""Explain ST-ProtoPNet by its prototypes: vis_prototypes.py CONFIG FILE."""
 import argparse
 import os
 from typing import List, Optional
@@ -9,7 +8,7 @@ import numpy as np
 from csd_mmpretrain.datasets.dataset_settings import build_without_pipeline
 from csd_mmpretrain.datasets.eval_images import (
     eval_pipeline,
-    list_images,
+    find_images,
     load_items,
     spread,
 )
@@ -121,10 +120,10 @@ def main() -> None:
     cfg = load_config(args.config, args.cfg_options)
     explainer = PrototypeExplainer(cfg, args.checkpoint, args.device)
     test = list_infos(build_without_pipeline(cfg.test_dataloader.dataset))
-    infos = test
+    infos = [test[i] for i in spread(len(test), args.num)]
     if args.images:
-        infos = [dict(img_path=path) for path in list_images(args.images)]
-    infos = [infos[i] for i in spread(len(infos), args.num)]
+        infos = [dict(img_path=path)
+                 for path in find_images(args.images, args.num)]
     tables = [('Accuracy, before and after each push',
                COLUMNS, explainer.record['rows'])]
     if args.measure:
@@ -138,11 +137,12 @@ def main() -> None:
         label = find_category(label, explainer.classes)
     explanations = [explainer.explain(info, label, args.reasons)
                     for info in infos]
-    shown = [find_category(name, explainer.classes) for name in args.classes
-             if name != 'all']
-    if not shown:
+    if args.classes == ['all']:
         shown = range(len(explainer.classes))
-    if not args.classes:
+    elif args.classes:
+        shown = [find_category(name, explainer.classes)
+                 for name in args.classes]
+    else:
         shown = sorted({explainer.classes.index(one.class_name)
                         for one in explanations})
     pages = [(f'Prototypes of {explainer.classes[i]}',
