@@ -7,8 +7,10 @@ _base_ = [
 
 model = dict(head=dict(num_classes=81))
 
-val_evaluator = [dict(type='Accuracy', topk=(1, 5)),
-                 dict(type='BranchAccuracy')]
+val_evaluator = [
+    dict(type='Accuracy', topk=(1, 5)),
+    dict(type='BranchAccuracy'),
+]
 test_evaluator = val_evaluator
 
 default_hooks = dict(channels_last=dict(type='ChannelsLastHook'))
