@@ -2,7 +2,6 @@
 import pytest
 import torch
 from mmpretrain.registry import MODELS
-from oracles import load_oracle
 
 from csd_mmpretrain.methods.jepa.batch_draws import BatchDraws
 from csd_mmpretrain.methods.jepa.block_targets import (
@@ -16,8 +15,8 @@ from csd_mmpretrain.methods.jepa.sequence import flat, sequential
 GRID = (14, 14)
 
 
-def test_sizes_of_the_reference():
-    data = load_oracle('dseq_jepa', 'block_sizes')
+def test_sizes_of_the_reference(reference):
+    data = reference('block_sizes')
     for name, scale, ratio in (('target', (.15, .2), (.75, 1.5)),
                                ('context', (.85, 1.), (1., 1.))):
         sizes = [block_size(u, scale, ratio, GRID)

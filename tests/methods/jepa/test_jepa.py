@@ -5,7 +5,6 @@ import pytest
 import torch
 import torch.nn.functional as F
 from mmpretrain.registry import MODELS
-from oracles import load_oracle
 
 from csd_mmpretrain.layers.key_mask import KeyMask
 from csd_mmpretrain.layers.token_trunk import TokenTrunk
@@ -100,8 +99,8 @@ def predictor(data, blocks):
     return model
 
 
-def test_encoder_and_predictor_of_the_reference():
-    data = load_oracle('dseq_jepa', 'masked_vit')
+def test_encoder_and_predictor_of_the_reference(reference):
+    data = reference('masked_vit')
     vit = encoder(data, 'encoder', 3)
     trunk = TokenTrunk(vit)
     assert torch.allclose(vit(data['images'])[-1][:, 1:], data['tokens_full'])
@@ -125,8 +124,8 @@ def test_encoder_and_predictor_of_the_reference():
     torch.testing.assert_close(found[exists], right[exists])
 
 
-def test_a_step_of_the_reference():
-    data = load_oracle('dseq_jepa', 'ijepa_step')
+def test_a_step_of_the_reference(reference):
+    data = reference('ijepa_step')
     model = build(
         backbone=dict(VIT, img_size=64, with_cls_token=False)).double()
     model.backbone = encoder(data, 'encoder', 2)

@@ -2,7 +2,6 @@
 import numpy as np
 import pytest
 import torch
-from oracles import load_oracle
 
 from csd_mmpretrain.methods.jepa.regions import (
     connected_components,
@@ -15,8 +14,8 @@ from csd_mmpretrain.methods.jepa.regions import (
 
 
 @pytest.mark.parametrize('name', ['regions', 'regions_default_area'])
-def test_regions_of_the_reference(name):
-    data = load_oracle('dseq_jepa', name)
+def test_regions_of_the_reference(reference, name):
+    data = reference(name)
     scores = saliency(data['tokens'], data['query'])
     torch.testing.assert_close(scores, data['saliency'])
     torch.testing.assert_close(

@@ -3,7 +3,6 @@ import math
 
 import pytest
 import torch
-from oracles import load_oracle
 
 from csd_mmpretrain.methods.jepa.masked_smooth_l1 import masked_smooth_l1
 from csd_mmpretrain.methods.jepa.positions import sincos_positions
@@ -16,8 +15,8 @@ from csd_mmpretrain.methods.jepa.sequence import (
 )
 
 
-def test_sequence_of_the_reference():
-    data = load_oracle('dseq_jepa', 'sequence_masks')
+def test_sequence_of_the_reference(reference):
+    data = reference('sequence_masks')
     targets = sequential(data['regions'])
     assert torch.equal(targets.context, data['right_context'])
     assert torch.equal(targets.target[:, :, 0], data['right_target'])
@@ -69,8 +68,8 @@ def test_places_of_a_mask():
         assert len(set(row.tolist())) == len(row)
 
 
-def test_loss_of_the_reference():
-    data = load_oracle('dseq_jepa', 'masked_loss')
+def test_loss_of_the_reference(reference):
+    data = reference('masked_loss')
     prediction = data['prediction'].requires_grad_()
     loss = masked_smooth_l1(prediction, data['target'], data['mask'])
     loss.backward()
@@ -81,8 +80,8 @@ def test_loss_of_the_reference():
     assert nothing == 0
 
 
-def test_positions_of_the_reference():
-    data = load_oracle('dseq_jepa', 'positions')
+def test_positions_of_the_reference(reference):
+    data = reference('positions')
     grid, dim = int(data['grid']), int(data['dim'])
     torch.testing.assert_close(
         sincos_positions((grid, grid), dim), data['embedding'])
