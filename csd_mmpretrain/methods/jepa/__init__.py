@@ -4,7 +4,9 @@ from .jepa import JEPA
 from .jepa_hook import JEPAHook
 from .predictor import JEPAPredictor
 from .region_targets import RegionTargets
+from .region_visualization_hook import RegionVisualizationHook
 
 __all__ = [
-    'JEPA', 'BlockTargets', 'JEPAHook', 'JEPAPredictor', 'RegionTargets'
+    'JEPA', 'BlockTargets', 'JEPAHook', 'JEPAPredictor', 'RegionTargets',
+    'RegionVisualizationHook'
 ]

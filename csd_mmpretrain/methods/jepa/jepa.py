@@ -186,13 +186,17 @@ class JEPA(BaseSelfSupervisor):
             query = rated[:, 0]
         return features, saliency(rated[:, prefix:], query.to(rated))
 
-    def targets(self, images: torch.Tensor,
-                scores: Optional[torch.Tensor]) -> Targets:
+    def targets(self,
+                images: torch.Tensor,
+                scores: Optional[torch.Tensor],
+                step: Optional[Tuple[int, float]] = None) -> Targets:
         """Choose contexts and targets of images, see ``target_generator``.
 
         Args:
             images (Tensor): (B, 3, H, W).
             scores (Tensor, optional): (B, hw), saliency.
+            step (tuple[int, float], optional): The step, and how far the
+                training is. Defaults to None, as :meth:`start_step` told.
 
         Returns:
             Targets: Of the B images.
@@ -200,11 +204,12 @@ class JEPA(BaseSelfSupervisor):
         Raises:
             RuntimeError: If no hook told the step.
         """
-        if self._step is None:
+        step = step or self._step
+        if step is None:
             raise RuntimeError(
                 'JEPA: nothing moves the target encoder. Add '
                 "dict(type='JEPAHook') to `custom_hooks`.")
-        iteration, progress = self._step
+        iteration, progress = step
         return self.target_generator(
             BatchDraws(self.seed, iteration, len(images)),
             TokenTrunk(self.backbone).grid(images), progress, scores)
