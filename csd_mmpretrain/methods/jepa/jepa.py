@@ -33,7 +33,7 @@ class JEPA(BaseSelfSupervisor):
     (``BlockTargets``, I-JEPA), or salient regions in order
     (``RegionTargets``, DSeq-JEPA). ``JEPAHook`` moves the target encoder.
 
-    Outside training, ``extract_feat`` gives the target encoder's features.
+    Outside training, ``extract_feat`` gives the target encoder's patches.
 
     Args:
         backbone (dict): A plain vision transformer of mmpretrain or timm with
@@ -156,8 +156,21 @@ class JEPA(BaseSelfSupervisor):
         self._step = (iteration, progress)
 
     def extract_feat(self, inputs: torch.Tensor) -> Tuple[torch.Tensor, ...]:
-        """Compute the outputs of the target encoder for (B, 3, H, W)."""
-        return self.teacher['backbone'](inputs)
+        """Compute the map (B, D, h, w) of the target encoder's patches.
+
+        Its mean is the feature of an image; the class token is none, as no
+        loss asks anything of it.
+
+        Args:
+            inputs (Tensor): (B, 3, H, W), preprocessed images.
+
+        Returns:
+            tuple[Tensor]: One map.
+        """
+        trunk = TokenTrunk(self.teacher['backbone'])
+        tokens = self.teacher['backbone'](inputs)[-1]
+        tokens = tokens[:, trunk.num_prefix_tokens:]
+        return (tokens.mT.unflatten(2, trunk.grid(inputs)), )
 
     @torch.no_grad()
     def look(self, images: torch.Tensor) -> Tuple[torch.Tensor, Optional[
@@ -175,7 +188,7 @@ class JEPA(BaseSelfSupervisor):
         trunk = TokenTrunk(self.teacher['backbone'])
         prefix = trunk.num_prefix_tokens
         with _output(trunk.blocks, self.target_generator) as outputs:
-            tokens = self.extract_feat(images)[-1][:, prefix:]
+            tokens = self.extract_feat(images)[0].flatten(2).mT
         tokens = tokens.to(torch.promote_types(tokens.dtype, torch.float32))
         features = F.layer_norm(tokens, tokens.shape[-1:])
         if not outputs:

@@ -237,8 +237,9 @@ def test_the_target_encoder():
     images = smooth_images()
     model.eval()
     with torch.no_grad():
-        assert torch.equal(model.extract_feat(images)[-1],
-                           model.teacher['backbone'](images)[-1])
+        tokens = model.teacher['backbone'](images)[-1]
+        feature_map, = model.extract_feat(images)
+        assert torch.equal(feature_map.flatten(2).mT, tokens[:, 1:])
 
 
 def test_positions_stay():
@@ -259,8 +260,9 @@ def test_weights_of_an_encoder_alone_fill_both():
 
 def test_images_of_another_shape():
     model = build(REGIONS)
-    assert model.loss(
-        F.interpolate(smooth_images(), size=(64, 96)), None)['loss_jepa'] > 0
+    images = F.interpolate(smooth_images(), size=(64, 96))
+    assert model.loss(images, None)['loss_jepa'] > 0
+    assert model.extract_feat(images)[0].shape == (4, 24, 8, 12)
 
 
 @pytest.mark.parametrize('change, message', [
