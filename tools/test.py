@@ -3,6 +3,7 @@ import mmengine
 from mmengine.evaluator import DumpResults
 from mmengine.runner import Runner
 
+from csd_mmpretrain.evaluation.dump_predictions import DumpPredictions
 from csd_mmpretrain.evaluation.predictions import RESULT_FILES
 from csd_mmpretrain.runtime.launch import launch
 from csd_mmpretrain.runtime.run_options import (
@@ -11,7 +12,7 @@ from csd_mmpretrain.runtime.run_options import (
 )
 from csd_mmpretrain.runtime.run_tool import run_tool
 
-METRIC_FILES = ('.json', '.yaml', '.yml', *RESULT_FILES)
+METRIC_FILES = ('.yaml', '.yml', *RESULT_FILES)
 
 
 def main() -> None:
@@ -27,7 +28,9 @@ def main() -> None:
 
     def test(runner: Runner) -> None:
         if args.out and not metrics:
-            runner.test_evaluator.metrics.append(DumpResults(args.out))
+            json = args.out.endswith('.json')
+            dump = DumpPredictions if json else DumpResults
+            runner.test_evaluator.metrics.append(dump(args.out))
         found = runner.test()
         if args.out and metrics:
             mmengine.dump(found, args.out)
