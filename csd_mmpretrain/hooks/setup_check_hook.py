@@ -88,6 +88,13 @@ class SetupCheckHook(Hook):
                 f'The processes have {steps} steps in an epoch, so some would '
                 'wait forever for the others. Set '
                 'train_dataloader.sampler.round_up=True.')
+        if not steps[0]:
+            images = len(runner.train_dataloader.dataset)
+            raise ValueError(
+                f'train_dataloader: {images} images make no step in an epoch, '
+                'so nothing would be trained. Lower '
+                'train_dataloader.batch_size, set drop_last=False, or add '
+                'images.')
         _check_warmups(runner.param_schedulers, steps[0])
         if runner.val_loop is not None:
             if runner.train_loop.val_interval < 1:
