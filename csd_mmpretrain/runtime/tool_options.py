@@ -1,6 +1,7 @@
 """Command-line options that several tools share."""
 import os
 from argparse import ArgumentParser, ArgumentTypeError
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, Callable, Optional, Sequence
@@ -107,11 +108,12 @@ def positive(text: str) -> int:
 def output_file(name: str) -> str:
     """Check that a file can be written, as the ``type`` of an option.
 
-    Its folder is made. A file that exists keeps its content.
+    A file that exists keeps its content, and nothing new is left behind.
 
     Raises:
         OSError: If it cannot be opened.
     """
+    new = [folder for folder in Path(name).parents if not folder.exists()]
     try:
         os.makedirs(os.path.dirname(name) or '.', exist_ok=True)
         try:
@@ -125,6 +127,9 @@ def output_file(name: str) -> str:
         raise type(error)(
             f'{name} cannot be written: {error.strerror}. Choose a file in '
             'a folder of yours.') from None
+    with suppress(OSError):  # another process may have begun to write
+        for folder in new:
+            folder.rmdir()
     return name
 
 

@@ -23,9 +23,10 @@ def test_a_gpu_that_is_not_there_is_refused(monkeypatch, capsys):
 
 
 def test_an_output_file_keeps_its_content_and_leaves_no_other(tmp_path):
-    new = tmp_path / 'folder' / 'new.md'
+    new = tmp_path / 'a' / 'b' / 'new.md'
     assert output_file(str(new)) == str(new)
-    assert new.parent.is_dir() and not new.exists()
+    assert not list(tmp_path.iterdir())
+    new.parent.mkdir(parents=True)
     new.write_text('old')
     assert output_file(str(new)) == str(new)
     assert new.read_text() == 'old'

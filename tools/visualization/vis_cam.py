@@ -132,8 +132,6 @@ def parse_args() -> argparse.Namespace:
     if args.headings is not None and len(args.headings) != models:
         parser.error(f'--headings: {len(args.headings)} names for {models} '
                      'models (with --compare there are two).')
-    if args.preview_model:
-        return args
     if args.save_path is None:
         args.save_path = default_figure(args.config, 'cam.png')
     if not args.save_path.lower().endswith(SUFFIXES):
