@@ -1,6 +1,18 @@
 """The files and labels behind any mmpretrain dataset."""
-from typing import Any, Iterable, Iterator, List, NamedTuple, Optional
+from typing import (
+    Any,
+    Iterable,
+    Iterator,
+    List,
+    NamedTuple,
+    Optional,
+    Tuple,
+    Union,
+)
 
+import numpy as np
+from mmengine.dataset import BaseDataset
+from mmpretrain.registry import DATASETS
 from torch.utils.data import Dataset
 
 
@@ -21,6 +33,40 @@ def source_datasets(dataset: Dataset) -> Iterator[Dataset]:
         return
     for part in inner:
         yield from source_datasets(part)
+
+
+def labelled_dataset(owner: str, dataset: Union[dict, BaseDataset]
+                     ) -> Tuple[BaseDataset, List[int]]:
+    """Build a dataset of which a part is to be taken by its labels.
+
+    Args:
+        owner (str): What takes the part, for errors.
+        dataset (dict | BaseDataset): Not a wrapper of another dataset.
+
+    Returns:
+        tuple[BaseDataset, list[int]]: The dataset and its labels, (N,).
+
+    Raises:
+        TypeError: If it is a wrapper of another.
+        ValueError: If an image has not one class.
+    """
+    if isinstance(dataset, dict):
+        dataset = DATASETS.build(dataset)
+    if not isinstance(dataset, BaseDataset):
+        inner = type(next(source_datasets(dataset))).__name__
+        raise TypeError(
+            f'{owner}: {type(dataset).__name__} is a wrapper. Put '
+            f'{owner} around {inner} itself, and the other wrapper '
+            f'around {owner}.')
+    dataset.full_init()
+    labels = [
+        dataset.get_data_info(i).get('gt_label') for i in range(len(dataset))
+    ]
+    if not all(isinstance(label, (int, np.integer)) for label in labels):
+        raise ValueError(
+            f'{owner}: an image of {type(dataset).__name__} has not one '
+            'class number. Give a dataset with one class per image.')
+    return dataset, [int(label) for label in labels]
 
 
 def list_infos(dataset: Dataset) -> List[dict]:

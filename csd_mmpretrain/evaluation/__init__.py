@@ -1,6 +1,10 @@
 """What predictions and features of a model are worth."""
+from .clustering import ClusterAccuracy, ClusteringMetric
 from .knn import KNNAccuracy
 from .knn_hook import KNNHook
 from .retrieval import RetrievalMetric
 
-__all__ = ['KNNAccuracy', 'KNNHook', 'RetrievalMetric']
+__all__ = [
+    'ClusterAccuracy', 'ClusteringMetric', 'KNNAccuracy', 'KNNHook',
+    'RetrievalMetric'
+]

@@ -16,10 +16,7 @@ from csd_mmpretrain.datasets.data_check import (
     format_faults,
 )
 from csd_mmpretrain.datasets.image_files import find_broken_images
-from csd_mmpretrain.datasets.same_classes import (
-    check_same_classes,
-    dataset_classes,
-)
+from csd_mmpretrain.datasets.same_classes import check_classes, dataset_classes
 from csd_mmpretrain.datasets.samples import (
     Sample,
     image_paths,
@@ -38,9 +35,11 @@ class DatasetCheckHook(Hook):
     training, the others before validation and test. Every image file must
     exist, be whole and load as it looks, every label must be one of the
     model's classes, and training and validation data must number the same
-    classes. Files are judged by their first and last bytes and their header,
-    12,000 photos in about a second; only kinds that OpenCV may show
-    differently are decoded. All bad files are reported at once.
+    classes, or none in common if the validation data has unseen classes
+    (:func:`~csd_mmpretrain.datasets.class_split.ClassSplit`). Files are
+    judged by their first and last bytes and their header, 12,000 photos in
+    about a second; only kinds that OpenCV may show differently are decoded.
+    All bad files are reported at once.
     ``tools/train.py CONFIG --check-data`` decodes every image instead.
 
     A warning tells if no class of the training data has two images, as a
@@ -95,8 +94,7 @@ class DatasetCheckHook(Hook):
                 _check_files(samples, runner.work_dir)
                 # Before the labels, which a folder too many shifts.
                 if len(datasets) > 1:
-                    check_same_classes(
-                        *map(dataset_classes, datasets.values()), 'validation')
+                    check_classes(*datasets.values(), 'validation')
                 number = num_classes_of(runner.model)
                 for purpose, dataset in datasets.items():
                     _check_labels(
