@@ -9,7 +9,7 @@ from mmpretrain.registry import DATASETS
 
 from csd_mmpretrain.utils.wording import first_names
 
-from .same_classes import dataset_classes
+from .same_classes import check_same_classes, dataset_classes
 from .samples import labelled_dataset
 
 PARTS = {
@@ -79,14 +79,16 @@ def choose_classes(classes: Classes, names: Sequence[str]) -> List[int]:
 
 
 @DATASETS.register_module()
-def ClassSplit(dataset: Union[dict, BaseDataset],
+def ClassSplit(dataset: Union[dict, BaseDataset, Sequence[dict]],
                classes: Classes,
                unseen: bool = False) -> BaseDataset:
     """Take a part of the classes of any dataset, and number them from 0.
 
     Args:
-        dataset (dict | BaseDataset): The whole dataset, with one class per
-            image.
+        dataset (dict | BaseDataset | Sequence[dict]): The whole dataset, with
+            one class per image, or several of the same classes, such as the
+            splits of a release, whose images are joined; the first one's
+            pipeline is that of all.
         classes (str | PathLike | Sequence[int | str]): As in
             :func:`choose_classes`; the new label of a class is its place
             there.
@@ -102,8 +104,8 @@ def ClassSplit(dataset: Union[dict, BaseDataset],
 
     Raises:
         TypeError: If ``dataset`` is a wrapper of another.
-        ValueError: If an image has not one class, or no image is left; as
-            :func:`choose_classes`.
+        ValueError: If an image has not one class, no image is left, or joined
+            datasets have other classes; as :func:`choose_classes`.
 
     Source: the splits of zero-shot retrieval (Song et al. 2016) and of novel
     class discovery (Vaze et al. 2022).
@@ -113,14 +115,19 @@ def ClassSplit(dataset: Union[dict, BaseDataset],
         >>> seen = DATASETS.build(
         ...     dict(type='ClassSplit', classes='first-half', dataset=cub))
     """
-    dataset, labels = labelled_dataset('ClassSplit', dataset)
+    parts = dataset if isinstance(dataset, (list, tuple)) else [dataset]
+    parts = [labelled_dataset('ClassSplit', part) for part in parts]
+    dataset, labels = parts[0]
     names = dataset_classes(dataset) or [
         str(label) for label in range(max(labels, default=-1) + 1)
     ]
+    for other, _ in parts[1:]:
+        check_same_classes(names, dataset_classes(other), 'joined')
     chosen = choose_classes(classes, names)
     numbers = {old: new for new, old in enumerate(chosen)}
-    infos = [dict(dataset.get_data_info(i), gt_label=numbers[label])
-             for i, label in enumerate(labels) if label in numbers]
+    infos = [dict(source.get_data_info(i), gt_label=numbers[label])
+             for source, labels in parts for i, label in enumerate(labels)
+             if label in numbers]
     if not infos:
         raise ValueError(
             f'ClassSplit: {type(dataset).__name__} has no image of the '

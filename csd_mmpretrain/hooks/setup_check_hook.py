@@ -1,7 +1,7 @@
 """Checks of what a run has built, before it trains."""
 import os
 from operator import attrgetter
-from typing import Any, Dict, List, Sequence, Union
+from typing import Any, Dict, List, Optional, Sequence, Union
 
 from mmengine.dist import all_gather_object, get_world_size
 from mmengine.evaluator import BaseMetric
@@ -10,7 +10,11 @@ from mmengine.model import is_model_wrapper
 from mmengine.optim import LinearParamScheduler, OptimWrapper, OptimWrapperDict
 from mmengine.runner import IterBasedTrainLoop, Runner
 from mmpretrain.engine import PreciseBNHook
-from mmpretrain.evaluation import Accuracy
+from mmpretrain.evaluation import (
+    Accuracy,
+    ConfusionMatrix,
+    SingleLabelMetric,
+)
 from mmpretrain.registry import HOOKS
 from torch import nn
 
@@ -35,7 +39,8 @@ class SetupCheckHook(Hook):
     needs none. Several processes must share one model and have equally many
     steps. Batch norm and gradient checkpointing must suit a backbone that
     runs several times in a step. The validation's top k must not exceed the
-    number of classes, its scores must include the one that chooses the best
+    number of classes, no metric may read class scores that the head does not
+    give, its scores must include the one that chooses the best
     checkpoint, and it must be logged at its steps. A warm-up must end.
 
     Raises:
@@ -79,6 +84,7 @@ class SetupCheckHook(Hook):
         if runner.val_loop is not None:
             metrics = runner.val_loop.evaluator.metrics
             num_classes = num_classes_of(runner.model)
+            _check_scored('val_evaluator', metrics, num_classes)
             for metric in metrics:
                 if (isinstance(metric, Accuracy) and num_classes
                         and max(metric.topk) > num_classes):
@@ -107,6 +113,22 @@ class SetupCheckHook(Hook):
                 'which has a batch sampler in its place. Set '
                 'train_dataloader.batch_sampler=None; a run can then be '
                 'resumed from the end of an epoch only.')
+
+    def before_test(self, runner: Runner) -> None:
+        _check_scored('test_evaluator', runner.test_loop.evaluator.metrics,
+                      num_classes_of(runner.model))
+
+
+def _check_scored(name: str, metrics: Sequence[BaseMetric],
+                  num_classes: Optional[int]) -> None:
+    """Refuse a metric of class scores for a head that gives none."""
+    for metric in metrics:
+        if num_classes == 0 and isinstance(
+                metric, (Accuracy, SingleLabelMetric, ConfusionMatrix)):
+            raise ValueError(
+                f'{name}: {type(metric).__name__} reads class scores, but the '
+                "model's head gives features alone. Use RetrievalMetric or "
+                'ClusteringMetric.')
 
 
 def _check_warmups(schedulers: Union[List[Any], Dict[str, List[Any]], None],
