@@ -140,14 +140,18 @@ class EmbeddingHead(BaseModule):
                 lacks pairs of one class or of two. On a GPU the first batch
                 alone is checked for pairs.
         """
-        labels = self._labels(data_samples)
-        z, all_labels = whole_batch(self.fc(feats[-1]), labels)
+        return self.compare(feats[-1], self._labels(data_samples))
+
+    def compare(self, x: torch.Tensor,
+                labels: torch.Tensor) -> Dict[str, torch.Tensor]:
+        """Compute the losses of pooled features (B, in_channels)."""
+        z, all_labels = whole_batch(self.fc(x), labels)
         if not (self._checked and labels.is_cuda):
             check_labels(all_labels)
             self._checked = True
         losses = self.metric(z[None], all_labels)
         if self.confusion is not None:
-            confused, _ = whole_batch(self.fc(feats[-1].detach()), labels)
+            confused, _ = whole_batch(self.fc(x.detach()), labels)
             losses.update(
                 self.confusion(confused, all_labels, self.fc.weight))
         losses['embedding_norm'] = z.detach().norm(dim=1).mean()
