@@ -66,3 +66,14 @@ def grocery_root(shared_dir):
     if not path.is_dir():
         pytest.skip(f'{path} is not there')
     return path
+
+
+@pytest.fixture(scope='session')
+def oracle(repo_root):
+    """Small inputs and what they must give, by method and name."""
+
+    def load(name):
+        with np.load(repo_root / 'tests/data/oracles' / f'{name}.npz') as file:
+            return dict(file)
+
+    return load

@@ -11,6 +11,9 @@ from mmengine.runner import BaseLoop, Runner
 from mmpretrain.registry import HOOKS
 from torch import nn
 
+from csd_mmpretrain.checkpoints.position_tables import (
+    resize_position_tables,
+)
 from csd_mmpretrain.checkpoints.pretrained import local_path, read_names
 from csd_mmpretrain.checkpoints.resume_changes import describe_changes
 from csd_mmpretrain.datasets.same_classes import dataset_classes
@@ -59,6 +62,8 @@ class CheckpointMatchHook(Hook):
       other training may have had other classes. It warns of all else that is
       not taken over, and stops if that is most of the backbone (of a model
       that has none, most of the model);
+    - weights of a Swin or BEiT of another window size are resized, see
+      :func:`resize_position_tables`, in any run;
     - a warning tells if the names of the classes are not those of the data.
 
     Under mmengine's ``FlexibleRunner``, which may split the model, weights
@@ -76,6 +81,7 @@ class CheckpointMatchHook(Hook):
     priority = 'VERY_HIGH'
 
     def before_run(self, runner: Runner) -> None:
+        resize_position_tables(runner.model)
         path = local_path(runner._load_from or '://')
         if path and os.path.isfile(path):
             read_names(path)

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 GREEN, RED, BLUE, DARK, GRAY = '#1b7a4b', '#c0392b', '#2c5f8a', '0.25', '0.55'
+YELLOW = '#ffd400'
 _TITLE, _CAPTION = 8, 7  # points
 _LEAST, _GAP = 0.7, 0.15  # inches: a narrow column, an empty one
 _TO_GRAY = np.array([0.299, 0.587, 0.114])
@@ -24,6 +25,8 @@ class Panel(NamedTuple):
         captions (Sequence[tuple[str, str]]): Lines below it, each with its
             color.
         heat (ndarray, optional): (h, w), a map over the image in gray.
+        boxes (Sequence[tuple]): Left, top, right, bottom in pixels of each
+            box that is drawn; right and bottom are excluded.
         edge (ndarray, optional): (H, W), bool, a mask whose edge is drawn.
         frame (str): Color of the frame.
         sign (str): In the corner, in white on the frame's color.
@@ -34,6 +37,7 @@ class Panel(NamedTuple):
     title: str = ''
     captions: Sequence[Tuple[str, str]] = ()
     heat: Optional[np.ndarray] = None
+    boxes: Sequence[Tuple[int, int, int, int]] = ()
     edge: Optional[np.ndarray] = None
     frame: str = GRAY
     sign: str = ''
@@ -168,6 +172,8 @@ def _draw(axes: 'Axes', panel: Panel, aspect: float, scaled: bool) -> Any:
     if panel.edge is not None and panel.edge.any() and not panel.edge.all():
         axes.contour(panel.edge, levels=[0.5], colors='white',
                      linewidths=1.1)
+    for box in panel.boxes:
+        _draw_box(axes, *box)
     beside = max(0, height * aspect - width) / 2
     above = max(0, width / aspect - height) / 2
     axes.set(xlim=(-beside, width + beside), aspect='auto',
@@ -185,6 +191,17 @@ def _draw(axes: 'Axes', panel: Panel, aspect: float, scaled: bool) -> Any:
             weight='bold', color='white',
             bbox=dict(boxstyle='round,pad=0.18', color=panel.frame))
     return heat
+
+
+def _draw_box(axes: 'Axes', left: int, top: int, right: int,
+              bottom: int) -> None:
+    from matplotlib.patches import Rectangle
+    from matplotlib.patheffects import Normal, withStroke
+    # The dark rim makes it stand out from yellow leaves.
+    axes.add_patch(Rectangle(
+        (left, top), right - left, bottom - top, fill=False, color=YELLOW,
+        linewidth=1.5, path_effects=[
+            withStroke(linewidth=3, foreground='0.15'), Normal()]))
 
 
 def _add_bar(heat: Any, axes: Any, label: str = '', lines: int = 1) -> None:
