@@ -56,7 +56,7 @@ def explanation_figure(explanation: Explanation,
         [first, *rows], cell=_CELL, square=True, bar='Grad-CAM, scaled',
         title=f'{explanation.class_name} ({explanation.score:.1%})'
         + _verdict(explanation),
-        note=f'{points:.3f} (these {len(rows)} reasons) '
+        note=f'{points:.3f} (the reasons shown) '
         f'{explanation.rest:+.3f} (all others and the bias) = '
         f'{explanation.logit:.3f} (the logit)')
 
