@@ -31,6 +31,24 @@ def file_items(cfg: Config, places: Sequence[str], num: int) -> List[dict]:
         FileNotFoundError: If a place does not exist or holds no image.
         ValueError: If an image cannot be read.
     """
+    paths = find_images(places, num)
+    return load_items([dict(img_path=path) for path in paths],
+                      eval_pipeline(cfg))
+
+
+def find_images(places: Sequence[str], num: int) -> List[str]:
+    """List image files, and those in folders.
+
+    Args:
+        places (Sequence[str]): Image files, and folders to search.
+        num (int): At most so many, evenly spread over what is found.
+
+    Returns:
+        list[str]: Their paths.
+
+    Raises:
+        FileNotFoundError: If a folder holds no image.
+    """
     paths = []
     for place in places:
         found = [place] if not os.path.isdir(place) else sorted(
@@ -43,8 +61,7 @@ def file_items(cfg: Config, places: Sequence[str], num: int) -> List[dict]:
                 f'{", ".join(sorted(EXTENSIONS))} are looked for, in its '
                 'subfolders too.')
         paths += found
-    chosen = [dict(img_path=paths[i]) for i in spread(len(paths), num)]
-    return load_items(chosen, eval_pipeline(cfg))
+    return [paths[i] for i in spread(len(paths), num)]
 
 
 def dataset_items(
