@@ -10,6 +10,7 @@ from csd_mmpretrain.utils.protocol import (
     describe,
     inference_model,
     plain_settings,
+    takes_map,
     training_only_keys,
     views_per_image,
 )
@@ -30,6 +31,7 @@ def test_a_plain_classifier_tells_nothing():
     assert describe(model.head) == {}
     assert views_per_image(model) == 1
     assert plain_settings(LINEAR) is LINEAR
+    assert not takes_map(LINEAR)
     assert plain_settings(dict(type=nn.Identity)) == dict(type=nn.Identity)
 
 
