@@ -96,6 +96,11 @@ def fit_classifier(classifier: PooledClassifier,
     if number > 1e4:
         print(f'Warning: the condition number of the matrix is {number:.1e}; '
               'its inverse is inexact.')
+    low, high = (found.purity.mean().item() for found in (before, after))
+    print(f'purity {low:.3f} -> {high:.3f}')
+    if high <= low:
+        print('Warning: the purity did not rise. Take more pairs in a step '
+              '(--batch-size), or a lower --lr.')
     print(unchanged)
     return FittedEpic(
         classifier=key['classifier'],
