@@ -1,9 +1,8 @@
 """Explain a trained classifier by prototypes: epic.py CONFIG CHECKPOINT."""
 import argparse
 from pathlib import Path
-from typing import List, Optional, Sequence
+from typing import List
 
-import numpy as np
 from mmengine.config import Config
 
 from csd_mmpretrain.checkpoints.trained_model import load_model
@@ -44,11 +43,7 @@ from csd_mmpretrain.runtime.tool_options import (
     add_device,
     positive,
 )
-from csd_mmpretrain.visualization.cam import cam_rows
-from csd_mmpretrain.visualization.cam_layers import (
-    find_target_layer,
-    get_layers,
-)
+from csd_mmpretrain.visualization.cam import grad_cams
 
 FILE = 'epic.pth'
 
@@ -186,28 +181,6 @@ def images_to_explain(args: argparse.Namespace, cfg: Config) -> List[dict]:
     return dataset_items(cfg, 'test', args.num)[0]
 
 
-def grad_cams(classifier: PooledClassifier, items: Sequence[dict]
-              ) -> Optional[List[np.ndarray]]:
-    """Compute Grad-CAM of the predicted classes.
-
-    Args:
-        classifier (PooledClassifier): The classifier.
-        items (Sequence[dict]): What the test pipeline returns for each image.
-
-    Returns:
-        list[ndarray] | None: (H, W) each; None without the package grad-cam.
-    """
-    model = classifier.model
-    images = model.data_preprocessor(dict(inputs=[items[0]['inputs']]))
-    layer = find_target_layer(model, images['inputs'])
-    try:
-        return [row.cams[0]
-                for row in cam_rows(model, items, get_layers(model, [layer]))]
-    except ImportError as error:
-        print(f'No Grad-CAM beside the explanations: {error}')
-        return None
-
-
 def main() -> None:
     """Fit, explain and write what the command line asks for."""
     args = parse_args()
@@ -232,7 +205,7 @@ def main() -> None:
                               args.fade)
     pairs = confused_pairs(explainer, splits['test'], args.pairs)
     explanations = explainer.explain(items, args.channels, args.shown)
-    cams = grad_cams(classifier, items) if items else None
+    cams = grad_cams(model, items) if items else None
     files = write_pages(explainer, explanations, cams, pairs, args.pages,
                         args.shown, args.out)
     print(f'Wrote {", ".join(map(str, files))}')
