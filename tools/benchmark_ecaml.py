@@ -27,7 +27,6 @@ from csd_mmpretrain.runtime.tool_options import (
 from csd_mmpretrain.utils.measure import machine_name
 from csd_mmpretrain.utils.tables import markdown_table, write_table
 
-
 RECALL = 'unseen R@1'
 
 

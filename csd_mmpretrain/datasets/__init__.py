@@ -2,10 +2,11 @@
 from .class_split import ClassSplit
 from .fine_grained import NABirds, StanfordDogs
 from .label_fraction import LabelFraction
+from .object_boxes import CUBObjects, StanfordCarsObjects
 from .retrieval_sets import InShopRetrieval, OnlineProducts
 from .samplers import PKSampler, SeededBatchSampler
 from .synthetic_leaves import SyntheticLeaves
-from .transforms import CornerCrop
+from .transforms import BoxCrop, CornerCrop
 from .ultra_fgvc import (
     Cotton80,
     SoyAgeing,
@@ -16,8 +17,9 @@ from .ultra_fgvc import (
 )
 
 __all__ = [
-    'ClassSplit', 'CornerCrop', 'Cotton80', 'InShopRetrieval',
-    'LabelFraction', 'NABirds', 'OnlineProducts', 'PKSampler',
-    'SeededBatchSampler', 'SoyAgeing', 'SoyGene', 'SoyGlobal', 'SoyLocal',
-    'StanfordDogs', 'SyntheticLeaves', 'UltraFGVCDataset'
+    'BoxCrop', 'CUBObjects', 'ClassSplit', 'CornerCrop', 'Cotton80',
+    'InShopRetrieval', 'LabelFraction', 'NABirds', 'OnlineProducts',
+    'PKSampler', 'SeededBatchSampler', 'SoyAgeing', 'SoyGene', 'SoyGlobal',
+    'SoyLocal', 'StanfordCarsObjects', 'StanfordDogs', 'SyntheticLeaves',
+    'UltraFGVCDataset'
 ]

@@ -3,25 +3,29 @@ from typing import Dict, List, NamedTuple, Optional, Sequence
 
 import numpy as np
 from mmengine.config import Config
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from csd_mmpretrain.datasets.data_root import check_dataset_folders
 from csd_mmpretrain.datasets.dataset_settings import build_without_pipeline
 from csd_mmpretrain.datasets.eval_images import eval_loader, eval_pipeline
 from csd_mmpretrain.datasets.same_classes import (
-    check_classes,
-    dataset_classes,
+    check_same_classes,
+    check_unseen_classes,
     is_unseen,
 )
 from csd_mmpretrain.datasets.samples import list_infos
 
 
 class LabelledImages(NamedTuple):
-    """Images in the order of a dataset; the path '' means no file."""
+    """Images in the order of a dataset; the path '' means no file.
+
+    ``unseen`` tells that no training may see their classes.
+    """
 
     loader: DataLoader
     paths: List[str]
     classes: Optional[Sequence[str]]
+    unseen: bool = False
 
 
 def labelled_splits(cfg: Config,
@@ -45,42 +49,50 @@ def labelled_splits(cfg: Config,
         ValueError: If the config has no such data, an image has not one class
             or is broken, or the classes of the splits differ.
     """
-    datasets = {split: _labelled_dataset(cfg, split)
-                for split in ('test', 'train')}
-    check_classes(datasets['train'], datasets['test'], 'test')
-    seen = ()
-    if is_unseen(datasets['test']):
-        seen = dataset_classes(datasets['train']) or ()
-    return {
-        split: _labelled_images(
-            cfg, split, dataset, seen if split == 'test' else (), model_cfg)
-        for split, dataset in datasets.items()
-    }
+    images = {split: labelled_images(cfg, split, model_cfg)
+              for split in ('test', 'train')}
+    train, test = images['train'], images['test']
+    check = check_unseen_classes if test.unseen else check_same_classes
+    check(train.classes, test.classes, 'test')
+    if test.unseen:
+        seen = 1 + max(info['gt_label'] for info in train.loader.dataset.infos)
+        seen = max(seen, len(train.classes or ()))
+        for info in test.loader.dataset.infos:
+            info['gt_label'] += seen
+        if train.classes and test.classes:
+            images['test'] = test._replace(
+                classes=[*train.classes, *test.classes])
+    return images
 
 
-def _loader_name(cfg: Config, split: str) -> str:
-    if split == 'test' and not cfg.get('test_dataloader'):
-        return 'val_dataloader'
-    return f'{split}_dataloader'
+def labelled_images(cfg: Config,
+                    split: str,
+                    model_cfg: Optional[Config] = None) -> LabelledImages:
+    """Load each image of a split once, as the test does.
 
+    Args:
+        cfg (Config): As in :func:`labelled_splits`.
+        split (str): ``'train'`` or ``'test'``.
+        model_cfg (Config, optional): As there.
 
-def _labelled_dataset(cfg: Config, split: str) -> Dataset:
-    name = _loader_name(cfg, split)
+    Returns:
+        LabelledImages: Their samples have ``sample_idx``, the order.
+
+    Raises:
+        FileNotFoundError, ValueError: As there.
+    """
+    name = f'{split}_dataloader'
+    if split == 'test' and not cfg.get(name):
+        name = 'val_dataloader'
     if not cfg.get(name):
         raise ValueError(
             f'The config has no {split}_dataloader. Evaluating features needs '
             'training and test images with labels: name a classification '
             'config that has them with `--data-config CONFIG`.')
     check_dataset_folders(cfg, (name, ))
-    return build_without_pipeline(cfg[name].dataset)
-
-
-def _labelled_images(cfg: Config, split: str, dataset: Dataset,
-                     seen: Sequence[str],
-                     model_cfg: Optional[Config]) -> LabelledImages:
-    """Load each image of a split once, as the test does."""
-    name = _loader_name(cfg, split)
+    settings = cfg[name]
     pipeline = eval_pipeline(model_cfg or cfg, cfg)
+    dataset = build_without_pipeline(settings.dataset)
     infos = list_infos(dataset)
     for index, info in enumerate(infos):
         label = info.get('gt_label')
@@ -90,9 +102,8 @@ def _labelled_images(cfg: Config, split: str, dataset: Dataset,
                 'number per image is needed. Give a dataset with one class '
                 'per image; for a training without labels, name a '
                 'classification config with `--data-config CONFIG`.')
-        info.update(sample_idx=index, gt_label=label + len(seen))
-    classes = dataset_classes(dataset)
+        info['sample_idx'] = index
     return LabelledImages(
-        eval_loader(infos, pipeline, cfg[name]),
+        eval_loader(infos, pipeline, settings),
         [str(info.get('img_path') or '') for info in infos],
-        classes and [*seen, *classes])
+        dataset.metainfo.get('classes'), is_unseen(dataset))

@@ -22,7 +22,9 @@ from csd_mmpretrain.datasets.samples import (
     image_paths,
     list_samples,
 )
+from csd_mmpretrain.layers.feature_queue import FeatureQueue
 from csd_mmpretrain.utils.num_classes import num_classes_of
+from csd_mmpretrain.utils.unwrap import unwrap
 
 SHOWN = 5
 
@@ -43,8 +45,9 @@ class DatasetCheckHook(Hook):
     ``tools/train.py CONFIG --check-data`` decodes every image instead.
 
     A warning tells if no class of the training data has two images, as a
-    contrastive loss then finds no other image of an anchor's class, or if it
-    has fewer classes than the model.
+    contrastive loss then finds no other image of an anchor's class, if it
+    has fewer classes than the model, or fewer images than a feature queue
+    has places.
 
     It works with any mmpretrain dataset and wrapper. Files behind another
     backend than the local disk are not checked. In distributed runs rank 0
@@ -154,7 +157,7 @@ def _whole_numbers(label: Any) -> List[int]:
 
 def _warn(runner: Runner, samples: Sequence[Sample],
           dataset: Dataset) -> None:
-    """Warn if no class has two images, or the model has more classes."""
+    """Warn if classes, images or the model suit a training badly."""
     labels = (_whole_numbers(sample.label) for sample in samples)
     counts = Counter(label[0] for label in labels if len(label) == 1)
     if counts and max(counts.values()) < 2:
@@ -168,3 +171,15 @@ def _warn(runner: Runner, samples: Sequence[Sample],
             f'The model has {number} classes, the training data '
             f'{len(classes)}. Set num_classes of the head to {len(classes)}, '
             'if the others are not meant.')
+    images = len({sample.path or index
+                  for index, sample in enumerate(samples)})
+    for name, queue in unwrap(runner.model).named_modules():
+        if (isinstance(queue, FeatureQueue)
+                and 0 < images * queue.per_image < queue.length):
+            runner.logger.warning(
+                f'model.{name}: the queue of {queue.length} features is '
+                f'longer than an epoch of {images} training images, so each '
+                'image meets older features of itself there, and they count '
+                'as other images of its class. Set '
+                f'model.{name.rpartition(".")[0]}.queue_len='
+                f'{images * queue.per_image}.')

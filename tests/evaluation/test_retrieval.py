@@ -220,3 +220,15 @@ def test_ranks_are_positive():
     with pytest.raises(ValueError, match=r'ranks=\(0, 1\), expected numbers'):
         Evaluator(dict(type='RetrievalMetric', protocol='leave-one-out',
                        ranks=(0, 1)))
+
+
+@pytest.mark.parametrize('protocol', PROTOCOLS)
+@pytest.mark.parametrize('channels', [3, 64, 1280])
+def test_features_that_are_all_equal_find_nothing(protocol, channels):
+    """Equal but for their length, and rounding."""
+    torch.manual_seed(channels)
+    feature = torch.rand(channels)
+    train, test = (
+        LabelledFeatures(feature * (1 + torch.rand(n, 1)), torch.arange(n) % 5)
+        for n in (120, 60))
+    assert evaluate_protocol(protocol, train, test).recall[1] == 0

@@ -1,4 +1,5 @@
 """ECAML from training to pictures, and a training that is interrupted."""
+import csv
 import json
 import re
 
@@ -120,6 +121,18 @@ def test_the_commands_that_users_know(run_python, mmpretrain_tools, repo_root,
     lines = map(json.loads, scalars.read_text().splitlines())
     assert [line['step'] for line in lines
             if 'unseen/leave-one-out/rank1' in line] == [0, 1, 2]
+
+    table = tmp_path / 'table.csv'
+    run_python(
+        repo_root / 'tools/benchmark_ecaml.py', config, '--checkpoint',
+        checkpoint, '--views', 2, '--steps', 3, '--seeds', 0, 1, '--rates',
+        '1e-3', '--out', table)
+    with open(table, newline='') as file:
+        header, *rows = csv.reader(file)
+    assert header[2:4] == ['seen R@1', 'unseen R@1'] and len(rows) == 5
+    alone, confused = (row[header.index('length')] for row in rows[1:3])
+    assert alone != confused
+    assert ' to ' in rows[2][-1] and not rows[1][-1]
 
     # Classes that were trained on are no unseen ones, whatever the config
     # says of the training.

@@ -2,9 +2,10 @@
 import json
 import re
 
-import mmengine
 import pytest
+import torch
 
+from csd_mmpretrain.evaluation.predictions import read_predictions
 from csd_mmpretrain.runtime import run_options
 
 
@@ -35,14 +36,30 @@ def test_metrics_and_drawings(trained, run_python, repo_root, tiny_config,
 
 def test_tta_and_predictions(trained, run_python, repo_root, tiny_config,
                              tmp_path):
-    out = tmp_path / 'predictions.pkl'
+    out = tmp_path / 'predictions.json'
     done = run_python(repo_root / 'tools/test.py', tiny_config,
                       trained.checkpoint, '--work-dir', tmp_path, '--tta',
                       '--amp', '--out', out)
     assert 'accuracy/top1' in done.stdout
-    predictions = mmengine.load(out)
-    assert len(predictions) == 12
-    assert predictions[0]['pred_score'].shape == (6, )
+    found = json.loads(out.read_text())
+    assert len(found) == 12 and {*found[0]} == {
+        'img_path', 'gt_label', 'pred_label', 'pred_score'}
+    scores = read_predictions(str(out)).scores
+    assert scores.shape == (12, 6)
+    assert [[row] for row in scores.argmax(1)] == [
+        row['pred_label'] for row in found]
+
+
+def test_nan_weights_are_no_result(trained, run_python, repo_root, tiny_config,
+                                   tmp_path):
+    content, path = torch.load(trained.checkpoint), tmp_path / 'nan.pth'
+    content['state_dict']['backbone.conv1.conv.weight'][0] = float('nan')
+    torch.save(content, path)
+    done = run_python(repo_root / 'tools/test.py', tiny_config, path,
+                      '--work-dir', tmp_path / 'run', fails=True)
+    assert 'finite before the first step: backbone.conv1.conv.weight' in (
+        done.stdout)
+    assert 'accuracy' not in done.stdout.splitlines()[-1]
 
 
 def test_default_tta_is_the_image_and_its_mirror(trained, tiny_config):
@@ -81,11 +98,11 @@ def test_bad_options(trained, tiny_config, options, message):
 
 
 @pytest.mark.parametrize('options, message', [
-    (['m.txt', '--out-item', 'metrics'], 'of metrics must end in .json'),
-    (['metrics', '--out-item', 'metrics'], 'of metrics must end in .json'),
-    (['m.PKL', '--out-item', 'metrics'], 'of metrics must end in .json'),
-    (['m.json'], 'of predictions must end in .pkl'),
-    (['m.json', '--out-item', 'pred'], 'of predictions must end in .pkl'),
+    (['m.txt', '--out-item', 'metrics'], 'of metrics must end in .yaml'),
+    (['metrics', '--out-item', 'metrics'], 'of metrics must end in .yaml'),
+    (['m.PKL', '--out-item', 'metrics'], 'of metrics must end in .yaml'),
+    (['m.yaml'], 'of predictions must end in .json, .pkl'),
+    (['m.csv', '--out-item', 'pred'], 'of predictions must end in .json'),
 ])
 def test_files_that_nothing_writes(run_python, repo_root, options, message):
     """They are refused before anything is looked for, so there is none."""
