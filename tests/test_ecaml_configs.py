@@ -85,9 +85,7 @@ def test_model_learns_its_embedding_ten_times_as_fast(name):
     for group in wrapper.optimizer.param_groups:
         factor = factors.get(names[id(group['params'][0])], 1)
         assert group['lr'] == pytest.approx(factor * lr)
-    batch = dict(
-        inputs=torch.randint(0, 256, (24, 3, 32, 32)).byte(),
-        data_samples=[])
+    batch = dict(inputs=torch.randint(0, 256, (24, 3, 32, 32)).byte())
     data = model.data_preprocessor(batch, training=True)
     x = model.extract_feat(data['inputs'])
     losses = model.head.compare(x[-1], torch.arange(24) % 6)

@@ -111,7 +111,8 @@ def train_embedding(cfg: Config, views: List[LabelledFeatures],
     optimizer = torch.optim.Adam(
         [dict(params=[head.fc.weight]),
          dict(params=[head.fc.bias], lr=2 * lr)],
-        lr=lr, weight_decay=cfg.optim_wrapper.optimizer.get('weight_decay', 0.))
+        lr=lr,
+        weight_decay=cfg.optim_wrapper.optimizer.get('weight_decay', 0.))
     for step, batch in enumerate(batches):
         losses = head.compare(
             views[step % len(views)].features[batch], labels[batch])
