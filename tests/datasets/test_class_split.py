@@ -117,3 +117,18 @@ def test_errors(dataset):
     few.get_subset_([0, 1, 2])
     with pytest.raises(ValueError, match='no image of the 1 chosen classes'):
         ClassSplit(few, [1])
+
+
+def test_the_splits_of_a_release_are_joined(dataset, tmp_path):
+    other = tmp_path / 'other'
+    other.mkdir()
+    write_noise_images(other, 2, size=8, classes=7)
+    part = ClassSplit([dataset, dict(dataset, data_root=str(other))], [6, 1])
+    paths = [sample.path for sample in list_samples(part)]
+    assert len(paths) == len(set(paths)) == 2 * (3 + 2)
+    assert part.get_gt_labels().tolist() == [1] * 3 + [0] * 3 + [1] * 2 + [
+        0] * 2
+    assert part[9]['data_samples'].sample_idx == 9
+    (other / 'class0').rename(other / 'new')
+    with pytest.raises(ValueError, match='only the training data has class0'):
+        ClassSplit([dataset, dict(dataset, data_root=str(other))], [6, 1])
