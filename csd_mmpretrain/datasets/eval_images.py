@@ -43,6 +43,9 @@ def file_items(cfg: Config, places: Sequence[str], num: int) -> List[dict]:
                 f'{", ".join(sorted(EXTENSIONS))} are looked for, in its '
                 'subfolders too.')
         paths += found
+    if num < len(paths):
+        print(f'Taking {num} of {len(paths)} images, evenly spread. '
+              f'`--num {len(paths)}` takes all.')
     chosen = [dict(img_path=paths[i]) for i in spread(len(paths), num)]
     return _load(chosen, eval_pipeline(cfg))
 
@@ -91,6 +94,15 @@ def spread_items(dataset: Dataset, pipeline: Compose, num: int) -> List[dict]:
     return _load(
         [dataset.get_data_info(i) for i in spread(len(dataset), num)],
         pipeline)
+
+
+def file_name(item: dict) -> str:
+    """The name of an image's file, or '' where it has none.
+
+    Args:
+        item (dict): What a pipeline returns for it.
+    """
+    return os.path.basename(item['data_samples'].get('img_path') or '')
 
 
 def eval_pipeline(*cfgs: Config) -> Compose:
