@@ -48,6 +48,7 @@ $(STAMP): setup.py pyproject.toml Makefile
 	@touch $@
 
 demo: setup
+	rm -rf $(DEMO)
 	$(BIN)/python tools/train.py configs/csdnet/demo.py --work-dir $(DEMO)
 	$(BIN)/python tools/test.py configs/csdnet/demo.py \
 	  "$$(cat $(DEMO)/last_checkpoint)" --work-dir $(DEMO)/test \

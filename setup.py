@@ -91,7 +91,8 @@ setup(
         cam=['grad-cam>=1.5', 'matplotlib'],
         deploy=['onnx', 'onnxruntime', 'torch-model-archiver'],
         demo=['gradio>=6; python_version >= "3.10"', 'matplotlib'],
-        bench=['pytorch-metric-learning', 'matplotlib', 'scipy'],
+        # 3.0 has other names and arguments, and ArcFace's margin in radians.
+        bench=['pytorch-metric-learning>=2.0,<3', 'matplotlib', 'scipy'],
         docs=[
             'mkdocs<2', 'mkdocs-material', 'mkdocstrings-python',
             'latex2mathml', 'nbconvert', 'ipykernel'

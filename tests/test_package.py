@@ -347,7 +347,7 @@ def test_tracked_files_name_no_machine_and_no_registry(repo_root):
     found = []
     for name in filter(None, listed.stdout.split('\0')):
         path = repo_root / name
-        if path.suffix in ('.png', '.jpg') or not path.is_file():
+        if path.suffix in ('.png', '.jpg', '.npz') or not path.is_file():
             continue
         text = path.read_text(encoding='utf-8')
         found += [f'{name}: {m.group()}' for m in pattern.finditer(text)]

@@ -3,6 +3,7 @@ import mmengine
 from mmengine.evaluator import DumpResults
 from mmengine.runner import Runner
 
+from csd_mmpretrain.evaluation.dump_predictions import DumpPredictions
 from csd_mmpretrain.evaluation.predictions import RESULT_FILES
 from csd_mmpretrain.runtime.launch import launch
 from csd_mmpretrain.runtime.run_options import (
@@ -10,7 +11,7 @@ from csd_mmpretrain.runtime.run_options import (
     make_test_parser,
 )
 
-METRIC_FILES = ('.json', '.yaml', '.yml', *RESULT_FILES)
+METRIC_FILES = ('.yaml', '.yml', *RESULT_FILES)
 
 
 def main() -> None:
@@ -26,7 +27,9 @@ def main() -> None:
 
     def test(runner: Runner) -> None:
         if args.out and not metrics:
-            runner.test_evaluator.metrics.append(DumpResults(args.out))
+            json = args.out.endswith('.json')
+            dump = DumpPredictions if json else DumpResults
+            runner.test_evaluator.metrics.append(dump(args.out))
         found = runner.test()
         if args.out and metrics:
             mmengine.dump(found, args.out)

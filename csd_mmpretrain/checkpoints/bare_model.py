@@ -7,6 +7,7 @@ from mmengine.model import BaseModel
 from mmengine.registry import DefaultScope
 from mmpretrain.registry import MODELS
 
+from .position_tables import resize_position_tables
 from .pretrained import pretrained_cfg
 
 
@@ -34,7 +35,9 @@ def build_bare_model(cfg: Config, keep_pretrained: bool = False) -> BaseModel:
         _drop_pretrained(settings)
     scope = cfg.get('default_scope', 'mmpretrain')
     with DefaultScope.overwrite_default_scope(scope):
-        return MODELS.build(settings)
+        model = MODELS.build(settings)
+    resize_position_tables(model)
+    return model
 
 
 def _drop_pretrained(cfg: Any) -> None:

@@ -3,7 +3,7 @@ import hashlib
 import os
 import re
 from http.client import HTTPException
-from typing import Any, Iterator, List, Optional, Tuple
+from typing import Any, Dict, Iterator, Optional, Tuple
 from urllib.parse import urlparse
 
 import torch
@@ -83,8 +83,9 @@ def file_hash(path: str) -> str:
     return digest.hexdigest()[:8]
 
 
-def read_names(path: str, trusted: bool = False) -> List[str]:
-    """List the names of a checkpoint's tensors without running its code.
+def read_names(path: str, trusted: bool = False
+               ) -> Dict[str, Optional[torch.Size]]:
+    """List the tensors of a checkpoint without running its code.
 
     Python objects in it are refused with any torch, unless the environment
     variable TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1 trusts the files of this run.
@@ -95,7 +96,8 @@ def read_names(path: str, trusted: bool = False) -> List[str]:
             the file says. Defaults to False.
 
     Returns:
-        list[str]: The keys of its state dict.
+        dict[str, Size | None]: The shapes in its state dict, by name; None
+        for what is no tensor.
 
     Raises:
         ValueError: If it is no checkpoint, is damaged, or holds more than
@@ -105,7 +107,8 @@ def read_names(path: str, trusted: bool = False) -> List[str]:
     try:
         content = torch.load(
             path, map_location='meta', weights_only=not trusted)
-        return list(dict.keys(content.get('state_dict', content)))
+        return {name: getattr(value, 'shape', None) for name, value in
+                dict.items(content.get('state_dict', content))}
     except OSError:
         raise
     except Exception as error:
@@ -153,7 +156,8 @@ def fetch_weights(name: str, module: nn.Module, cfg: dict) -> None:
 
     Raises:
         FileNotFoundError: If there is no such file, or the download fails.
-        ValueError: If no tensor of the file is for the module.
+        ValueError: If the file lacks more than half of the module's tensors,
+            or has them in other shapes.
     """
     checkpoint = cfg['checkpoint']
     web = checkpoint.startswith(WEB)
@@ -173,19 +177,50 @@ def fetch_weights(name: str, module: nn.Module, cfg: dict) -> None:
                 f'The pretrained weights {os.path.basename(path)} could not '
                 f'be downloaded from {checkpoint} ({error}). Put the file at '
                 f'{path}, or point at it with {POINT}.') from None
+    taken, others = compare_weights(module, cfg)
+    if len(taken) < len(others):
+        shown = ', '.join(
+            f'{key} {there and tuple(there)} for {tuple(here)}'
+            for key, (there, here) in list(others.items())[:2])
+        raise ValueError(
+            f'{checkpoint} has no weights for {name} '
+            f'({type(module).__name__}): with prefix='
+            f'{cfg.get("prefix") or ""!r} only {len(taken)} of its '
+            f'{len(taken) + len(others)} tensors are there in the right shape '
+            f'({shown}, ...). Choose the file of this architecture and width, '
+            'or correct `init_cfg.prefix`.')
+
+
+def compare_weights(module: nn.Module, cfg: dict) -> Tuple[list, dict]:
+    """Compare a file of pretrained weights with the module that loads it.
+
+    Args:
+        module (nn.Module): It will load them.
+        cfg (dict): Its ``Pretrained`` init_cfg, of a file that is here.
+
+    Returns:
+        tuple: The names of the tensors that are taken over, and the shapes
+        of the others by name: that in the file, None where it is missing,
+        and that in the module.
+
+    Raises:
+        ValueError: If the file is no checkpoint, see :func:`read_names`.
+    """
+    checkpoint = cfg['checkpoint']
     prefix = (cfg.get('prefix') or '').rstrip('.')
     prefix = prefix + '.' if prefix else ''
     # Like torch hub, trust what the config fetches from the web.
-    names = [name.removeprefix('module.')
-             for name in read_names(path, trusted=web)]
-    inside = {key[len(prefix):] for key in names if key.startswith(prefix)}
-    if inside.isdisjoint(module.state_dict()):
-        raise ValueError(
-            f'{checkpoint} has no weights for {name} '
-            f'({type(module).__name__}): with prefix={prefix!r} none of '
-            f'its {len(names)} names ({", ".join(names[:3])}, ...) fits. '
-            'Choose the file of this architecture, or correct '
-            '`init_cfg.prefix`.')
+    found = {
+        name.removeprefix('module.'): shape
+        for name, shape in read_names(
+            local_path(checkpoint), checkpoint.startswith(WEB)).items()
+    }
+    shapes = {name: (found.get(prefix + name), value.shape)
+              for name, value in module.state_dict().items()
+              if not name.endswith('num_batches_tracked')}
+    others = {name: both for name, both in shapes.items()
+              if both[0] != both[1]}
+    return [name for name in shapes if name not in others], others
 
 
 def use_weights(cfg: Config, path: str) -> None:

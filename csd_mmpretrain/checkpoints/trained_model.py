@@ -6,13 +6,16 @@ from mmengine.model import BaseModel
 from mmpretrain.models import BaseClassifier
 
 from csd_mmpretrain.layers.feature_queue import QUEUE_KEY
+from csd_mmpretrain.utils.finite import broken_weights
 from csd_mmpretrain.utils.protocol import training_only_keys
+from csd_mmpretrain.utils.wording import first_names
 
 from .bare_model import build_bare_model
 from .pretrained import fetch_weights, pretrained_parts, read_checkpoint
 
 # What a backbone's own file leaves out of the model's names.
 PREFIXES = ('', 'backbone.', 'backbone.timm_model.')
+SHOWN = 3
 
 
 class LoadedModel(NamedTuple):
@@ -51,7 +54,8 @@ def load_model(cfg: Config,
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is no checkpoint, or not one of this model.
+        ValueError: If it is no checkpoint, not one of this model, or not
+            finite.
     """
     content = read_checkpoint(checkpoint)
     model = build_bare_model(cfg)
@@ -88,6 +92,12 @@ def load_model(cfg: Config,
                 f'{checkpoint} lacks weights of the {part} '
                 f'{type(getattr(model, part)).__name__}, such as {lost[0]!r}, '
                 f'which would stay random. {remedy}')
+    bad = broken_weights(model)
+    if bad:
+        raise ValueError(
+            f'{checkpoint}: {len(bad)} of its weights are not finite: '
+            f'{first_names(bad, SHOWN)}. What it says of an image means '
+            'nothing. Give another checkpoint.')
     has_classifier = not any(
         name.startswith('head.') and not name.startswith(unused)
         for name in missing)

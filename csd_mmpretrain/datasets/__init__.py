@@ -1,9 +1,10 @@
 """Datasets of fine and ultra-fine-grained classes, and their batches."""
 from .fine_grained import NABirds, StanfordDogs
 from .label_fraction import LabelFraction
+from .object_boxes import CUBObjects, StanfordCarsObjects
 from .samplers import SeededBatchSampler
 from .synthetic_leaves import SyntheticLeaves
-from .transforms import CornerCrop
+from .transforms import BoxCrop, CornerCrop
 from .ultra_fgvc import (
     Cotton80,
     SoyAgeing,
@@ -14,7 +15,8 @@ from .ultra_fgvc import (
 )
 
 __all__ = [
-    'CornerCrop', 'Cotton80', 'LabelFraction', 'NABirds',
-    'SeededBatchSampler', 'SoyAgeing', 'SoyGene', 'SoyGlobal', 'SoyLocal',
-    'StanfordDogs', 'SyntheticLeaves', 'UltraFGVCDataset'
+    'BoxCrop', 'CUBObjects', 'CornerCrop', 'Cotton80', 'LabelFraction',
+    'NABirds', 'SeededBatchSampler', 'SoyAgeing', 'SoyGene', 'SoyGlobal',
+    'SoyLocal', 'StanfordCarsObjects', 'StanfordDogs', 'SyntheticLeaves',
+    'UltraFGVCDataset'
 ]

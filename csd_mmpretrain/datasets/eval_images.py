@@ -31,6 +31,24 @@ def file_items(cfg: Config, places: Sequence[str], num: int) -> List[dict]:
         FileNotFoundError: If a place does not exist or holds no image.
         ValueError: If an image cannot be read.
     """
+    paths = find_images(places, num)
+    return load_items([dict(img_path=path) for path in paths],
+                      eval_pipeline(cfg))
+
+
+def find_images(places: Sequence[str], num: int) -> List[str]:
+    """List image files, and those in folders.
+
+    Args:
+        places (Sequence[str]): Image files, and folders to search.
+        num (int): At most so many, evenly spread over what is found.
+
+    Returns:
+        list[str]: Their paths.
+
+    Raises:
+        FileNotFoundError: If a folder holds no image.
+    """
     paths = []
     for place in places:
         found = [place] if not os.path.isdir(place) else sorted(
@@ -46,8 +64,7 @@ def file_items(cfg: Config, places: Sequence[str], num: int) -> List[dict]:
     if num < len(paths):
         print(f'Taking {num} of {len(paths)} images, evenly spread. '
               f'`--num {len(paths)}` takes all.')
-    chosen = [dict(img_path=paths[i]) for i in spread(len(paths), num)]
-    return _load(chosen, eval_pipeline(cfg))
+    return [paths[i] for i in spread(len(paths), num)]
 
 
 def dataset_items(
@@ -74,7 +91,8 @@ def dataset_items(
     dataset = build_without_pipeline(loader.dataset)
     infos = list_infos(dataset)
     infos = [infos[i] for i in spread(len(infos), num)]
-    return _load(infos, eval_pipeline(cfg)), dataset.metainfo.get('classes')
+    items = load_items(infos, eval_pipeline(cfg))
+    return items, dataset.metainfo.get('classes')
 
 
 def spread_items(dataset: Dataset, pipeline: Compose, num: int) -> List[dict]:
@@ -91,7 +109,7 @@ def spread_items(dataset: Dataset, pipeline: Compose, num: int) -> List[dict]:
     Raises:
         FileNotFoundError, ValueError: If an image is missing or broken.
     """
-    return _load(
+    return load_items(
         [dataset.get_data_info(i) for i in spread(len(dataset), num)],
         pipeline)
 
@@ -184,7 +202,19 @@ def spread(total: int, num: int) -> List[int]:
     return [int(i) for i in (np.arange(num) + 0.5) * total / num]
 
 
-def _load(infos: Sequence[dict], pipeline: Compose) -> List[dict]:
+def load_items(infos: Sequence[dict], pipeline: Compose) -> List[dict]:
+    """Load images with a pipeline.
+
+    Args:
+        infos (Sequence[dict]): What ``get_data_info`` tells of each image.
+        pipeline (Compose): What loads and transforms an image.
+
+    Returns:
+        list[dict]: What the pipeline returns for each image.
+
+    Raises:
+        FileNotFoundError, ValueError: If an image is missing or broken.
+    """
     _check_images(infos, pipeline, decode=True)
     return list(map(pipeline, infos))
 

@@ -1,14 +1,7 @@
 """The page of the demo."""
+from contextlib import nullcontext
 from html import escape
-from typing import (
-    TYPE_CHECKING,
-    Any,
-    Callable,
-    Dict,
-    Optional,
-    Sequence,
-    Tuple,
-)
+from typing import TYPE_CHECKING, Callable, Optional, Sequence
 
 if TYPE_CHECKING:
     import gradio
@@ -18,19 +11,23 @@ if TYPE_CHECKING:
 MAX_FILE_SIZE, KEPT = '20mb', 600
 
 
-def make_demo_page(predict: Callable[[str], Tuple[Dict[str, float], Any]],
-                   examples: Sequence[str], title: str,
-                   text: str) -> 'gradio.Blocks':
+def make_demo_page(predict: Callable[[str], tuple],
+                   examples: Sequence[str],
+                   title: str,
+                   text: str,
+                   tabs: Sequence[str] = ('', )) -> 'gradio.Blocks':
     """Make a page on which a person chooses an image and sees its prediction.
 
     Args:
         predict (Callable): Takes an image file; returns the probability of
-            each class, and a picture (path, array or PIL image). It raises
-            ``ValueError`` with a message for the person.
+            each class, and a picture (path, array or PIL image) for each of
+            ``tabs``. It raises ``ValueError`` with a message for the person.
         examples (Sequence[str]): Image files to offer; the first is explained
             at once.
         title (str): Heading of the page.
         text (str): Markdown below it.
+        tabs (Sequence[str]): Names of the pictures, each of which is a tab
+            if there are several. Defaults to ``('', )``, one picture.
 
     Returns:
         Blocks: The page, for :func:`launch_page`; several fit into one
@@ -41,7 +38,7 @@ def make_demo_page(predict: Callable[[str], Tuple[Dict[str, float], Any]],
 
     def explain(file: Optional[dict]) -> tuple:
         if file is None:
-            return None, None
+            return (None, ) * (1 + len(tabs))
         # gr.Image lets a request name any file of the machine.
         if not is_in_or_equal(file['path'] or '/', chosen.GRADIO_CACHE):
             raise gr.Error('Upload an image.', print_exception=False)
@@ -63,14 +60,17 @@ def make_demo_page(predict: Callable[[str], Tuple[Dict[str, float], Any]],
                 label='Prediction', num_top_classes=5, elem_id='prediction')
         if examples:
             gr.Examples(list(examples), chosen, elem_id='examples')
-        figure = gr.Image(
-            show_label=False, format='png', interactive=False, buttons=[],
-            elem_id='figure')
+        figures = []
+        for i, name in enumerate(tabs):
+            with gr.Tab(name) if len(tabs) > 1 else nullcontext():
+                figures.append(gr.Image(
+                    show_label=False, format='png', interactive=False,
+                    buttons=[], elem_id=f'figure{i or ""}'))
         # Without gradio's preprocessing, `predict` gets the file untouched.
         # What is chosen while another image is explained is not dropped.
-        gr.on([page.load, chosen.change], explain, chosen, [label, figure],
-              preprocess=False, trigger_mode='always_last',
-              api_name='explain')
+        gr.on([page.load, chosen.change], explain, chosen,
+              [label, *figures], preprocess=False,
+              trigger_mode='always_last', api_name='explain')
     return page
 
 

@@ -1,6 +1,7 @@
 """What predictions and features of a model are worth."""
+from .dump_predictions import DumpPredictions
 from .knn import KNNAccuracy
 from .knn_hook import KNNHook
 from .retrieval import RetrievalMetric
 
-__all__ = ['KNNAccuracy', 'KNNHook', 'RetrievalMetric']
+__all__ = ['DumpPredictions', 'KNNAccuracy', 'KNNHook', 'RetrievalMetric']

@@ -45,7 +45,8 @@ def calibration(scores: np.ndarray,
         Calibration: All measures.
 
     Raises:
-        ValueError: If a row of ``scores`` is not a distribution.
+        ValueError: If a row of ``scores`` is not a distribution, or a label
+            none of its classes.
 
     Source:
         ECE of the top label: Guo et al., On calibration of modern neural
@@ -58,7 +59,7 @@ def calibration(scores: np.ndarray,
         >>> round(found.ece, 3)
         0.4
     """
-    scores = _checked(scores)
+    scores = _checked(scores, labels)
     top = scores.max(1)
     correct = scores.argmax(1) == labels
     own = scores[np.arange(len(labels)), labels]
@@ -70,8 +71,13 @@ def calibration(scores: np.ndarray,
         float(((scores**2).sum(1) - 2 * own + 1).mean()), bins)
 
 
-def _checked(scores: np.ndarray) -> np.ndarray:
+def _checked(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
     scores = np.asarray(scores, np.float64)
+    if (np.shape(labels) != scores.shape[:1]
+            or not np.isin(labels, np.arange(scores.shape[1])).all()):
+        raise ValueError(
+            f'labels: one of 0 to {scores.shape[1] - 1} is expected for each '
+            f'of the {len(scores)} rows of scores, not {np.unique(labels)}.')
     sums = scores.sum(1)
     wrong = ~((scores >= 0).all(1) & (abs(sums - 1) < 1e-3))
     if wrong.any():
@@ -148,7 +154,7 @@ def fit_temperature(scores: np.ndarray, labels: np.ndarray) -> float:
     """
     from scipy.optimize import brentq
 
-    logits = _logits(_checked(scores))
+    logits = _logits(_checked(scores, labels))
     own = logits[np.arange(len(labels)), labels]
 
     def slope(inverse: float) -> float:

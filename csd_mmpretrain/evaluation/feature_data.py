@@ -39,16 +39,28 @@ def labelled_splits(cfg: Config,
         ValueError: If the config has no such data, an image has not one class
             or is broken, or the classes of the splits differ.
     """
-    images = {split: _labelled_images(cfg, split, model_cfg)
+    images = {split: labelled_images(cfg, split, model_cfg)
               for split in ('test', 'train')}
     check_same_classes(images['train'].classes, images['test'].classes, 'test')
     return images
 
 
-def _labelled_images(cfg: Config,
+def labelled_images(cfg: Config,
                     split: str,
                     model_cfg: Optional[Config] = None) -> LabelledImages:
-    """Load each image of a split once, as the test does."""
+    """Load each image of a split once, as the test does.
+
+    Args:
+        cfg (Config): As in :func:`labelled_splits`.
+        split (str): ``'train'`` or ``'test'``.
+        model_cfg (Config, optional): As there.
+
+    Returns:
+        LabelledImages: Their samples have ``sample_idx``, the order.
+
+    Raises:
+        FileNotFoundError, ValueError: As there.
+    """
     name = f'{split}_dataloader'
     if split == 'test' and not cfg.get(name):
         name = 'val_dataloader'

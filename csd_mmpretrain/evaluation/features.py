@@ -46,8 +46,8 @@ def collect_features(model: BaseModel,
         device.
 
     Raises:
-        ValueError: If the loader is empty, an image has not one label, or the
-            model has no such stage.
+        ValueError: If the loader is empty, an image has not one label, the
+            model has no such stage, or a feature is not finite.
 
     Source: the stages and the means are those of mmpretrain's t-SNE; the
     class token is what DINO evaluates (Caron et al. 2021).
@@ -91,7 +91,8 @@ def evaluate_features(model: BaseModel,
         dict[str, float]: The numbers by name, in all processes.
 
     Raises:
-        ValueError: If an image is not seen once, or has not one label.
+        ValueError: If an image is not seen once, has not one label, or its
+            features are not finite.
     """
     batches = 0
     for loader, in_gallery in ((gallery_loader, True), (query_loader, False)):
@@ -137,7 +138,12 @@ def _batch_features(
             feats = _extract(model, batch['inputs'], stage)
             for sample in batch['data_samples']:
                 _check_label(sample.get('gt_label'))
-            yield _pool(model, feats).float(), batch['data_samples']
+            features = _pool(model, feats).float()
+            if not features.isfinite().all():
+                raise ValueError(
+                    "The model's features of some images are not finite. Give "
+                    'another checkpoint, or look at the images.')
+            yield features, batch['data_samples']
 
 
 def _stacked(inputs: Iterable[torch.Tensor]) -> Iterable[torch.Tensor]:

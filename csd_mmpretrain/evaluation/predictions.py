@@ -3,7 +3,6 @@ import os
 from tempfile import TemporaryDirectory
 from typing import Any, List, NamedTuple, Optional, Tuple
 
-import mmengine
 import numpy as np
 from mmengine.config import Config
 
@@ -13,8 +12,10 @@ from csd_mmpretrain.runtime.run_options import (
     make_test_config,
     make_test_parser,
 )
+from csd_mmpretrain.utils.plain_files import load_plain
+from csd_mmpretrain.utils.wording import first_names
 
-RESULT_FILES = ('.pkl', '.pickle')
+RESULT_FILES = ('.json', '.pkl', '.pickle')
 
 
 class Predictions(NamedTuple):
@@ -44,8 +45,8 @@ def load_predictions(config: str,
 
     Args:
         config (str): The config file.
-        source (str): Result file of ``tools/test.py --out`` (.pkl), or
-            checkpoint.
+        source (str): Result file of ``tools/test.py --out`` (.json or
+            .pkl), or checkpoint.
         options (dict, optional): Changes of the config by dotted key.
             Defaults to None.
         split (str): Which images the checkpoint predicts: ``'test'`` or
@@ -60,7 +61,7 @@ def load_predictions(config: str,
     Example:
         ::
 
-            found = load_predictions('config.py', 'predictions.pkl')
+            found = load_predictions('config.py', 'predictions.json')
             accuracy = (found.predicted == found.labels).mean()
     """
     if source.lower().endswith(RESULT_FILES):
@@ -74,8 +75,8 @@ def load_predictions(config: str,
         cfg.experiment_name = os.path.basename(folder)
         if split != 'test':
             cfg.test_dataloader.dataset = cfg[f'{split}_dataloader'].dataset
-        out = os.path.join(folder, 'predictions.pkl')
-        cfg.test_evaluator = dict(type='DumpResults', out_file_path=out)
+        out = os.path.join(folder, 'predictions.json')
+        cfg.test_evaluator = dict(type='DumpPredictions', path=out)
         launch(cfg, lambda runner: runner.test())
         return read_predictions(out)
 
@@ -84,29 +85,33 @@ def read_predictions(path: str) -> Predictions:
     """Read a result file.
 
     Args:
-        path (str): The .pkl file of ``tools/test.py --out``.
+        path (str): A file of ``tools/test.py --out``, .json or .pkl.
 
     Returns:
         Predictions: One row per image.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it has no scores with one label per image.
+        ValueError: If it has no finite scores with one label per image.
     """
-    if not os.path.isfile(path):
-        raise FileNotFoundError(
-            f'There is no result file {path!r}. Write one with `tools/test.py '
-            f'CONFIG CHECKPOINT --out {path}`.')
-    results = mmengine.load(path)
+    results = load_plain(path)
     if not (isinstance(results, list) and results
             and all(map(_is_prediction, results))):
         raise ValueError(
             f'{path} does not hold predictions: a list with `pred_score` and '
             'one `gt_label` per image is expected. Write it with '
-            '`tools/test.py CONFIG CHECKPOINT --out FILE.pkl`, where '
+            '`tools/test.py CONFIG CHECKPOINT --out FILE.json`, where '
             '--out-item is not metrics.')
     scores = np.stack([np.asarray(r['pred_score'], np.float32)
                        for r in results])
+    bad = [index for index, row in enumerate(np.isfinite(scores).all(1))
+           if not row]
+    if bad:
+        names = [str(results[i].get('img_path') or f'row {i}') for i in bad]
+        raise ValueError(
+            f'{path}: the scores of {len(bad)} of {len(scores)} images are '
+            f'not finite, such as those of {first_names(names, 3)}. They are '
+            'no predictions; the checkpoint or these images are broken.')
     labels = np.array([np.asarray(r['gt_label']).item() for r in results])
     if not 0 <= labels.min() <= labels.max() < scores.shape[1]:
         raise ValueError(

@@ -11,6 +11,9 @@ from mmengine.runner import BaseLoop, Runner
 from mmpretrain.registry import HOOKS
 from torch import nn
 
+from csd_mmpretrain.checkpoints.position_tables import (
+    resize_position_tables,
+)
 from csd_mmpretrain.checkpoints.pretrained import local_path, read_names
 from csd_mmpretrain.checkpoints.resume_changes import describe_changes
 from csd_mmpretrain.datasets.same_classes import dataset_classes
@@ -34,8 +37,8 @@ REMEDIES = {
     'resume': 'Resume with the config that the checkpoint was trained with, '
               'or start a new training from its weights (load_from without '
               'resume).',
-    'fine-tuning': 'Nothing of it would be used. Choose a checkpoint of this '
-                   'architecture.'
+    'fine-tuning': 'Most of the backbone, or all, would stay random. Choose a '
+                   'checkpoint of this architecture and width.'
 }
 
 
@@ -57,7 +60,10 @@ class CheckpointMatchHook(Hook):
       warns of new settings of optimizer and schedule that have no effect;
     - fine-tuning (``load_from``) starts with an empty feature queue, as the
       other training may have had other classes. It warns of all else that is
-      not taken over, and stops if nothing is;
+      not taken over, and stops if that is most of the backbone (of a model
+      that has none, most of the model);
+    - weights of a Swin or BEiT of another window size are resized, see
+      :func:`resize_position_tables`, in any run;
     - a warning tells if the names of the classes are not those of the data.
 
     Under mmengine's ``FlexibleRunner``, which may split the model, weights
@@ -75,11 +81,14 @@ class CheckpointMatchHook(Hook):
     priority = 'VERY_HIGH'
 
     def before_run(self, runner: Runner) -> None:
+        resize_position_tables(runner.model)
         path = local_path(runner._load_from or '://')
         if path and os.path.isfile(path):
             read_names(path)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        # A resume by mmengine would run this text as a program.
+        (checkpoint.get('meta') or {}).pop('config', None)
         if not isinstance(runner, Runner):
             if not runner._resume:
                 _drop_queue(checkpoint)
@@ -121,7 +130,7 @@ class CheckpointMatchHook(Hook):
             found += _describe_classes(old, new)
             unfit = unfit or len(old) != len(new)
         if stage == 'fine-tuning':
-            unfit = not match.fitting
+            unfit = _share_of_backbone(model, match.fitting) < 0.5
         if not found:
             return
         source = runner._load_from or f'the latest one in {runner.work_dir}'
@@ -195,6 +204,14 @@ def _describe(match: _Match, num_classes: Optional[int]) -> List[str]:
     return lines
 
 
+def _share_of_backbone(model: nn.Module, fitting: List[str]) -> float:
+    """Compute the fraction of the backbone's tensors that is taken over."""
+    start = 'backbone.' if hasattr(model, 'backbone') else ''
+    own = [name for name in model.state_dict() if name.startswith(start)
+           and not name.endswith('num_batches_tracked')]
+    return len(set(fitting).intersection(own)) / max(1, len(own))
+
+
 def _left_out(model: nn.Module, stage: str) -> Pattern:
     """Match the names of what a stage does not use of a checkpoint."""
     if stage == 'resume':
@@ -231,6 +248,10 @@ def _hindrances(runner: Runner, checkpoint: dict) -> List[str]:
     """Say why a resume cannot continue, whatever the weights."""
     absent = [key for key in PROGRESS if key not in checkpoint]
     found = [f'it holds no {", ".join(absent)}'] if absent else []
+    for key in ('epoch', 'iter'):
+        number = (checkpoint.get('meta') or {}).get(key, 0)
+        if not isinstance(number, int) or number < 0:
+            found.append(f'its meta.{key} is {number!r}, not a number')
     if 'ema_state_dict' in checkpoint and not any(
             isinstance(hook, EMAHook) for hook in runner.hooks):
         found.append("its weights are EMAHook's averages, and the run has no "

@@ -8,6 +8,7 @@ from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
+from torch import nn
 from torch.utils.data import Dataset
 
 from csd_mmpretrain.datasets.data_check import (
@@ -24,7 +25,9 @@ from csd_mmpretrain.datasets.samples import (
     image_paths,
     list_samples,
 )
+from csd_mmpretrain.layers.feature_queue import FeatureQueue
 from csd_mmpretrain.utils.num_classes import num_classes_of
+from csd_mmpretrain.utils.unwrap import unwrap
 
 SHOWN = 5
 
@@ -44,8 +47,9 @@ class DatasetCheckHook(Hook):
 
     A warning tells if no class of the training data has two images, as a
     contrastive loss then finds no other image of an anchor's class, if its
-    number of classes is not the model's, or if validation images are among
-    those of the training.
+    number of classes is not the model's, if it has fewer images than a
+    feature queue has places, or if validation images are among those of the
+    training.
 
     It works with any mmpretrain dataset and wrapper. Files behind another
     backend than the local disk are not checked. In distributed runs rank 0
@@ -91,14 +95,14 @@ class DatasetCheckHook(Hook):
         error: List[Optional[Exception]] = [None]
         if is_main_process():
             samples = {p: list_samples(d) for p, d in datasets.items()}
-            number = num_classes_of(runner.model)
             try:
                 _check_files(samples, runner.work_dir)
-                check_classes(datasets, samples, number)
+                check_classes(datasets, samples,
+                              num_classes_of(runner.model))
             except (FileNotFoundError, ValueError) as found:
                 error = [found]
             else:
-                for text in _notes(datasets, samples, number):
+                for text in _notes(runner.model, datasets, samples):
                     runner.logger.warning(text)
         broadcast_object_list(error)
         if error[0] is not None:
@@ -125,10 +129,9 @@ def _check_files(samples: Dict[str, Sequence[Sample]], work_dir: str) -> None:
         f'to be whole:\n{text}\n{REMEDY}')
 
 
-def _notes(datasets: Dict[str, Dataset],
-           samples: Dict[str, Sequence[Sample]],
-           number: Optional[int]) -> Iterator[str]:
-    """Tell what is odd about the training data."""
+def _notes(model: nn.Module, datasets: Dict[str, Dataset],
+           samples: Dict[str, Sequence[Sample]]) -> Iterator[str]:
+    """Tell if classes, images or the model suit a training badly."""
     if 'training' not in datasets:
         return
     labels = (whole_numbers(sample.label) for sample in samples['training'])
@@ -139,5 +142,17 @@ def _notes(datasets: Dict[str, Dataset],
             'loss finds no positives but the second view of the same image. '
             'Give at least some classes two images or more.')
     yield from filter(None, (
-        class_count_note(datasets['training'], number),
+        class_count_note(datasets['training'], num_classes_of(model)),
         shared_images_note(datasets, samples)))
+    images = len({sample.path or index
+                  for index, sample in enumerate(samples['training'])})
+    for name, queue in unwrap(model).named_modules():
+        if (isinstance(queue, FeatureQueue)
+                and 0 < images * queue.per_image < queue.length):
+            yield (
+                f'model.{name}: the queue of {queue.length} features is '
+                f'longer than an epoch of {images} training images, so each '
+                'image meets older features of itself there, and they count '
+                'as other images of its class. Set '
+                f'model.{name.rpartition(".")[0]}.queue_len='
+                f'{images * queue.per_image}.')

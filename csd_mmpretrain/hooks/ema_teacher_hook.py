@@ -29,8 +29,7 @@ class EMATeacherHook(Hook):
         TypeError: Before the first step, if the model has no
             ``update_teacher(momentum)``.
 
-    Source: the schedule of BYOL (Grill et al. 2020), which DINO and I-JEPA
-    use.
+    Source: the schedule of BYOL (Grill et al. 2020), which DINO uses.
 
     Example:
         ::
@@ -64,9 +63,11 @@ class EMATeacherHook(Hook):
                          data_batch: DATA_BATCH = None,
                          outputs: Optional[dict] = None) -> None:
         if runner.optim_wrapper.should_update():
-            self._model.update_teacher(
-                cosine(self.momentum, self.end_momentum,
-                       runner.iter / runner.max_iters))
+            self._model.update_teacher(self._momentum_of_step(runner))
+
+    def _momentum_of_step(self, runner: Runner) -> float:
+        return cosine(self.momentum, self.end_momentum,
+                      runner.iter / runner.max_iters)
 
 
 def cosine(start: float, end: float, fraction: float) -> float:

@@ -1,4 +1,6 @@
 """Resumed runs that equal uninterrupted ones."""
+from typing import Dict
+
 from mmengine.hooks import Hook
 from mmengine.hooks.hook import DATA_BATCH
 from mmengine.optim import OptimWrapperDict
@@ -29,7 +31,7 @@ class ExactResumeHook(Hook):
 
     Raises:
         ValueError: Before the first step, if a checkpoint from the middle of
-            an epoch cannot be continued: the number of steps in an epoch has
+            an epoch cannot be continued: the images, or those of a step, have
             changed, or the training data has no ``SeededBatchSampler``.
 
     Example:
@@ -98,16 +100,21 @@ class ExactResumeHook(Hook):
 
     def _find_batch(self, runner: Runner) -> None:
         steps = len(runner.train_dataloader)
-        state = {'steps': steps, **runner.message_hub.get_info(STATE, {})}
-        self._start = runner.iter - _begin_of_epoch(runner, state)
         batches = runner.train_dataloader.batch_sampler
-        if self._start and state['steps'] != steps:
+        now = dict(
+            steps=steps, images=len(runner.train_dataloader.dataset),
+            batch=(getattr(batches, 'batch_size', 0) or 0) * runner.world_size)
+        state = {**now, **_read_state(runner)}
+        self._start = runner.iter - _begin_of_epoch(runner, state)
+        if self._start and any(state[key] != now[key] for key in now):
+            then, here = (
+                f'{one["steps"]} steps of {one["batch"]} images, '
+                f'{one["images"]} in all' for one in (state, now))
             raise ValueError(
-                f'The checkpoint was saved after {self._start} of '
-                f'{state["steps"]} steps of an epoch, but an epoch has '
-                f'{steps} steps now. Resume with the batch size, the number '
-                'of processes and the data that it was made with, or from a '
-                "checkpoint of an epoch's end.")
+                f'The checkpoint was saved after {self._start} steps of an '
+                f'epoch, which had {then}, but now has {here}. Resume with '
+                'the batch size, the number of processes and the data that '
+                "it was made with, or from a checkpoint of an epoch's end.")
         if isinstance(batches, SeededBatchSampler):
             # A run without a seed in its config draws one.
             batches.sampler.seed = state.get('seed', batches.sampler.seed)
@@ -119,8 +126,7 @@ class ExactResumeHook(Hook):
                 "train_dataloader.batch_sampler=dict(type='"
                 "SeededBatchSampler'), or resume from a checkpoint of an "
                 "epoch's end.")
-        state['steps'] = steps
-        runner.message_hub.update_info(STATE, state)
+        runner.message_hub.update_info(STATE, {**state, **now})
 
     def _misses_validation(self, runner: Runner) -> bool:
         loop, unit = runner.train_loop, _unit(runner)
@@ -134,6 +140,20 @@ class ExactResumeHook(Hook):
 def _unit(runner: Runner) -> str:
     counts_iters = isinstance(runner._train_loop, IterBasedTrainLoop)
     return 'iter' if counts_iters else 'epoch'
+
+
+def _read_state(runner: Runner) -> Dict[str, int]:
+    """Read what this hook has put into the checkpoint."""
+    state = runner.message_hub.get_info(STATE, {})
+    if (not isinstance(state, dict)
+            or not all(isinstance(value, int) for value in state.values())
+            or not ('epoch' in state) == ('begin' in state)
+            or state.get('begin', 0) > runner.iter):
+        raise ValueError(
+            f'The checkpoint of step {runner.iter} tells nonsense of its '
+            f'epoch ({STATE}={state!r}). It was not written like this; '
+            'resume from another one.')
+    return state
 
 
 def _begin_of_epoch(runner: Runner, state: dict) -> int:

@@ -1,6 +1,6 @@
-"""A stop at the first loss that is not finite."""
+"""A stop at the first loss, score or weight that is not finite."""
 import math
-from typing import Dict, Optional
+from typing import Dict, Optional, Sequence
 
 import torch
 from mmengine.dist import get_rank, get_world_size
@@ -9,6 +9,7 @@ from mmengine.hooks.hook import DATA_BATCH
 from mmengine.runner import Runner, find_latest_checkpoint
 from mmpretrain.registry import HOOKS
 
+from csd_mmpretrain.utils.finite import broken_weights
 from csd_mmpretrain.utils.unwrap import unwrap
 from csd_mmpretrain.utils.wording import first_names
 
@@ -17,7 +18,7 @@ SHOWN = 20
 
 @HOOKS.register_module()
 class FiniteCheckHook(Hook):
-    """Stop a training whose loss is nan or infinite, and say where.
+    """Stop a run whose losses, scores or weights are nan or infinite.
 
     After each step the losses are checked, and the gradient norm that
     ``clip_grad`` logs. mmengine has already copied both to the host, so
@@ -26,8 +27,9 @@ class FiniteCheckHook(Hook):
     with infinite gradients, the norm is not checked. Without ``clip_grad``,
     bad gradients show one step later, in the losses of the next batch.
 
-    Before a checkpoint is written, its parameters are checked, so that the
-    last checkpoint is always a good one.
+    Before a training or a test, and before a checkpoint is written, the
+    parameters and running statistics are checked, so that the last checkpoint
+    is always a good one. In validations and tests the scores are checked.
 
     In distributed runs, a process names its own batch; torchrun, Slurm and
     mpirun then end the others. If several report, look at the one whose
@@ -37,8 +39,8 @@ class FiniteCheckHook(Hook):
         enabled (bool): Whether to check at all. Defaults to True.
 
     Raises:
-        FloatingPointError: If a loss, the gradient norm, or a parameter that
-            would be saved is nan or infinite.
+        FloatingPointError: If a loss, the gradient norm, a score, or a
+            weight to start from or to save is nan or infinite.
 
     Example:
         >>> default_hooks = dict(finite_check=dict(type='FiniteCheckHook'))
@@ -50,6 +52,30 @@ class FiniteCheckHook(Hook):
 
     def __init__(self, enabled: bool = True) -> None:
         self.enabled = enabled
+
+    def before_train(self, runner: Runner) -> None:
+        bad = broken_weights(unwrap(runner.model)) if self.enabled else []
+        if bad:
+            raise FloatingPointError(
+                f'{len(bad)} weights of the model are not finite before the '
+                f'first step: {first_names(bad, SHOWN)}. Choose other '
+                'pretrained weights, or another checkpoint.')
+
+    before_test = before_train
+
+    def after_val_iter(self, runner: Runner, batch_idx: int,
+                       data_batch: DATA_BATCH = None,
+                       outputs: Optional[Sequence] = None) -> None:
+        scores = [sample.pred_score.flatten() for sample in outputs or ()
+                  if 'pred_score' in sample]
+        if self.enabled and scores and not torch.cat(scores).isfinite().all():
+            raise FloatingPointError(
+                f'The scores of batch {batch_idx + 1} are not finite, so they '
+                'are no prediction. Images of the batch: '
+                f'{_describe_images(data_batch)}. Look at the images, choose '
+                'another checkpoint, or do without half precision (no --amp).')
+
+    after_test_iter = after_val_iter
 
     def after_train_iter(self, runner: Runner, batch_idx: int,
                          data_batch: DATA_BATCH = None,
@@ -76,16 +102,11 @@ class FiniteCheckHook(Hook):
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         if not self.enabled:
             return
-        buffers = {name for name, _ in unwrap(runner.model).named_buffers()}
-        bad = [
-            name for name, value in checkpoint['state_dict'].items()
-            if name not in buffers and isinstance(value, torch.Tensor)
-            and not value.isfinite().all()
-        ]
+        bad = broken_weights(unwrap(runner.model), checkpoint['state_dict'])
         if bad:
             raise FloatingPointError(
                 f'The checkpoint of step {checkpoint["meta"]["iter"]} is not '
-                f'written, as {len(bad)} of its parameters are not finite: '
+                f'written, as {len(bad)} of its weights are not finite: '
                 f'{first_names(bad, SHOWN)}.\n{_remedy(runner)}')
 
 
@@ -110,4 +131,5 @@ def _remedy(runner: Runner) -> str:
         return f'There is no checkpoint yet. {remedy}'
     return (f'Last good checkpoint: {last}. {remedy} Go on with --resume '
             f'{last}; as that restores the learning rate too, a lower one '
-            f'needs a new start from it: --cfg-options load_from={last}.')
+            f'needs a new start from it: --cfg-options load_from={last} '
+            '--work-dir NEW.')

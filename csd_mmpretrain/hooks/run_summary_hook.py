@@ -15,6 +15,7 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from csd_mmpretrain.checkpoints.pretrained import (
+    compare_weights,
     file_hash,
     local_path,
     pretrained_parts,
@@ -222,18 +223,28 @@ def _model(model: nn.Module, cfg: Config) -> str:
 
 
 def _weights(model: nn.Module, cfg: Config) -> List[str]:
-    files = [(init_cfg['checkpoint'], name)
-             for name, _, init_cfg in pretrained_parts(model)]
-    if cfg.get('load_from'):
-        files.append((cfg.load_from, 'the whole model'))
     lines = []
-    for checkpoint, part in files:
-        path = local_path(checkpoint)
-        if path is not None and os.path.isfile(path):
-            checkpoint = (f'{os.path.basename(path)} '
-                          f'(sha256 {file_hash(path)}...)')
-        lines.append(f'{checkpoint} for {part}')
+    for name, module, init_cfg in pretrained_parts(model):
+        line = f'{_file(init_cfg["checkpoint"])} for {name}'
+        if _is_here(init_cfg['checkpoint']):
+            taken, others = compare_weights(module, init_cfg)
+            line += f', {len(taken)} of {len(taken) + len(others)} tensors'
+        lines.append(line)
+    if cfg.get('load_from'):
+        lines.append(f'{_file(cfg.load_from)} for the whole model')
     return lines or ['none, or those that the backbone brings itself']
+
+
+def _is_here(checkpoint: str) -> bool:
+    path = local_path(checkpoint)
+    return path is not None and os.path.isfile(path)
+
+
+def _file(checkpoint: str) -> str:
+    if not _is_here(checkpoint):
+        return checkpoint
+    path = local_path(checkpoint)
+    return f'{os.path.basename(path)} (sha256 {file_hash(path)}...)'
 
 
 def _parameters(model: nn.Module) -> str:

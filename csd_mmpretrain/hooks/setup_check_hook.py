@@ -1,8 +1,10 @@
 """Checks of what a run has built, before it trains."""
 import os
+from functools import partial
 from operator import attrgetter
 from typing import Any, Dict, List, Sequence, Union
 
+from mmengine.dataset import InfiniteSampler
 from mmengine.dist import all_gather_object, get_world_size
 from mmengine.evaluator import BaseMetric
 from mmengine.hooks import CheckpointHook, Hook, LoggerHook
@@ -13,7 +15,10 @@ from mmpretrain.engine import PreciseBNHook
 from mmpretrain.evaluation import Accuracy
 from mmpretrain.registry import HOOKS
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.data import BatchSampler
 
+from csd_mmpretrain.checkpoints.checkpoint_files import RECORD
 from csd_mmpretrain.checkpoints.pretrained import (
     fetch_weights,
     pretrained_parts,
@@ -24,7 +29,7 @@ from csd_mmpretrain.utils.protocol import views_per_image
 from csd_mmpretrain.utils.unwrap import unwrap
 from csd_mmpretrain.utils.wording import first_names
 
-from .safe_checkpoint_hook import BEST_REMEDY, RECORD
+from .safe_checkpoint_hook import BEST_REMEDY
 
 
 @HOOKS.register_module()
@@ -36,7 +41,9 @@ class SetupCheckHook(Hook):
     steps. Batch norm and gradient checkpointing must suit a backbone that
     runs several times in a step. The validation's top k must not exceed the
     number of classes, its scores must include the one that chooses the best
-    checkpoint, and it must be logged at its steps. A warm-up must end.
+    checkpoint, and it must be logged at its steps. A warm-up must end. If
+    some batch has one image, no batch norm may get one value of it, which
+    the first forward pass shows.
 
     Raises:
         FileNotFoundError: If weights are missing or do not download.
@@ -107,6 +114,42 @@ class SetupCheckHook(Hook):
                 'which has a batch sampler in its place. Set '
                 'train_dataloader.batch_sampler=None; a run can then be '
                 'resumed from the end of an epoch only.')
+        self._watched = _watch_single_images(runner)
+
+    def after_train_iter(self, runner: Runner, *args: Any,
+                         **kwargs: Any) -> None:
+        while self._watched:
+            self._watched.pop().remove()
+
+
+def _watch_single_images(runner: Runner) -> List[Any]:
+    """Let batch norms refuse what a batch of one image would not give."""
+    batches = runner.train_dataloader.batch_sampler
+    size = getattr(batches, 'batch_size', None)
+    if size is None:
+        return []
+    images = len(batches.sampler)
+    whole = batches.drop_last or isinstance(batches.sampler, InfiniteSampler)
+    if size != 1 and (whole or images % size != 1):
+        return []
+    own = '' if type(batches) is BatchSampler else 'batch_sampler.'
+    remedy = f'train_dataloader.{own}drop_last=True, or another batch_size'
+    if size == 1:
+        remedy = 'train_dataloader.batch_size=2 or more'
+
+    def check(name: str, norm: nn.Module, args: tuple) -> None:
+        if norm.training and args[0][0].numel() == norm.num_features:
+            raise ValueError(
+                f'model.{name} ({type(norm).__name__}) gets one value per '
+                'channel of an image, and cannot normalize it in a batch of '
+                f'one image: {images} images in batches of {size} leave one. '
+                f'Set {remedy}.')
+
+    return [norm.register_forward_pre_hook(partial(check, name))
+            for name, norm in unwrap(runner.model).named_modules()
+            if isinstance(norm, _BatchNorm)
+            and not (isinstance(norm, nn.SyncBatchNorm)
+                     and get_world_size() > 1)]
 
 
 def _check_warmups(schedulers: Union[List[Any], Dict[str, List[Any]], None],

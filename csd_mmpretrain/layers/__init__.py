@@ -1,6 +1,10 @@
 """What networks are built of, whatever the method."""
+from .bounded_arcface_cls_head import BoundedArcFaceClsHead
 from .feature_map import to_feature_map, to_tokens
 from .feature_queue import FeatureQueue
 from .last_blocks_neck import LastBlocksNeck
 
-__all__ = ['FeatureQueue', 'LastBlocksNeck', 'to_feature_map', 'to_tokens']
+__all__ = [
+    'BoundedArcFaceClsHead', 'FeatureQueue', 'LastBlocksNeck',
+    'to_feature_map', 'to_tokens'
+]

@@ -16,6 +16,8 @@ class FeatureQueue(nn.Module):
     Args:
         length (int): How many features it holds.
         dim (int): Channels of a feature.
+        per_image (int): Features that an image sends to it in an epoch.
+            Defaults to 1.
 
     Attributes:
         features (Tensor): (length, dim), float32.
@@ -33,7 +35,7 @@ class FeatureQueue(nn.Module):
         tensor([4, 5, 2, 3])
     """
 
-    def __init__(self, length: int, dim: int) -> None:
+    def __init__(self, length: int, dim: int, per_image: int = 1) -> None:
         super().__init__()
         for name, value in (('queue_len', length), ('feat_dim', dim)):
             if value <= 0:
@@ -41,6 +43,7 @@ class FeatureQueue(nn.Module):
                     f'`{name}` must be a positive integer, but got {value}. '
                     'One epoch of training images is a good queue length.')
         self.length = length
+        self.per_image = per_image
         self.register_buffer('features', torch.zeros(length, dim))
         self.register_buffer('labels', torch.full((length, ), -1))
         self.register_buffer('ptr', torch.zeros((), dtype=torch.long))

@@ -1,6 +1,6 @@
 """A pass of a vision transformer over some of its patches."""
-from contextlib import contextmanager
-from typing import Callable, Iterator, List
+from contextlib import contextmanager, nullcontext
+from typing import Callable, Iterator, List, Optional, Tuple
 
 import torch
 from mmpretrain.models import (
@@ -9,6 +9,8 @@ from mmpretrain.models import (
     VisionTransformer,
 )
 from torch import nn
+
+from .key_mask import KeyMask
 
 
 class TokenTrunk:
@@ -29,6 +31,13 @@ class TokenTrunk:
         ValueError: If it returns no grid of tokens, or outputs of earlier
             blocks, or if its patches overlap.
 
+    Attributes:
+        num_prefix_tokens (int): Class, distillation and register tokens.
+        blocks (ModuleList): The transformer's blocks.
+        norm (nn.Module): The norm after the last block.
+        cls_token (nn.Parameter | None): The class token before the blocks.
+        patch_size (tuple[int]): Height and width of a patch, in pixels.
+
     Source: MAE's encoder runs on a random part of the patches so.
 
     Example:
@@ -47,11 +56,15 @@ class TokenTrunk:
             self._on_enter = model.layers[0].register_forward_pre_hook
             self._on_leave = model.layers[-1].register_forward_hook
             self.num_prefix_tokens = model.num_extra_tokens
+            self.blocks = model.layers
+            self.norm = model.ln1 if model.final_norm else nn.Identity()
         elif _is_plain_timm_vit(model):
             # timm recomputes its blocks together with their hooks.
             self._on_enter = model.norm_pre.register_forward_hook
             self._on_leave = model.norm.register_forward_pre_hook
             self.num_prefix_tokens = model.num_prefix_tokens
+            self.blocks = model.blocks
+            self.norm = model.norm
         else:
             raise TypeError(
                 'A pass over some of the patches needs a plain vision '
@@ -59,9 +72,17 @@ class TokenTrunk:
                 f'{type(model).__name__} {_reason(model)}. Choose one '
                 'of mmpretrain (VisionTransformer, DeiT3) or of timm.')
         _check_patches(model)
+        self.cls_token = model.cls_token
+        self.patch_size = _convolutions(model.patch_embed)[0].stride
+
+    def grid(self, images: torch.Tensor) -> Tuple[int, int]:
+        """Count the rows and columns of patches of (B, 3, H, W) images."""
+        return tuple(size // patch for size, patch in zip(
+            images.shape[2:], self.patch_size))
 
     @contextmanager
-    def keep(self, index: torch.Tensor) -> Iterator[None]:
+    def keep(self, index: torch.Tensor,
+             valid: Optional[torch.Tensor] = None) -> Iterator[None]:
         """Send the kept patches alone through the blocks.
 
         Class, distillation and register tokens always stay. After the last
@@ -70,10 +91,17 @@ class TokenTrunk:
         Args:
             index (Tensor): (B, k), int64: the kept patches of each image,
                 numbered row by row, none of them twice.
+            valid (Tensor, optional): (B, k), bool: which of them count,
+                where images keep different numbers. The others are padding:
+                nothing sees them, and they end as zeros. An image needs one
+                valid patch, or a class token. Defaults to None, all.
         """
         prefix = torch.arange(self.num_prefix_tokens, device=index.device)
         places = torch.cat([prefix.expand(len(index), -1),
                             index + self.num_prefix_tokens], 1)[..., None]
+        if valid is not None:
+            valid = torch.cat([
+                valid.new_ones(len(valid), self.num_prefix_tokens), valid], 1)
         full = None
 
         def gather(x: torch.Tensor) -> torch.Tensor:
@@ -82,9 +110,12 @@ class TokenTrunk:
             return x.gather(1, places.expand(-1, -1, x.size(2)))
 
         def scatter(x: torch.Tensor) -> torch.Tensor:
+            if valid is not None:
+                x = torch.where(valid[..., None], x, 0)
             return x.new_zeros(full).scatter(1, places.expand_as(x), x)
 
-        with self._on_enter(_hook(gather)), self._on_leave(_hook(scatter)):
+        with self._on_enter(_hook(gather)), self._on_leave(_hook(scatter)), (
+                nullcontext() if valid is None else KeyMask(valid)):
             yield
 
 

@@ -1,13 +1,17 @@
 """Command lines of the train and test tools, and the config they make."""
 import os
 from argparse import ArgumentParser, Namespace
-from typing import Optional
+from typing import Optional, Tuple
 
 import torch
 from mmengine.config import Config
 
 from csd_mmpretrain.checkpoints.checkpoint_files import (
     checkpoint_folder,
+    newest_whole,
+    no_checkpoint,
+    read_record,
+    refuse_overwriting,
     saved_steps,
 )
 from csd_mmpretrain.checkpoints.pretrained import (
@@ -76,7 +80,7 @@ def make_test_parser() -> ArgumentParser:
     add('--out', metavar='FILE', help='write the results here')
     add('--out-item', choices=['metrics', 'pred'],
         help='what to write to --out: the metrics (.json, .yaml or .pkl), or '
-        'the predictions (.pkl), which is the default')
+        'the predictions (.json or .pkl), which is the default')
     add('--show-dir', metavar='DIR', help='draw the predictions here')
     add('--interval', type=int, default=1,
         help='draw or show every n-th image')
@@ -123,6 +127,7 @@ def make_train_config(args: Namespace) -> Config:
         Config: Ready for the runner.
 
     Raises:
+        FileExistsError: If it would write over another training's checkpoints.
         FileNotFoundError: If the data's folder or a checkpoint is missing.
         ValueError: If a setting or an option does not fit.
     """
@@ -148,8 +153,19 @@ def make_train_config(args: Namespace) -> Config:
         cfg.val_cfg = cfg.val_dataloader = cfg.val_evaluator = None
     if args.resume not in (None, 'auto'):
         cfg.resume, cfg.load_from = True, args.resume
-    elif args.resume and not (cfg.get('load_from') and _is_fresh(cfg)):
-        cfg.resume, cfg.load_from = True, None
+    elif args.resume:
+        folder, template = _checkpoints(cfg)
+        record = read_record(cfg.work_dir)
+        fresh = record is None and not saved_steps(folder, template)
+        if not (cfg.get('load_from') and fresh):
+            cfg.resume, cfg.load_from = True, None
+        if cfg.get('runner_type') == 'FlexibleRunner' and not fresh:
+            # It loads before any hook could choose.
+            cfg.load_from, faults = newest_whole(folder, template, record)
+            if cfg.load_from is None:
+                raise no_checkpoint(faults)
+    if not cfg.get('resume'):
+        refuse_overwriting(*_checkpoints(cfg))
     _check_checkpoint(cfg)
     for loader in filter(cfg.get, LOADERS):
         cfg[loader].setdefault('persistent_workers', True)
@@ -160,14 +176,12 @@ def make_train_config(args: Namespace) -> Config:
     return cfg
 
 
-def _is_fresh(cfg: Config) -> bool:
-    """Whether there is nothing to resume, so that load_from still counts."""
+def _checkpoints(cfg: Config) -> Tuple[str, str]:
+    """Tell where a training keeps its checkpoints, and their name."""
     hook = cfg.get('default_hooks', {}).get('checkpoint') or {}
     unit = 'epoch' if hook.get('by_epoch', True) else 'iter'
     template = hook.get('filename_tmpl') or f'{unit}_{{}}.pth'
-    folder = checkpoint_folder(cfg.work_dir, hook.get('out_dir'))
-    record = os.path.join(cfg.work_dir, 'last_checkpoint')
-    return not os.path.isfile(record) and not saved_steps(folder, template)
+    return checkpoint_folder(cfg.work_dir, hook.get('out_dir')), template
 
 
 def make_test_config(args: Namespace) -> Config:
@@ -245,6 +259,8 @@ def _check_checkpoint(cfg: Config) -> None:
     if cfg.get('load_from') is None or '://' in cfg.load_from:
         return
     checkpoint = local_path(cfg.load_from)
+    if is_sharded(cfg) and os.path.isdir(checkpoint):
+        return
     if not os.path.isfile(checkpoint):
         raise FileNotFoundError(f'There is no checkpoint {checkpoint!r}.')
     read_names(checkpoint)

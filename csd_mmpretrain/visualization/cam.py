@@ -1,5 +1,6 @@
 """Class activation maps of a classifier, by the package grad-cam."""
 import difflib
+import warnings
 from itertools import groupby
 from typing import List, NamedTuple, Optional, Sequence
 
@@ -8,7 +9,7 @@ import torch
 from mmengine.model import BaseModel
 from torch import nn
 
-from .cam_layers import MapReader
+from .cam_layers import MapReader, find_target_layer, get_layers
 from .image_grid import DARK, Panel
 from .rgb_images import to_rgb
 
@@ -155,6 +156,34 @@ def _maps(model: BaseModel,
     finally:
         cam.activations_and_grads.release()
         model.zero_grad(set_to_none=True)
+
+
+def grad_cams(model: BaseModel,
+              items: Sequence[dict]) -> Optional[List[np.ndarray]]:
+    """Compute Grad-CAM of the predicted classes, to show beside something.
+
+    Args:
+        model (BaseModel): A classifier; it is put in evaluation mode.
+        items (Sequence[dict]): What a test pipeline returns for each image,
+            at least one.
+
+    Returns:
+        list[ndarray] | None: (H, W) each, float32 in [0, 1]; None, with a
+        warning, without the package grad-cam.
+
+    Raises:
+        ValueError: If the logits depend on no feature map.
+    """
+    model.eval()
+    images = model.data_preprocessor(dict(inputs=[items[0]['inputs']]))
+    layer = find_target_layer(model, images['inputs'])
+    try:
+        rows = cam_rows(model, items, get_layers(model, [layer]))
+    except ImportError as error:
+        warnings.warn(f'Nothing is shown beside the explanations: {error}',
+                      stacklevel=2)
+        return None
+    return [row.cams[0] for row in rows]
 
 
 def cam_panels(row: CAMRow,

@@ -88,6 +88,17 @@ def test_a_head_for_other_classes_predicts_nothing(cfg, tmp_path):
         assert value.equal(state[f'backbone.{name}']), name
 
 
+@pytest.mark.parametrize('name', ['backbone.conv1.bn.running_var',
+                                  'head.fc.bias'])
+def test_weights_that_are_not_finite_are_refused(name, cfg, tmp_path):
+    path = str(tmp_path / 'a.pth')
+    state = save(cfg, path)
+    state[name][1] = float('nan')
+    torch.save(dict(state_dict=state), path)
+    with pytest.raises(ValueError, match=f'a.pth: 1 of its .* finite: {name}'):
+        load_model(cfg, path)
+
+
 def test_another_backbone_is_refused(cfg, tmp_path):
     path = str(tmp_path / 'a.pth')
     save(cfg, path)

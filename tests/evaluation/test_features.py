@@ -39,6 +39,13 @@ def _batches(sizes=(4, 1, 3)):
     return batches
 
 
+def test_features_that_are_not_finite():
+    batches = _batches()
+    batches[1]['inputs'][0] = torch.full((3, 32, 32), float('nan'))
+    with pytest.raises(ValueError, match='not finite'):
+        collect_features(_model(), batches)
+
+
 @pytest.mark.parametrize('stage', [None, 'backbone', 'neck', 'pre_logits'])
 def test_equals_one_image_at_a_time(stage):
     model, batches = _model().train(), _batches()

@@ -17,6 +17,7 @@ from csd_mmpretrain.hooks.dataset_check_hook import (
     DatasetCheckHook,
     _check_files,
 )
+from csd_mmpretrain.methods.csdnet.ddl_queue_loss import DDLQueueLoss
 
 
 @pytest.fixture(autouse=True)
@@ -132,12 +133,13 @@ def stand_in(train, val=None, test=None, num_classes=3):
     for name, config in (('train', train), ('val', val), ('test', test)):
         dataset = DATASETS.build(config) if config else None
         loader[f'{name}_dataloader'] = SimpleNamespace(dataset=dataset)
-    head = torch.nn.Module()
-    head.num_classes = num_classes
+    model = torch.nn.Module()
+    model.head = torch.nn.Module()
+    model.head.num_classes = num_classes
     logger = SimpleNamespace(warnings=[])
     logger.warning = logger.warnings.append
     return SimpleNamespace(
-        model=SimpleNamespace(head=head), val_loop=val and True,
+        model=model, val_loop=val and True,
         logger=logger, work_dir='nowhere', **loader)
 
 
@@ -231,6 +233,22 @@ def test_warns_if_no_class_has_two_images(photos):
     runner = stand_in(dataset_of(photos))
     DatasetCheckHook().before_train(runner)
     assert runner.logger.warnings == []
+
+
+@pytest.mark.parametrize('enqueue, fits', [('raw', 12), ('both', 24)])
+def test_warns_if_a_queue_is_longer_than_an_epoch(photos, enqueue, fits):
+    twice = dict(type='RepeatDataset', times=2, dataset=dataset_of(photos))
+    for length in (fits, fits + 1):
+        for train in (dataset_of(photos), twice):
+            runner = stand_in(train)
+            runner.model.head.contrast = DDLQueueLoss(
+                8, queue_len=length, enqueue=enqueue)
+            DatasetCheckHook().before_train(runner)
+            assert [f'queue of {length} features is longer than an epoch of '
+                    '12 training images' in warning
+                    and f'model.head.contrast.queue_len={fits}.' in warning
+                    for warning in runner.logger.warnings
+                    ] == [True] * (length > fits)
 
 
 def test_files_of_another_backend_are_left_alone(photos):

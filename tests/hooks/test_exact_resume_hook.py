@@ -225,8 +225,11 @@ def resumed_runner(repo_root, images, work_dir, stop, saving, **changes):
 
 
 @pytest.mark.parametrize('changes, message', [
-    ({'train_dataloader.batch_size': 4}, 'after 3 of 5 steps of an epoch, but '
-     'an epoch has 6 steps now. Resume with the batch size'),
+    ({'train_dataloader.batch_size': 4}, 'after 3 steps of an epoch, which '
+     'had 5 steps of 5 images, 22 in all, but now has 6 steps of 4 images, 22 '
+     'in all. Resume with the batch size'),
+    ({'train_dataloader.dataset.indices': 21}, '5 steps of 5 images, 22 in '
+     'all, but now has 5 steps of 5 images, 21 in all'),
     ({'train_dataloader.batch_sampler': None},
      'after 3 of 5 steps of an epoch, which would be seen again. Add '
      'train_dataloader.batch_sampler='),

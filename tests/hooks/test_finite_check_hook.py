@@ -1,5 +1,6 @@
 """Tests of FiniteCheckHook."""
 import math
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -96,15 +97,39 @@ def test_gradient_norm_unless_a_scaler_skips_the_step(runner):
 
 
 def test_bad_parameters_are_not_saved(runner):
-    runner.model.running_var[0] = math.inf
+    runner.model.register_buffer('mask', torch.tensor(-math.inf))
     checkpoint = dict(state_dict=runner.model.state_dict(),
                       meta=dict(iter=36))
-    FiniteCheckHook().before_save_checkpoint(runner, checkpoint)
-    runner.model.weight.data[1] = math.nan
-    with pytest.raises(FloatingPointError,
-                       match='step 36 is not written, as 1 of .*: weight'):
-        FiniteCheckHook().before_save_checkpoint(runner, checkpoint)
+    hook = FiniteCheckHook()
+    hook.before_save_checkpoint(runner, checkpoint)
+    hook.before_train(runner)
+    for name, tensor in (('running_var', runner.model.running_var),
+                         ('weight', runner.model.weight.data)):
+        tensor[0] = math.inf
+        with pytest.raises(FloatingPointError,
+                           match=f'step 36 is not written, as 1 of .*: {name}'
+                           ):
+            hook.before_save_checkpoint(runner, checkpoint)
+        for start in (hook.before_train, hook.before_test):
+            with pytest.raises(FloatingPointError, match=f'1 .* step: {name}'):
+                start(runner)
+        tensor[0] = 1
+    runner.model.bias.data[1] = math.nan
     FiniteCheckHook(enabled=False).before_save_checkpoint(runner, checkpoint)
+    FiniteCheckHook(enabled=False).before_train(runner)
+
+
+@pytest.mark.parametrize('method', ['after_val_iter', 'after_test_iter'])
+def test_scores_that_are_not_finite(runner, method):
+    check = partial(getattr(FiniteCheckHook(), method), runner, 4)
+    outputs = [DataSample().set_pred_score(torch.rand(3)) for _ in range(2)]
+    check(batch(2), outputs)
+    check(None, None)
+    check(None, [DataSample(), dict(caption='a leaf')])
+    outputs[1].pred_score[2] = math.nan
+    with pytest.raises(FloatingPointError, match='batch 5 .*data/1.jpg'):
+        check(batch(2, img_path='data/{}.jpg'), outputs)
+    getattr(FiniteCheckHook(enabled=False), method)(runner, 4, None, outputs)
 
 
 def test_can_be_switched_off(runner):

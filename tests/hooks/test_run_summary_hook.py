@@ -170,12 +170,16 @@ def test_second_view(hook, text):
 
 def test_weights(tmp_path):
     path = tmp_path / 'weights.pth'
-    torch.save({}, path)
+    backbone = make_runner(LINEAR).model.backbone.state_dict()
+    torch.save({key: value for key, value in backbone.items()
+                if not key.startswith('conv1')}, path)
+    total = sum('num_batches' not in key for key in backbone)
     lines = header(
         LINEAR, init_cfg=dict(type='Pretrained', checkpoint=str(path)),
         load_from='http://nowhere/whole.pth')
     assert [text for name, text in lines if name.startswith('weights')] == [
-        f'weights.pth (sha256 {file_hash(path)}...) for backbone',
+        f'weights.pth (sha256 {file_hash(path)}...) for backbone, '
+        f'{total - 5} of {total} tensors',
         'http://nowhere/whole.pth for the whole model'
     ]
 

@@ -1,3 +1,4 @@
+import re
 import threading
 from functools import partial
 from http.server import HTTPServer, SimpleHTTPRequestHandler
@@ -7,7 +8,7 @@ from unittest.mock import patch
 import pytest
 import torch
 from mmengine.config import Config, ConfigDict
-from mmengine.dataset import DefaultSampler
+from mmengine.dataset import DefaultSampler, InfiniteSampler
 from mmengine.evaluator import DumpResults, Evaluator
 from mmengine.hooks import CheckpointHook, LoggerHook
 from mmengine.model import BaseModule
@@ -33,7 +34,14 @@ from mmpretrain.evaluation import (
 from torch import nn
 from torch.utils.data import BatchSampler, DataLoader
 
-from csd_mmpretrain.checkpoints.pretrained import local_path, pretrained_cfg
+from csd_mmpretrain.checkpoints.pretrained import (
+    compare_weights,
+    local_path,
+    pretrained_cfg,
+)
+from csd_mmpretrain.datasets.samplers.seeded_batch_sampler import (
+    SeededBatchSampler,
+)
 from csd_mmpretrain.hooks import setup_check_hook
 from csd_mmpretrain.hooks.setup_check_hook import SetupCheckHook
 from csd_mmpretrain.methods.csdnet.ssdp_hook import SSDPHook
@@ -116,6 +124,23 @@ def test_weights_of_another_model(weights, in_file, prefix):
         assert text in str(error.value)
 
 
+@pytest.mark.parametrize('shapes, taken', [
+    ({}, 0), (dict(weight=(5, 2)), 0), (dict(bias=(2, )), 1),
+    (dict(weight=(2, 2)), 1)])
+def test_shapes_count_not_names(shapes, taken, tmp_path):
+    path, weight = tmp_path / 'weights.pth', dict(weight=(9, 9), bias=(9, ))
+    torch.save({f'layer.{key}': torch.ones(shape)
+                for key, shape in {**weight, **shapes}.items()}, path)
+    model = Toy(checkpoint=str(path))
+    found, others = compare_weights(model.backbone, dict(checkpoint=str(path)))
+    assert (len(found), len(others)) == (taken, 2 - taken)
+    if taken:  # half of them
+        return check(model)
+    with pytest.raises(ValueError, match='only 0 of its 2 tensors are there '
+                       r'in the right shape \(layer.weight \('):
+        check(model)
+
+
 def test_missing_file():
     with pytest.raises(FileNotFoundError, match='nowhere.pth.*--weights'):
         check(Toy(checkpoint='nowhere.pth'))
@@ -174,12 +199,13 @@ def test_processes_need_a_wrapper(monkeypatch):
 @pytest.mark.parametrize('topk, fits', [
     ((1, 5), False), (5, False), ((1, 3), True), (1, True)])
 def test_no_more_top_k_than_classes(topk, fits):
-    head = nn.Module()
-    head.num_classes = 3
+    model = nn.Module()
+    model.head = nn.Module()
+    model.head.num_classes = 3
     metrics = [RetrievalRecall((1, 10)), MultiLabelMetric(topk=4),
                Accuracy(topk)]
     runner = runner_of(
-        model=SimpleNamespace(head=head),
+        model=model,
         val_loop=SimpleNamespace(evaluator=Evaluator(metrics)))
     if fits:
         SetupCheckHook().before_train(runner)
@@ -323,3 +349,69 @@ def test_pretrained_cfg(init_cfg, found):
     cfg = pretrained_cfg(init_cfg)
     assert (cfg == dict(type='Pretrained', checkpoint='a')) is found
     assert (cfg is None) is not found
+
+
+class Normed(BaseModule):
+
+    def __init__(self, norm):
+        super().__init__()
+        self.backbone = norm
+
+
+def seeded(images, batch_size, **options):
+    sampler = DefaultSampler(range(images), shuffle=False, seed=0)
+    return DataLoader(range(images), batch_sampler=SeededBatchSampler(
+        sampler, batch_size, **options))
+
+
+@pytest.mark.parametrize('loader, remedy', [
+    (lambda: DataLoader(range(17), 16), 'train_dataloader.drop_last=True, or'),
+    (lambda: seeded(17, 16), 'train_dataloader.batch_sampler.drop_last=True'),
+    (lambda: seeded(5, 1), 'train_dataloader.batch_size=2 or more'),
+    (lambda: DataLoader(range(5), 1, drop_last=True), 'batch_size=2 or more'),
+    (lambda: DataLoader(range(18), 16), None),
+    (lambda: DataLoader(range(16), 16), None),
+    (lambda: DataLoader(range(17), 16, drop_last=True), None),
+    (lambda: seeded(17, 16, drop_last=True), None),
+    (lambda: DataLoader(
+        range(17), 16, sampler=InfiniteSampler(range(17))), None),
+])
+def test_a_batch_of_one_image_is_refused_by_norms_of_vectors(loader, remedy):
+    for norm, shape, refused in (
+            (nn.BatchNorm1d(3), (16, 3), True),
+            (nn.BatchNorm1d(3), (16, 3, 1), True),
+            (nn.BatchNorm1d(3), (16, 3, 2), False),
+            (nn.BatchNorm2d(3), (16, 3, 1, 1), True),
+            (nn.BatchNorm2d(3), (16, 3, 2, 2), False),
+            (nn.LayerNorm(3), (16, 3), False),
+            (nn.BatchNorm1d(3).eval(), (16, 3), False)):
+        hook = SetupCheckHook()
+        runner = runner_of(model=Normed(norm), train_dataloader=loader())
+        hook.before_train(runner)
+        if refused and remedy:
+            with pytest.raises(ValueError, match='backbone .*leave one') as e:
+                norm(torch.rand(shape))
+            assert remedy in str(e.value)
+        else:
+            norm(torch.rand(shape))
+        hook.after_train_iter(runner, 0)
+        assert not norm._forward_pre_hooks
+
+
+def test_vectors_of_one_image_stop_before_any_step(run_python, tiny_config,
+                                                   tmp_path):
+    options = (
+        'train_dataloader.batch_size=5',
+        'train_dataloader.dataset.indices=6',
+        'model.backbone.norm_eval=True',
+        'model.head.cls_head.type=StackedLinearClsHead',
+        'model.head.cls_head.mid_channels=[8]',
+        'model.head.cls_head.norm_cfg.type=BN1d')
+    program = ('tools/train.py', tiny_config, '--work-dir', tmp_path,
+               '--cfg-options', *options)
+    printed = run_python(*program, fails=True).stdout
+    assert re.search(r'model.head.cls_head\..* \(BatchNorm1d\) gets', printed)
+    assert '6 images in batches of 5 leave one' in printed
+    assert 'Epoch(train)' not in printed
+    run_python(*program, 'train_dataloader.batch_sampler.drop_last=True',
+               'train_cfg.max_epochs=1')

@@ -337,3 +337,23 @@ def test_a_subclass_with_the_same_forward_is_welcome():
 
     backbone = Mine(arch=ARCH, img_size=24, patch_size=8, out_type='featmap')
     assert TokenTrunk(backbone).num_prefix_tokens == 1
+
+
+@pytest.mark.parametrize('name', ['vit', 'deit', 'timm', 'timm_registers'])
+def test_padding_has_no_influence(name):
+    """Images that keep different numbers of patches, and each alone."""
+    backbone = build(name)
+    trunk = TokenTrunk(backbone)
+    images = torch.randn(3, 3, 24, 40)
+    index = torch.stack([torch.randperm(N)[:7] for _ in range(3)])
+    valid = torch.arange(7) < torch.tensor([[7], [4], [1]])
+    with trunk.keep(index, valid):
+        together = backbone(images)[-1].flatten(2)
+    for i, kept in enumerate(valid):
+        with trunk.keep(index[i:i + 1, kept]):
+            alone = backbone(images[i:i + 1])[-1].flatten(2)
+        torch.testing.assert_close(together[i:i + 1], alone)
+
+
+def test_the_grid():
+    assert TokenTrunk(build('vit')).grid(torch.zeros(1, 3, 24, 40)) == GRID

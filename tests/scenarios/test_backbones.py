@@ -25,6 +25,14 @@ BACKBONES = {
     'deit3-s': (dict(VIT, type='DeiT3', arch='small'), 384, {}),
     'convnext-t': (dict(
         type='ConvNeXt', arch='tiny', gap_before_final_norm=False), 768, {}),
+    'hornet-t': (dict(
+        type='HorNet', arch='tiny', gap_before_final_norm=False), 512, {}),
+    'edgenext-xxs': (dict(
+        type='EdgeNeXt', arch='xxsmall', gap_before_final_norm=False), 168,
+                     {}),
+    'tinyvit-5m': (dict(
+        type='TinyViT', arch='5m', img_size=(64, 64),
+        gap_before_final_norm=False), 320, {}),
     'resnet50': (dict(type='ResNet', depth=50), 2048, {}),
     'mobilenet-v3': (dict(type='MobileNetV3', arch='small'), 576, {}),
     'efficientnet-b0': (dict(type='EfficientNet', arch='b0'), 1280, {}),
@@ -44,7 +52,7 @@ BACKBONES = {
 
 
 # Those that take images of one size alone.
-RIGID = ('beit-b16', 'timm-swin', 'timm-vit-registers')
+RIGID = ('beit-b16', 'tinyvit-5m', 'timm-swin', 'timm-vit-registers')
 
 
 def csdnet(name, **kwargs):
@@ -110,6 +118,10 @@ def test_a_vit_of_timm_for_several_sizes_takes_smaller_views():
 @pytest.mark.parametrize('backbone, message', [
     (dict(type='VisionTransformer', arch='deit-tiny', img_size=32), 'featmap'),
     (dict(type='ConvNeXt', arch='atto'), 'gap_before_final_norm'),
+    (dict(type='HorNet', arch='tiny'), 'gap_before_final_norm.*HorNet'),
+    (dict(type='EdgeNeXt', arch='xxsmall'), 'gap_before_final.*EdgeNeXt'),
+    (dict(type='TinyViT', arch='5m', img_size=(32, 32)),
+     'gap_before_final_norm=False.*TinyViT'),
 ])
 def test_pooled_backbones_name_the_option(backbone, message):
     model = MODELS.build(
@@ -118,4 +130,4 @@ def test_pooled_backbones_name_the_option(backbone, message):
             backbone=backbone,
             neck=dict(type='SSDPNeck', in_channels=192)))
     with pytest.raises(ValueError, match=message):
-        model(torch.randn(1, 3, 32, 32))
+        model(torch.randn(2, 3, 32, 32))

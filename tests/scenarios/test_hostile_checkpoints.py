@@ -152,10 +152,21 @@ def test_hostile_class_count(try_out, stage, expected):
 @pytest.mark.parametrize('stage', STAGES)
 def test_hostile_shapes(try_out, stage):
     kind, text = try_out(stage, width=0.5)
-    assert kind == ('warning' if stage == 'load' else 'error')
+    assert kind == 'error'
     assert 'tensors have another shape: backbone.conv1.conv.weight (8, 3, 3, '\
         '3) for (16, 3, 3, 3)' in text
     assert 'classes' not in text
+
+
+def test_hostile_one_tensor_of_the_backbone(try_out):
+
+    def change(content):
+        drop('backbone.')(content)
+        content['state_dict']['backbone.conv1.conv.weight'] = torch.ones(
+            8, 3, 3, 3)
+
+    kind, text = try_out('load', change)
+    assert kind == 'error' and 'Most of the backbone' in text
 
 
 @pytest.mark.parametrize('stage', STAGES)

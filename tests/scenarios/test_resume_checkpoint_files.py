@@ -3,6 +3,10 @@ import errno
 import itertools
 import os
 import re
+import shutil
+import subprocess
+import sys
+from copy import deepcopy
 from functools import partial
 from pathlib import Path
 
@@ -26,8 +30,12 @@ from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
 from csd_mmpretrain.checkpoints.checkpoint_files import (
+    LOCK,
+    RECORD,
+    FolderLock,
     WholeFileBackend,
     newest_whole,
+    read_record,
     saved_steps,
     whole_files,
     write_whole,
@@ -35,6 +43,7 @@ from csd_mmpretrain.checkpoints.checkpoint_files import (
 from csd_mmpretrain.checkpoints.checkpoint_files import (
     _fault_of as fault_of,
 )
+from csd_mmpretrain.hooks.checkpoint_match_hook import CheckpointMatchHook
 from csd_mmpretrain.hooks.exact_resume_hook import ExactResumeHook
 from csd_mmpretrain.hooks.plain_checkpoint_hook import PlainCheckpointHook
 
@@ -123,7 +132,7 @@ def files(folder):
     """Checkpoints and the rest that a hook has written there."""
     return sorted(
         path.name for path in folder.iterdir() if path.is_file()
-        and path.name != 'last_checkpoint' and path.suffix != '.py')
+        and path.name not in (RECORD, LOCK) and path.suffix != '.py')
 
 
 class Disk:
@@ -384,6 +393,7 @@ def test_resume_without_the_newest(harm, says, tmp_path, warnings):
     damaged = epoch_3(folder).exists() and epoch_3(folder).read_bytes()
     warnings.clear()
     runner = make_runner(folder, hook=KEEP, resume=True)
+    assert runner.train_loop.runner is runner  # it is built now
     runner.call_hook('before_run')
     text, = [text for text in warnings if says in text]
     assert (f'The run goes on from {folder / "epoch_2.pth"}, the newest whole '
@@ -423,12 +433,82 @@ def test_resume_in_another_folder(tmp_path, warnings):
         hook=dict(out_dir=str(tmp_path / 'new_out')),
         resume=True)
     runner.train()
-    assert any(f'{tmp_path}/out/run/epoch_2.pth is missing. The run goes on '
-               f'from {tmp_path}/new_out/run/epoch_2.pth' in text
+    assert any(f'{tmp_path}/out/run/epoch_2.pth is not in {tmp_path}/new_out/'
+               'run, the folder of this run. The run goes on from '
+               f'{tmp_path}/new_out/run/epoch_2.pth' in text
                for text in warnings)
     assert not (tmp_path / 'out').exists()
     assert files(tmp_path / 'new_out/run') == files(
         tmp_path / 'whole_out/run') != []
+
+
+@pytest.mark.parametrize('kind', [
+    Runner, partial(FlexibleRunner,
+                    strategy=dict(type='SingleDeviceStrategy'))])
+def test_resume_in_a_copy(kind, tmp_path, warnings):
+    """The run that was copied has gone on since, and is left alone."""
+    first, copy = tmp_path / 'first', tmp_path / 'copy'
+    make_runner(first, epochs=1, hook=KEEP).train()
+    shutil.copytree(first, copy)
+    make_runner(first, epochs=2, hook=KEEP, resume=True).train()
+    before = {path: path.read_bytes() for path in first.glob('*.pth')}
+    load_from = None
+    if kind is not Runner:  # as tools/train.py does
+        load_from = newest_whole(
+            str(copy), 'epoch_{}.pth', read_record(str(copy)))[0]
+        assert load_from == str(copy / 'epoch_1.pth')
+    runner = make_runner(copy, hook=KEEP, resume=True, kind=kind,
+                         load_from=load_from)
+    runner.train()
+    assert runner.iter == 6 and epoch_3(copy).exists()
+    assert find_latest_checkpoint(copy) == str(epoch_3(copy))
+    assert {path: path.read_bytes() for path in first.glob('*.pth')} == before
+
+
+def test_a_copy_without_its_checkpoints_is_no_resume(tmp_path, warnings):
+    make_runner(tmp_path / 'first', epochs=1).train()
+    (tmp_path / 'copy').mkdir()
+    for name in (str(tmp_path / 'first/epoch_1.pth'), '..', '/', '.',
+                 str(tmp_path / 'copy')):
+        (tmp_path / 'copy' / RECORD).write_text(name)
+        with pytest.raises(ValueError, match='no whole checkpoint to resume'):
+            make_runner(tmp_path / 'copy', resume=True).train()
+
+
+def test_a_new_training_writes_over_no_other(tmp_path):
+    make_runner(tmp_path, epochs=1).train()
+    with pytest.raises(FileExistsError, match=r'\(epoch_1.pth\), which a new '
+                       r'one .* over. .*--resume.*--work-dir'):
+        make_runner(tmp_path).train()
+    make_runner(tmp_path, hook=dict(filename_tmpl='second_{}.pth')).train()
+    assert {'epoch_1.pth', 'second_3.pth'} < {*files(tmp_path)}
+
+
+HOLD = """
+import sys
+from csd_mmpretrain.checkpoints.checkpoint_files import FolderLock
+
+lock = FolderLock(sys.argv[1])
+if len(sys.argv) > 2 and not os.fork():
+    time.sleep(20)  # a data worker
+print('locked', flush=True)
+sys.stdin.read()
+"""
+
+
+def test_one_training_at_a_time_in_a_folder(tmp_path):
+    other = subprocess.Popen(
+        [sys.executable, '-c', 'import os, time' + HOLD, tmp_path, 'worker'],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert other.stdout.readline() == 'locked\n'
+    with pytest.raises(RuntimeError, match='A training is writing into'):
+        make_runner(tmp_path).train()
+    assert not list(tmp_path.glob('*.pth'))
+    make_runner(tmp_path).val()
+    other.kill()  # its worker lives on, and holds nothing
+    other.wait()
+    make_runner(tmp_path).train()
+    FolderLock(str(tmp_path)).release()
 
 
 def test_resume_with_nothing_whole(tmp_path, warnings):
@@ -462,6 +542,7 @@ def test_resume_from_a_named_file_changes_no_record(tmp_path):
     cut(epoch_3(tmp_path))
     runner = make_runner(tmp_path, hook=KEEP, resume=True,
                          load_from=str(tmp_path / 'epoch_1.pth'))
+    assert runner.train_loop.runner is runner  # it is built now
     runner.call_hook('before_run')
     assert find_latest_checkpoint(tmp_path) == str(epoch_3(tmp_path))
 
@@ -477,28 +558,86 @@ def test_resume_from_another_run_leaves_its_files(tmp_path, warnings):
     assert files(second) == ['best_score_epoch_2.pth', 'epoch_3.pth']
 
 
+@pytest.fixture(scope='module')
+def other_run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('other')
+    make_runner(folder, epochs=1).train()
+    return torch.load(folder / 'epoch_1.pth')
+
+
+@pytest.fixture
+def resume_with(other_run, tmp_path):
+    """Resume, in a folder of precious files, from what a stranger wrote."""
+
+    def resume(hook=None, **info):
+        path, own = tmp_path / 'stranger.pth', tmp_path / 'runs' / 'own'
+        content = deepcopy(other_run)
+        content['message_hub']['runtime_info'].update(info)
+        torch.save(content, path)
+        precious = [folder / file for folder in (own, own.parent) for file in (
+            'notes.txt', 'photos/leaf.png', 'my_epoch_1.pth', 'epoch_x.pth',
+            'best_epoch_1.pth', 'download.pth.part', 'epoch_7.pth/leaf.png',
+            'best_score_epoch_7.pth/leaf.png', 'epoch_7.pth/sub/rank0.pth')]
+        for file in precious:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text('precious')
+        make_runner(own, hook=hook, resume=True, load_from=str(path)).train()
+        assert [file for file in precious if not file.is_file()] == []
+        return own
+
+    return resume
+
+
 @pytest.mark.parametrize('key', ['outdated_ckpts', 'best_ckpt', 'last_ckpt'])
 @pytest.mark.parametrize('name', [
     '..', '', '.', '../..', '../epoch_1.pth/..', 'notes.txt', 'photos',
-    '../photos', 'my_epoch_1.pth', 'epoch_x.pth', 'best_epoch_1.pth'
+    '../photos', 'my_epoch_1.pth', 'epoch_x.pth', 'best_epoch_1.pth',
+    'epoch_7.pth', 'best_score_epoch_7.pth', '../epoch_7.pth', 7, None
 ])
-def test_what_a_checkpoint_names_is_not_removed(name, key, tmp_path):
-    own, other = tmp_path / 'other' / 'run', tmp_path / 'checkpoint'
-    make_runner(other, epochs=1).train()
-    path = other / 'epoch_1.pth'
-    content = torch.load(path)
-    info = content['message_hub']['runtime_info']
-    info['best_score'] = -1.
-    info[key] = [name, str(own / name)] if key == 'outdated_ckpts' else name
+def test_what_a_checkpoint_names_is_not_removed(name, key, resume_with,
+                                                tmp_path):
+    found = [name, f'{tmp_path}/runs/own/{name}']
+    resume_with(best_score=-1.,
+                **{key: found if key == 'outdated_ckpts' else name})
+
+
+@pytest.mark.parametrize('step', ['../my_epoch_1', 'my_epoch_1', '../photos',
+                                  'epoch_x', None, 1.5])
+def test_kept_steps_of_a_checkpoint_are_not_removed(step, resume_with):
+    resume_with(dict(filename_tmpl='{}.pth'), keep_ckpt_ids=[step] * 3 + [1])
+    resume_with(keep_ckpt_ids=step)
+
+
+def test_a_best_score_that_nothing_beats_is_dropped(resume_with):
+    for score in (float('inf'), float('nan'), 'high', None):
+        own = resume_with(best_score=score)
+        assert (own / 'best_score_epoch_2.pth').is_file()
+
+
+def test_shards_of_an_outdated_checkpoint_are_removed(resume_with, tmp_path):
+    linked = tmp_path / 'elsewhere' / 'rank0.pth'
+    linked.parent.mkdir()
+    linked.touch()
+    own = tmp_path / 'runs' / 'own'
+    for name in ('epoch_8.pth', 'epoch_7.pth'):
+        (own / name).mkdir(parents=True)
+        (own / name / 'rank0.pth').touch()
+        (own / name / 'zero_pp_rank_0_mp_rank_00_optim_states.pt').touch()
+    (own / 'epoch_9.pth').symlink_to(linked.parent)
+    resume_with(outdated_ckpts=[f'epoch_{i}.pth' for i in (7, 8, 9)])
+    assert not (own / 'epoch_8.pth').exists() and linked.exists()
+    assert len(list((own / 'epoch_7.pth').iterdir())) == 2  # the precious
+
+
+def test_a_resume_runs_no_config_of_a_checkpoint(other_run, tmp_path):
+    """mmengine runs the text in ``meta.config``."""
+    content, path = deepcopy(other_run), tmp_path / 'stranger.pth'
+    content['meta']['config'] = f'open({str(tmp_path / "run")!r}, "w")'
     torch.save(content, path)
-    precious = [folder / file for folder in (own, own.parent) for file in (
-        'notes.txt', 'photos/leaf.png', 'my_epoch_1.pth', 'epoch_x.pth',
-        'best_epoch_1.pth')]
-    for file in precious:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text('precious')
-    make_runner(own, resume=True, load_from=str(path)).train()
-    assert [file for file in precious if not file.is_file()] == []
+    runner = make_runner(tmp_path / 'own', resume=True, load_from=str(path))
+    runner.register_hook(CheckpointMatchHook())
+    runner.train()
+    assert runner.epoch == 3 and not (tmp_path / 'run').exists()
 
 
 def test_resume_forgets_a_best_that_is_gone(tmp_path, warnings):

@@ -149,6 +149,11 @@ def test_files_that_are_no_predictions(tmp_path, tiny_config):
     mmengine.dump([{'pred_score': [0.5, 0.5], 'gt_label': [2]}], path)
     with pytest.raises(ValueError, match='from 2 to 2, .* are of 2 classes'):
         read_predictions(str(path))
+    mmengine.dump([{'pred_score': [0.5, score], 'gt_label': [0]}
+                   for score in (.5, float('nan'), float('inf'))], path)
+    with pytest.raises(ValueError, match='of 2 of 3 images are not finite, '
+                       'such as those of row 1, row 2'):
+        read_predictions(str(path))
 
 
 def test_names_of_the_classes(tiny_config, tmp_path):

@@ -17,7 +17,7 @@ from mmengine.config import Config
 from PIL import Image
 
 from csd_mmpretrain.checkpoints.bare_model import build_bare_model
-from csd_mmpretrain.methods.csdnet.figures.demo_prediction import DemoPredictor
+from csd_mmpretrain.deployment.demo_predictor import DemoPredictor
 
 CONFIG = """
 _base_ = ['{base}']
@@ -97,7 +97,7 @@ def test_in_a_browser(address, model, config, tiny_data, tmp_path):
     wrong = tmp_path / 'notes<b>.png'
     wrong.write_text('no image at all')
     classes = [f'class{i}' for i in range(6)]
-    expected = DemoPredictor(Config.fromfile(config), model, classes)(
+    expected = DemoPredictor(Config.fromfile(config), model, [], classes)(
         str(image))[0]
     best = sorted(expected, key=expected.get, reverse=True)[:5]
 
@@ -139,7 +139,7 @@ def test_in_a_browser(address, model, config, tiny_data, tmp_path):
 
 
 def test_a_file_that_is_no_image(config, model, tmp_path):
-    predict = DemoPredictor(Config.fromfile(config), model)
+    predict = DemoPredictor(Config.fromfile(config), model, [])
     for name in ('notes.png', 'notes.txt'):
         (tmp_path / name).write_text('no image at all')
         with pytest.raises(ValueError, match=f'^{name}: not an image'):

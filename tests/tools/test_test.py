@@ -2,9 +2,9 @@
 import json
 import re
 
-import mmengine
 import pytest
 
+from csd_mmpretrain.evaluation.predictions import read_predictions
 from csd_mmpretrain.runtime import run_options
 
 
@@ -35,14 +35,18 @@ def test_metrics_and_drawings(trained, run_python, repo_root, tiny_config,
 
 def test_tta_and_predictions(trained, run_python, repo_root, tiny_config,
                              tmp_path):
-    out = tmp_path / 'predictions.pkl'
+    out = tmp_path / 'predictions.json'
     done = run_python(repo_root / 'tools/test.py', tiny_config,
                       trained.checkpoint, '--work-dir', tmp_path, '--tta',
                       '--amp', '--out', out)
     assert 'accuracy/top1' in done.stdout
-    predictions = mmengine.load(out)
-    assert len(predictions) == 12
-    assert predictions[0]['pred_score'].shape == (6, )
+    found = json.loads(out.read_text())
+    assert len(found) == 12 and {*found[0]} == {
+        'img_path', 'gt_label', 'pred_label', 'pred_score'}
+    scores = read_predictions(str(out)).scores
+    assert scores.shape == (12, 6)
+    assert [[row] for row in scores.argmax(1)] == [
+        row['pred_label'] for row in found]
 
 
 def test_default_tta_is_the_image_and_its_mirror(trained, tiny_config):
@@ -81,11 +85,11 @@ def test_bad_options(trained, tiny_config, options, message):
 
 
 @pytest.mark.parametrize('options, message', [
-    (['m.txt', '--out-item', 'metrics'], 'of metrics must end in .json'),
-    (['metrics', '--out-item', 'metrics'], 'of metrics must end in .json'),
-    (['m.PKL', '--out-item', 'metrics'], 'of metrics must end in .json'),
-    (['m.json'], 'of predictions must end in .pkl'),
-    (['m.json', '--out-item', 'pred'], 'of predictions must end in .pkl'),
+    (['m.txt', '--out-item', 'metrics'], 'of metrics must end in .yaml'),
+    (['metrics', '--out-item', 'metrics'], 'of metrics must end in .yaml'),
+    (['m.PKL', '--out-item', 'metrics'], 'of metrics must end in .yaml'),
+    (['m.yaml'], 'of predictions must end in .json, .pkl'),
+    (['m.csv', '--out-item', 'pred'], 'of predictions must end in .json'),
 ])
 def test_files_that_nothing_writes(run_python, repo_root, options, message):
     """They are refused before anything is looked for, so there is none."""

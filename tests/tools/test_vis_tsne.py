@@ -100,7 +100,7 @@ def test_broken_weights(run, checkpoints, tmp_path):
     state = {name: value.float() * float('nan')
              for name, value in state.items()}
     torch.save(state, tmp_path / 'broken.pth')
-    with pytest.raises(ValueError, match='broken.pth are not finite'):
+    with pytest.raises(ValueError, match='broken.pth: .* are not finite'):
         run('--before', tmp_path / 'broken.pth', '--vis-stage', 'backbone')
 
 

@@ -1,3 +1,5 @@
+import sys
+
 import cv2
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from csd_mmpretrain.visualization.cam import (
     cam_panels,
     cam_rows,
     find_category,
+    grad_cams,
     method_class,
 )
 from csd_mmpretrain.visualization.cam_layers import (
@@ -107,6 +110,22 @@ def test_every_method(method, backbone):
     if backbone is CNN:
         assert cams.max() > 0.99
     assert len(layers[0]._forward_hooks) == hooks
+
+
+def test_grad_cams_of_predicted_classes(monkeypatch):
+    model = _model(*CNN)
+    items = [dict(inputs=torch.randint(256, (3, 64, 64), dtype=torch.uint8))
+             for _ in range(2)]
+    images = model.data_preprocessor(
+        dict(inputs=[item['inputs'] for item in items]))['inputs']
+    layers = _layer(model, images)
+    with torch.no_grad():
+        targets = model(images).argmax(1).tolist()
+    np.testing.assert_allclose(grad_cams(model, items),
+                               _maps(model, images, layers, targets))
+    monkeypatch.setitem(sys.modules, 'pytorch_grad_cam', None)
+    with pytest.warns(UserWarning, match='beside the explanations.*`cam`'):
+        assert grad_cams(model, items) is None
 
 
 @pytest.mark.parametrize('smooth', ['eigen_smooth', 'aug_smooth'])

@@ -46,7 +46,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('config', help='config file')
     parser.add_argument(
         'ckpt_or_result',
-        help='checkpoint, or predictions of `tools/test.py --out` (.pkl)')
+        help='checkpoint, or predictions of `tools/test.py --out` (.json)')
     parser.add_argument(
         '--bins', type=positive, default=15, help='bins of the errors (15)')
     parser.add_argument(
@@ -54,7 +54,7 @@ def parse_args() -> argparse.Namespace:
         metavar='val|FILE',
         help='fit a temperature on these images, none of which may be tested '
         "on: those of the config's val_dataloader (with a checkpoint), or "
-        'predictions of another split (.pkl)')
+        'predictions of another split (.json)')
     add_table_and_figure(parser, 'the table', 'the reliability diagram')
     add_cfg_options(parser)
     args = parser.parse_args()
@@ -66,7 +66,8 @@ def parse_args() -> argparse.Namespace:
     if source not in (None, 'val'):
         if not source.endswith(RESULT_FILES):
             parser.error(f'--temperature-from {source}: expected val, or a '
-                         '.pkl file.')
+                         'file whose name ends in '
+                         f'{", ".join(RESULT_FILES)}.')
         if not os.path.isfile(source):
             parser.error(f'--temperature-from {source}: there is no such '
                          'file.')

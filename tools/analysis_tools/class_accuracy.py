@@ -33,7 +33,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('config', help='config file')
     parser.add_argument(
         'ckpt_or_result',
-        help='checkpoint, or predictions of `tools/test.py --out` (.pkl)')
+        help='checkpoint, or predictions of `tools/test.py --out` (.json)')
     add_table_and_figure(parser, 'the table of all classes', 'the accuracies')
     add_cfg_options(parser)
     return parser.parse_args()

@@ -44,7 +44,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('config', help='config file')
     parser.add_argument(
         'ckpt_or_result',
-        help='checkpoint, or predictions of `tools/test.py --out` (.pkl), '
+        help='checkpoint, or predictions of `tools/test.py --out` (.json), '
         'which need no second inference')
     parser.add_argument(
         '--out',

@@ -1,14 +1,15 @@
 """Average SoyAgeing's five stages: WORK_DIRS, or STAGE=FILE..."""
 import argparse
+from math import isfinite
+from numbers import Real
 from pathlib import Path
 from statistics import mean
 from typing import Sequence, Tuple
 
-import mmengine
-
 from csd_mmpretrain.benchmark.run_logs import read_run, read_run_config
 from csd_mmpretrain.datasets.dataset_settings import source_settings
 from csd_mmpretrain.datasets.ultra_fgvc import SoyAgeing
+from csd_mmpretrain.utils.plain_files import load_plain
 from csd_mmpretrain.utils.tables import markdown_table
 from csd_mmpretrain.utils.type_name import type_name
 
@@ -58,11 +59,15 @@ def read_stage(result: str, args: argparse.Namespace) -> Tuple[str, float]:
     """
     stage, equal, path = result.partition('=')
     if equal and not Path(result).is_dir():
-        metrics = mmengine.load(path)
-        if args.metric not in metrics:
+        metrics = load_plain(path)
+        if not isinstance(metrics, dict) or args.metric not in metrics:
             raise ValueError(f'{path} has no {args.metric!r}; it has '
-                             f'{", ".join(metrics)}.')
-        return stage, float(metrics[args.metric])
+                             f'{", ".join(map(str, metrics))}.')
+        score = metrics[args.metric]
+        if not isinstance(score, Real) or not isfinite(score):
+            raise ValueError(f'{path}: {args.metric} is {score!r}, not a '
+                             'finite number.')
+        return stage, float(score)
     dataset = read_run_config(result).train_dataloader.dataset
     sources = list(source_settings(dataset))
     names = [type_name(source['type']) for source in sources]

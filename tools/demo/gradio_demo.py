@@ -62,8 +62,9 @@ def main() -> None:
             launch_page,
             make_demo_page,
         )
-        from csd_mmpretrain.methods.csdnet.figures.demo_prediction import (
-            DemoPredictor,
+        from csd_mmpretrain.deployment.demo_predictor import DemoPredictor
+        from csd_mmpretrain.methods.csdnet.figures.demo_figure import (
+            DemoFigure,
         )
     except ImportError as error:
         raise ImportError(
@@ -84,8 +85,8 @@ def main() -> None:
 
     name = os.path.splitext(os.path.basename(args.config))[0]
     page = make_demo_page(
-        DemoPredictor(cfg, model, classes), examples, 'What CSDNet sees',
-        TEXT.format(name=name))
+        DemoPredictor(cfg, model, [DemoFigure(cfg, model)], classes),
+        examples, 'What CSDNet sees', TEXT.format(name=name))
     launch_page(
         page,
         server_name=args.host,

@@ -204,9 +204,6 @@ def model_features(args: argparse.Namespace, cfg: Config, checkpoint: str,
     batches = track(loader, f'Features of {checkpoint}')
     features, _ = collect_features(model, batches, args.vis_stage)
     features = features.cpu().numpy()
-    if not np.isfinite(features).all():
-        raise ValueError(f'The features of {checkpoint} are not finite: its '
-                         'weights are broken. Give another checkpoint.')
     if args.normalize:
         norms = np.linalg.norm(features, axis=1, keepdims=True)
         features = features / np.maximum(norms, 1e-12)

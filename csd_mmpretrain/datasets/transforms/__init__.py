@@ -1,4 +1,5 @@
 """Transforms of the data pipelines."""
+from .box_crop import BoxCrop
 from .corner_crop import CornerCrop
 
-__all__ = ['CornerCrop']
+__all__ = ['BoxCrop', 'CornerCrop']

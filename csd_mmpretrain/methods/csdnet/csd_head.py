@@ -16,7 +16,7 @@ from torch import nn
 from csd_mmpretrain.layers.gather import batch_share
 from csd_mmpretrain.layers.view_norm import view_norm
 
-FITTING = ('LinearClsHead, StackedLinearClsHead, ArcFaceClsHead, '
+FITTING = ('LinearClsHead, StackedLinearClsHead, BoundedArcFaceClsHead, '
            'VisionTransformerClsHead, EfficientFormerClsHead or LeViTClsHead '
            'with distillation=False')
 
@@ -70,9 +70,9 @@ class CSDHead(BaseModule):
     Args:
         cls_head (dict | ClsHead): A single-label head of mmpretrain, which
             takes one (N, C) feature and returns (N, K) logits: LinearClsHead,
-            StackedLinearClsHead, ArcFaceClsHead, VisionTransformerClsHead,
-            EfficientFormerClsHead and LeViTClsHead with
-            ``distillation=False``. What ArcFace scales is brought to unit
+            StackedLinearClsHead, BoundedArcFaceClsHead,
+            VisionTransformerClsHead, EfficientFormerClsHead and LeViTClsHead
+            with ``distillation=False``. What ArcFace scales is brought to unit
             scale for ``distill``, which then weighs little (docs/choices.md).
         contrast (dict | nn.Module, optional): A loss of the views' features
             and labels: ``DDLQueueLoss``, or another such as

@@ -174,7 +174,8 @@ class DDLQueueLoss(BaseModule):
         self.projector = nn.Identity() if projector is None else nn.Sequential(
             nn.Linear(feat_dim, feat_dim), nn.ReLU(inplace=True),
             nn.Linear(feat_dim, projector))
-        self.queue = FeatureQueue(queue_len, projector or feat_dim)
+        self.queue = FeatureQueue(queue_len, projector or feat_dim,
+                                  per_image=2 if enqueue == 'both' else 1)
         self.feat_dim = feat_dim
 
     def forward(self, views: torch.Tensor,

@@ -17,11 +17,17 @@ UNFIT = ('BaseMetricLossFunction', 'GenericPairLoss', 'ManifoldLoss',
 
 def _build(loss: dict) -> nn.Module:
     try:
-        from pytorch_metric_learning import losses
+        from pytorch_metric_learning import __version__, losses
     except ImportError as error:
         raise ImportError(
             'MetricLearningLoss needs pytorch-metric-learning: '
             'pip install "csd_mmpretrain[bench]".') from error
+    if __version__.partition('.')[0] != '2':
+        raise ImportError(
+            f'MetricLearningLoss: pytorch-metric-learning {__version__} is '
+            'installed, but 2.0 to 2.9 are tested, and 3.0 means other things '
+            "by the same arguments, such as ArcFace's margin: pip install "
+            '"csd_mmpretrain[bench]".')
     known = {
         name: cls
         for name, cls in inspect.getmembers(losses, inspect.isclass)
@@ -68,7 +74,7 @@ class MetricLearningLoss(BaseModule):
         loss_weight (float): Defaults to 1.0.
 
     Raises:
-        ImportError: If pytorch-metric-learning is missing.
+        ImportError: If pytorch-metric-learning 2 is missing.
         ValueError: For an unknown loss, or arguments that it does not take.
 
     Source: Musgrave et al. 2020, PyTorch Metric Learning; ``SupConLoss`` is

@@ -19,6 +19,7 @@ FITTING = [
     LINEAR,
     dict(LINEAR, type='StackedLinearClsHead', mid_channels=[7]),
     dict(LINEAR, type='ArcFaceClsHead'),
+    dict(LINEAR, type='BoundedArcFaceClsHead'),
     dict(LINEAR, type='VisionTransformerClsHead'),
     dict(LINEAR, type='VisionTransformerClsHead', hidden_dim=6),
     dict(LINEAR, type='EfficientFormerClsHead', distillation=False),

@@ -105,3 +105,10 @@ def test_missing_library_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, 'pytorch_metric_learning', None)
     with pytest.raises(ImportError, match=r'csd_mmpretrain\[bench\]'):
         supcon()
+
+
+@pytest.mark.parametrize('version', ['1.7.3', '3.0.0'])
+def test_another_major_version_is_refused(monkeypatch, version):
+    monkeypatch.setattr('pytorch_metric_learning.__version__', version)
+    with pytest.raises(ImportError, match=rf'{version} is .*\[bench\]'):
+        supcon()

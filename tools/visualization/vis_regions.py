@@ -1,0 +1,90 @@
+"""Draw what JEPA predicts: vis_regions.py CONFIG CHECKPOINT [IMAGES]."""
+import argparse
+import os
+
+from mmengine.utils import track_iter_progress
+
+from csd_mmpretrain.checkpoints.trained_model import load_model
+from csd_mmpretrain.datasets.data_root import check_dataset_folders
+from csd_mmpretrain.datasets.eval_images import dataset_items, file_items
+from csd_mmpretrain.methods.jepa.region_figure import (
+    draw_regions,
+    region_maps,
+)
+from csd_mmpretrain.runtime.run_options import load_config
+from csd_mmpretrain.runtime.tool_options import (
+    add_cfg_options,
+    add_device,
+    add_dpi,
+    figure_file,
+    positive,
+)
+from csd_mmpretrain.visualization.figure_pages import save_pages
+
+PER_PAGE = 8
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line.
+
+    Returns:
+        Namespace: The options.
+    """
+    parser = argparse.ArgumentParser(
+        description='Draw images with the saliency and the regions of '
+        'DSeq-JEPA in their order, and with the context and the target of '
+        'each prediction.')
+    parser.add_argument('config', help='config file of a JEPA')
+    parser.add_argument('checkpoint', help='checkpoint of its model')
+    parser.add_argument(
+        'images',
+        nargs='*',
+        help='image files or folders; the training images by default')
+    parser.add_argument(
+        '--num', type=positive, default=8,
+        help='how many images at most, evenly spread (8)')
+    parser.add_argument(
+        '--progress', type=float, default=1.,
+        help='of the training, 0 to 1, for the curriculum (1)')
+    parser.add_argument(
+        '--out',
+        type=figure_file,
+        metavar='FILE',
+        help='.png or .pdf; work_dirs/<config name>/regions.png by default')
+    add_dpi(parser, 150)
+    parser.add_argument(
+        '--batch-size',
+        type=positive,
+        default=16,
+        help='images that go through the model at once (16)')
+    add_device(parser)
+    add_cfg_options(parser)
+    args = parser.parse_args()
+    if not 0 <= args.progress <= 1:
+        parser.error(f'--progress: {args.progress} must lie in [0, 1].')
+    if args.out is None:
+        name = os.path.splitext(os.path.basename(args.config))[0]
+        args.out = os.path.join('work_dirs', name, 'regions.png')
+    return args
+
+
+def main() -> None:
+    """Draw the figure that the command line asks for."""
+    args = parse_args()
+    cfg = load_config(args.config, args.cfg_options)
+    model = load_model(cfg, args.checkpoint, args.device).model
+    if args.images:
+        items = file_items(cfg, args.images, args.num)
+    else:
+        check_dataset_folders(cfg, ('train_dataloader', ))
+        items, _ = dataset_items(cfg, 'train', args.num)
+    rows = []
+    for start in track_iter_progress(range(0, len(items), args.batch_size)):
+        rows += region_maps(
+            model, items[start:start + args.batch_size], args.progress)
+    files = save_pages(draw_regions, rows, PER_PAGE, args.out, args.dpi)
+    print(f'Wrote {", ".join(files)}')
+
+
+if __name__ == '__main__':
+    main()
