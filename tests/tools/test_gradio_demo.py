@@ -151,7 +151,7 @@ def test_a_file_that_is_no_image(config, model, tmp_path):
 
 def test_small_files_of_large_images(config, model, tmp_path):
     """What fills the memory when it is decoded or resized is refused."""
-    predict = DemoPredictor(Config.fromfile(config), model)
+    predict = DemoPredictor(Config.fromfile(config), model, [])
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for size, message in (((60000, 1), 'too narrow'), ((1, 201), 'narrow'),
                           ((8000, 8000), 'too large .64000000 pixels')):
