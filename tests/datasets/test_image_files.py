@@ -153,6 +153,9 @@ def test_large_images_are_compared_in_parts(tmp_path, photo, monkeypatch):
         assert image_fault(str(tmp_path / name), decode=True) is None
     Image.fromarray(photo).save(tmp_path / 'turned.jpg', exif=exif)
     assert image_fault(str(tmp_path / 'turned.jpg'), decode=True) is None
+    monkeypatch.setattr('csd_mmpretrain.datasets.image_files._decode',
+                        lambda path: photo)
+    assert 'differently' in image_fault(str(tmp_path / 'leaf.png'), True)
 
 
 def test_narrow_images_are_named(tmp_path):
