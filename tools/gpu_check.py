@@ -21,10 +21,10 @@ DRAW = ('import sys, csd_mmpretrain; from csd_mmpretrain.datasets.'
         ' num_classes=80, train_per_class=int(sys.argv[2]), test_per_class=1, '
         'image_size=int(sys.argv[3]))')
 STEPS = {
-    'cotton80.py': 'float16',
+    'cotton80.py': 'mixed precision',
     'cotton80_fast.py': 'bfloat16, fused AdamW',
-    'cotton80_half-view.py': 'float16, second views of half the size',
-    'cotton80_vit-b16_kept-tokens.py': 'float16, kept tokens',
+    'cotton80_half-view.py': 'second views of half the size',
+    'cotton80_vit-b16_kept-tokens.py': 'kept tokens',
 }
 
 
