@@ -25,7 +25,11 @@ from csd_mmpretrain.utils.measure import (
     peak_growth,
     take_turns,
 )
-from csd_mmpretrain.utils.protocol import plain_settings, views_per_image
+from csd_mmpretrain.utils.protocol import (
+    plain_settings,
+    takes_map,
+    views_per_image,
+)
 from csd_mmpretrain.utils.tables import markdown_table
 from csd_mmpretrain.utils.type_name import type_name
 
@@ -65,6 +69,8 @@ def plain_model_cfg(model: dict) -> dict:
             'and neither it nor the neck stands in for a plain one, so there '
             'is nothing to compare with the plain classifier. Give a config '
             'such as configs/csdnet/grocery81.py.')
+    if takes_map(model['head']):
+        plain['neck'] = dict(type='GlobalAveragePooling')
     return plain
 
 

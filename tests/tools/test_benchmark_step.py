@@ -88,6 +88,19 @@ def test_the_plain_model(cfg, name):
         plain_model_cfg(plain)
 
 
+def test_a_head_that_takes_the_map_is_compared_with_a_pooled_one(cfg):
+    cfg.model.pop('neck')
+    cfg.model.head = dict(
+        type='STProtoPNetHead', num_classes=6, in_channels=1280)
+    plain = plain_model_cfg(cfg.model)
+    assert plain['neck'] == dict(type='GlobalAveragePooling')
+    assert plain['head'] == dict(
+        type='LinearClsHead', num_classes=6, in_channels=1280)
+    cfg.default_hooks.pop('ssdp')
+    for name in step_variants(StepSetting(cfg, 4, 64)):
+        model_step(StepSetting(cfg, 4, 64), name)()
+
+
 def test_no_weights_are_fetched(cfg):
     pretrained = dict(type='Pretrained', checkpoint='/nowhere.pth')
     cfg.model.backbone.init_cfg = [

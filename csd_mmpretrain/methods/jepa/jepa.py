@@ -253,7 +253,8 @@ class JEPA(BaseSelfSupervisor):
             inputs = inputs[0]
         features, scores = self.look(inputs)
         targets = self.targets(inputs, scores)
-        deviation = F.normalize(features.mean(1), dim=-1).std(0, correction=0).mean()
+        pooled = F.normalize(features.mean(1), dim=-1)
+        deviation = pooled.std(0, correction=0).mean()
         return dict(
             loss_jepa=self._predict(inputs, features, targets),
             target_deviation=deviation,

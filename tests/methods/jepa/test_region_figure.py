@@ -2,13 +2,12 @@
 import pytest
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
+from test_jepa import REGIONS, build, smooth_images
 
 from csd_mmpretrain.methods.jepa.region_figure import (
     draw_regions,
     region_maps,
 )
-
-from test_jepa import REGIONS, build, smooth_images
 
 
 def items(count):
