@@ -9,11 +9,9 @@ from csd_mmpretrain.benchmark.step_benchmark import (
     StepSetting,
     config_img_size,
     format_table,
+    model_step,
     plain_model_cfg,
     step_variants,
-)
-from csd_mmpretrain.benchmark.step_benchmark import (
-    _model_step as model_step,
 )
 from csd_mmpretrain.checkpoints.bare_model import build_bare_model
 from csd_mmpretrain.utils.measure import Cost
