@@ -111,7 +111,7 @@ def logit_table(explanations: Sequence[Explanation]) -> Table:
     for explanation in explanations:
         points = sum(reason.points for reason in explanation.reasons)
         rows.append([
-            explanation.source, explanation.class_name,
+            Path(explanation.source).name, explanation.class_name,
             explanation.true_class, f'{explanation.score:.1%}',
             explanation.logit, points, explanation.rest,
             f'{points / explanation.logit:.0%}' if explanation.logit > 0
