@@ -82,10 +82,28 @@ def plain_settings(settings: dict) -> dict:
     Returns:
         dict: ``settings`` themselves where the class does not tell.
     """
-    kind = settings['type']
-    kind = MODELS.get(kind) if isinstance(kind, str) else kind
-    tell = getattr(kind, 'plain_settings', None)
+    tell = getattr(_class_of(settings), 'plain_settings', None)
     return settings if tell is None else tell(settings)
+
+
+def takes_map(settings: dict) -> bool:
+    """Ask whether a head takes the backbone's map, without a neck.
+
+    A registered class tells by ``takes_map`` (bool); its plain stand-in needs
+    a pooling neck.
+
+    Args:
+        settings (dict): Of a head in a config.
+
+    Returns:
+        bool: False where the class does not tell.
+    """
+    return getattr(_class_of(settings), 'takes_map', False)
+
+
+def _class_of(settings: dict) -> type:
+    kind = settings['type']
+    return MODELS.get(kind) if isinstance(kind, str) else kind
 
 
 def pooled_map(neck: nn.Module, feats: Sequence[torch.Tensor]) -> torch.Tensor:

@@ -11,6 +11,7 @@ from csd_mmpretrain.utils.protocol import (
     inference_model,
     plain_settings,
     pooled_map,
+    takes_map,
     training_only_keys,
     views_per_image,
 )
@@ -32,6 +33,7 @@ def test_a_plain_classifier_tells_nothing():
     assert views_per_image(model) == 1
     assert pooled_map(model.neck, (1, 2)) == 2
     assert plain_settings(LINEAR) is LINEAR
+    assert not takes_map(LINEAR)
     assert plain_settings(dict(type=nn.Identity)) == dict(type=nn.Identity)
 
 
