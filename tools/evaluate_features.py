@@ -18,6 +18,7 @@ from csd_mmpretrain.runtime.run_options import load_config
 from csd_mmpretrain.runtime.tool_options import (
     add_cfg_options,
     add_device,
+    amount,
     positive,
     table_file,
 )
@@ -60,7 +61,7 @@ def parse_args() -> argparse.Namespace:
         help='neighbors of kNN (10 20 100 200); none leaves it out')
     parser.add_argument(
         '--temperature',
-        type=float,
+        type=amount,
         default=TEMPERATURE,
         help='temperature of the votes of kNN (0.07)')
     parser.add_argument(
@@ -71,7 +72,7 @@ def parse_args() -> argparse.Namespace:
         help='protocols of retrieval, which are not comparable (all three)')
     parser.add_argument(
         '--fractions',
-        type=float,
+        type=amount,
         nargs='*',
         default=FRACTIONS,
         metavar='PART',

@@ -81,8 +81,11 @@ def fold_rows(results: Dict[int, Result]) -> List[Sequence[str]]:
     return [*rows, ('mean ± deviation', last.text, best.text, '', '')]
 
 
-def summarize_folds(results: Dict[int, Result]) -> Dict[str, float]:
+def summarize_folds(results: Dict[int, Result]
+                    ) -> Dict[str, Optional[float]]:
     """Compute ``last_mean``, ``last_deviation`` and the same of ``best``.
+
+    One fold has no deviation (None).
 
     The folds share training images, so the deviation says little about
     another data set.

@@ -226,7 +226,7 @@ def _weights(model: nn.Module, cfg: Config) -> List[str]:
     lines = []
     for name, module, init_cfg in pretrained_parts(model):
         line = f'{_file(init_cfg["checkpoint"])} for {name}'
-        if _is_here(init_cfg['checkpoint']):
+        if _is_here(init_cfg['checkpoint']) and not cfg.get('resume'):
             taken, others = compare_weights(module, init_cfg)
             line += f', {len(taken)} of {len(taken) + len(others)} tensors'
         lines.append(line)

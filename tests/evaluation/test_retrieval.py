@@ -160,3 +160,15 @@ def test_errors():
         rank_positives(x, labels[:2], x, labels)
     with pytest.raises(ValueError, match='at least one feature'):
         rank_positives(x, labels, x[:0], labels[:0])
+
+
+@pytest.mark.parametrize('protocol', PROTOCOLS)
+@pytest.mark.parametrize('channels', [3, 64, 1280])
+def test_features_that_are_all_equal_find_nothing(protocol, channels):
+    """Equal but for their length, and rounding."""
+    torch.manual_seed(channels)
+    feature = torch.rand(channels)
+    train, test = (
+        LabelledFeatures(feature * (1 + torch.rand(n, 1)), torch.arange(n) % 5)
+        for n in (120, 60))
+    assert evaluate_protocol(protocol, train, test).rank1 == 0

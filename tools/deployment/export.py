@@ -18,7 +18,11 @@ from csd_mmpretrain.deployment import (
 )
 from csd_mmpretrain.deployment.export_files import check_format
 from csd_mmpretrain.runtime.run_options import load_config
-from csd_mmpretrain.runtime.tool_options import add_cfg_options, positive
+from csd_mmpretrain.runtime.tool_options import (
+    add_cfg_options,
+    amount,
+    positive,
+)
 
 
 def parse_args() -> argparse.Namespace:
@@ -75,7 +79,7 @@ def parse_args() -> argparse.Namespace:
         help='how many images to check with at most (50)')
     parser.add_argument(
         '--tolerance',
-        type=float,
+        type=amount,
         default=1e-4,
         help='the largest difference from the model that is allowed (1e-4)')
     add_cfg_options(parser)

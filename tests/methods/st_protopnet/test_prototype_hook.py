@@ -308,3 +308,17 @@ def test_the_published_stages(oracle, name, warm, pushes, tune):
     assert stages.count(LAST_LAYER) == tune * len(ours)
     trained = [stage for stage in stages if stage != LAST_LAYER]
     assert [stage == WARM for stage in trained] == np.isnan(rates).tolist()
+
+
+def test_frozen_parts_stay_frozen_in_all_stages(images, tmp_path):
+    """And one prototype of a class is enough."""
+    states = []
+    run = runner(
+        images, tmp_path,
+        ('before_train_epoch', lambda runner: states.append(state_of(runner))),
+        **{'default_hooks.frozen_parts': dict(type='FrozenPartsHook'),
+           'default_hooks.prototypes.push_epochs': (2, ),
+           'train_cfg.max_epochs': 3, 'model.head.num_prototypes': 1})
+    run.train()
+    names = moved([states[0], state_of(run)])
+    assert names and not any(name.startswith('backbone') for name in names)
