@@ -1,5 +1,6 @@
 """Whether the labels of two splits mean the same."""
-from typing import Any, Optional, Sequence
+import unicodedata
+from typing import Any, Dict, Iterable, Optional, Sequence
 
 from csd_mmpretrain.utils.wording import first_names
 
@@ -27,8 +28,10 @@ def check_same_classes(train: Optional[Sequence[str]],
         purpose (str): What the other split is for.
 
     Raises:
-        ValueError: If the classes or their order differ.
+        ValueError: If the classes or their order differ, or two names differ
+            in their form of Unicode alone.
     """
+    _check_unicode({*(train or ()), *(other or ())})
     if not train or not other or list(train) == list(other):
         return
     found = [
@@ -42,3 +45,17 @@ def check_same_classes(train: Optional[Sequence[str]],
         f'{len(other)}: {"; ".join(found)}. So the same label means other '
         'classes. Give both the same folders, also empty ones, and no other '
         'folders beside them, or lists of images (ann_file).')
+
+
+def _check_unicode(names: Iterable[str]) -> None:
+    """Raise an error if two names look the same but are not."""
+    seen: Dict[str, str] = {}
+    for name in sorted(map(str, names)):
+        other = seen.setdefault(unicodedata.normalize('NFC', name), name)
+        if other != name:
+            raise ValueError(
+                f'The class {name} is there in two forms of Unicode that look '
+                f'the same, {ascii(other)} and {ascii(name)}: with an accent '
+                'of its own (NFD, as macOS writes it) and with one joined to '
+                'its letter (NFC). Rename the folders, or mend the lists of '
+                'classes, so that all have the same form.')

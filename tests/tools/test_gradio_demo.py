@@ -1,13 +1,16 @@
 """The demo, driven in a real browser."""
 import json
 import os
+import resource
 import runpy
 import shutil
 import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 from types import SimpleNamespace
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import numpy as np
@@ -144,9 +147,7 @@ def test_in_a_browser(address, model, config, epic, tool, tiny_data,
         page.on('request', lambda request: asked.append(request.url))
         page.goto(address)
         # The first example is explained at once.
-        figure = page.locator('#figure img')
-        figure.wait_for()
-        first = page.evaluate('document.querySelector("#figure img").src')
+        first = page.locator('#figure img').evaluate('image => image.src')
         assert page.locator('#examples img').count() == 4
 
         page.locator('#upload input[type=file]').set_input_files(str(image))
@@ -161,8 +162,7 @@ def test_in_a_browser(address, model, config, epic, tool, tiny_data,
             }""", arg=[first, best])
 
         page.get_by_role('tab', name=tool.WHY).click()
-        page.locator('#figure1 img').wait_for()
-        source = page.evaluate('document.querySelector("#figure1 img").src')
+        source = page.locator('#figure1 img').evaluate('image => image.src')
         shown = np.asarray(Image.open(urlopen(source)).convert('RGB'))
         np.testing.assert_array_equal(shown, why)
 
@@ -217,6 +217,51 @@ def test_a_file_that_is_no_image(config, model, tmp_path):
     (tmp_path / 'empty.png').touch()
     with pytest.raises(ValueError, match='empty'):
         predict(str(tmp_path / 'empty.png'))
+
+
+def test_small_files_of_large_images(config, model, tmp_path):
+    """What fills the memory when it is decoded or resized is refused."""
+    predict = DemoPredictor(Config.fromfile(config), model, [])
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for size, message in (((60000, 1), 'too narrow'), ((1, 201), 'narrow'),
+                          ((8000, 8000), 'too large .64000000 pixels')):
+        Image.new('1', size).save(tmp_path / 'bomb.png')
+        assert (tmp_path / 'bomb.png').stat().st_size < 20_000
+        with pytest.raises(ValueError, match=message):
+            predict(str(tmp_path / 'bomb.png'))
+    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert after - before < 100 << 10  # KiB
+
+
+def test_uploads_are_limited_and_deleted(monkeypatch, tmp_path):
+    pytest.importorskip('gradio', minversion='6.0')
+    monkeypatch.setenv('GRADIO_ANALYTICS_ENABLED', 'False')
+    monkeypatch.setenv('GRADIO_TEMP_DIR', str(tmp_path))
+    from csd_mmpretrain.deployment import demo_page
+    monkeypatch.setattr(demo_page, 'KEPT', 10)
+    page = demo_page.make_demo_page(print, [], 'title', 'text')
+    demo_page.launch_page(page, prevent_thread_lock=True, quiet=True)
+
+    def upload(size):
+        body = (b'--x\r\nContent-Disposition: form-data; name="files"; '
+                b'filename="a.png"\r\n\r\n' + bytes(size)
+                + b'\r\n--x--\r\n')
+        request = Request(f'{page.local_url}gradio_api/upload', body, {
+            'Content-Type': 'multipart/form-data; boundary=x'})
+        return json.load(urlopen(request))
+
+    try:
+        with pytest.raises(HTTPError):
+            upload(21 << 20)
+        path, = map(Path, upload(1000))
+        assert path.is_file() and tmp_path in path.parents
+        for _ in range(30 * 5):
+            if not path.exists():
+                break
+            time.sleep(0.2)
+        assert not path.exists()
+    finally:
+        page.close()
 
 
 def test_requests_cannot_read_other_files(tiny_data, monkeypatch):
