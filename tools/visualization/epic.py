@@ -34,6 +34,7 @@ from csd_mmpretrain.methods.epic.fitted_epic import (
     preprocessing_of,
 )
 from csd_mmpretrain.methods.epic.fold import fold
+from csd_mmpretrain.methods.epic.load_explainer import photo_loader
 from csd_mmpretrain.methods.epic.pooled_classifier import PooledClassifier
 from csd_mmpretrain.methods.epic.prototype_schedule import SCHEDULES
 from csd_mmpretrain.methods.epic.report import confused_pairs, write_pages
@@ -200,9 +201,7 @@ def main() -> None:
         difference = fold(cfg, epic, classifier, args.out)
         print(f'Wrote {args.out}/folded.py and folded.pth; largest logit '
               f'difference {difference:.1e}')
-    explainer = EpicExplainer(epic, classifier,
-                              lambda path: file_items(cfg, [path], 1)[0],
-                              args.fade)
+    explainer = EpicExplainer(epic, classifier, photo_loader(cfg), args.fade)
     pairs = confused_pairs(explainer, splits['test'], args.pairs)
     explanations = explainer.explain(items, args.channels, args.shown)
     cams = grad_cams(model, items) if items else None
