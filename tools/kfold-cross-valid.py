@@ -24,7 +24,12 @@ from csd_mmpretrain.benchmark.kfold import (
     summarize_folds,
 )
 from csd_mmpretrain.runtime.run_options import LAUNCHERS
-from csd_mmpretrain.runtime.tool_options import add_weights, positive
+from csd_mmpretrain.runtime.run_tool import run_tool
+from csd_mmpretrain.runtime.tool_options import (
+    ToolParser,
+    add_weights,
+    positive,
+)
 from csd_mmpretrain.utils.cores import usable_gpus
 from csd_mmpretrain.utils.tables import markdown_table
 
@@ -38,7 +43,7 @@ def parse_args() -> argparse.Namespace:
     Returns:
         Namespace: The options.
     """
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description='Cross-validate a config on its training images: each '
         'fold is held out once, with every class spread over all folds. Each '
         'fold is a training of its own in WORK_DIR/fold<i>, with its config '
@@ -209,4 +214,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

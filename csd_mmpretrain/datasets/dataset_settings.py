@@ -1,7 +1,7 @@
 """Settings of datasets, wrapped or not."""
 import os
 from copy import deepcopy
-from typing import Iterator, List, Optional
+from typing import Iterator, List, Optional, Sequence
 
 from mmengine.registry import DefaultScope
 from mmpretrain.registry import DATASETS
@@ -71,6 +71,12 @@ def check_lists(source: dict) -> None:
                          source.get('with_label', True))
     if isinstance(classes, str) and '://' not in classes:
         check_class_list(os.path.expanduser(classes))
+
+
+def has_views(pipeline: Sequence[dict]) -> bool:
+    """Tell whether a pipeline makes several views of an image for a test."""
+    return any(type_name(step.get('type')) == 'TestTimeAug'
+               for step in pipeline)
 
 
 def build_without_pipeline(settings: dict) -> Dataset:

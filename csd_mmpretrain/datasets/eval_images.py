@@ -11,7 +11,11 @@ from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader, Dataset
 
-from .dataset_settings import build_without_pipeline, shared_pipeline
+from .dataset_settings import (
+    build_without_pipeline,
+    has_views,
+    shared_pipeline,
+)
 from .image_files import EXTENSIONS, find_broken_images
 from .samples import is_image, list_infos
 
@@ -127,11 +131,30 @@ def eval_pipeline(*cfgs: Config) -> Compose:
     """Build the pipeline that a config tests with.
 
     Args:
+        *cfgs (Config): Whole configs, see :func:`eval_steps`.
+
+    Returns:
+        Compose: The pipeline.
+
+    Raises:
+        ValueError: If there is none, or a loader's datasets have different
+            ones.
+    """
+    steps = eval_steps(*cfgs)
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        return Compose(deepcopy(steps))
+
+
+def eval_steps(*cfgs: Config) -> List[dict]:
+    """Find the steps of the pipeline that a config tests with.
+
+    Args:
         *cfgs (Config): Whole configs; the first that has a pipeline counts.
 
     Returns:
-        Compose: That of ``test_dataloader``, else of ``val_dataloader``, else
-        ``test_pipeline`` (of a pre-training).
+        list[dict]: Those of ``test_dataloader``, else of ``val_dataloader``,
+        else ``test_pipeline`` (of a pre-training). Test-time augmentation,
+        which makes several views of an image, is passed over.
 
     Raises:
         ValueError: If there is none, or a loader's datasets have different
@@ -141,15 +164,15 @@ def eval_pipeline(*cfgs: Config) -> Compose:
         known = (shared_pipeline(cfg[name].get('dataset') or {})
                  for name in ('test_dataloader', 'val_dataloader')
                  if cfg.get(name))
-        steps = next((steps for steps in known if steps is not None),
+        steps = next((steps for steps in known
+                      if steps is not None and not has_views(steps)),
                      cfg.get('test_pipeline'))
         if steps is not None:
-            with DefaultScope.overwrite_default_scope('mmpretrain'):
-                return Compose(deepcopy(steps))
+            return steps
     raise ValueError('The config has no test_dataloader and no '
                      'val_dataloader whose dataset has a `pipeline`, with '
-                     'which images are loaded, and no `test_pipeline`. Add '
-                     'one.')
+                     'which images are loaded (TestTimeAug makes several of '
+                     'one), and no `test_pipeline`. Add one.')
 
 
 def eval_loader(infos: List[dict], pipeline: Compose,

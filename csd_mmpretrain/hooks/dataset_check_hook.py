@@ -7,6 +7,8 @@ from typing import Dict, Iterator, List, Optional, Sequence
 from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
+from mmpretrain.evaluation import Accuracy, SingleLabelMetric
+from mmpretrain.models import ClsHead
 from mmpretrain.registry import HOOKS
 from torch import nn
 from torch.utils.data import Dataset
@@ -27,6 +29,7 @@ from csd_mmpretrain.datasets.samples import (
 )
 from csd_mmpretrain.layers.feature_queue import FeatureQueue
 from csd_mmpretrain.utils.num_classes import num_classes_of
+from csd_mmpretrain.utils.protocol import inference_model
 from csd_mmpretrain.utils.unwrap import unwrap
 
 SHOWN = 5
@@ -40,7 +43,8 @@ class DatasetCheckHook(Hook):
     training, the others before validation and test. Every image file must
     exist, be whole and load as it looks, every label must be one of the
     model's classes, and training and validation data must number the same
-    classes. Files are judged by their first and last bytes and their header,
+    classes. A classifier of single labels needs one for each image. Files are
+    judged by their first and last bytes and their header,
     12,000 photos in about a second; only kinds that OpenCV may show
     differently are decoded. All bad files are reported at once.
     ``tools/train.py CONFIG --check-data`` decodes every image instead.
@@ -97,6 +101,11 @@ class DatasetCheckHook(Hook):
             samples = {p: list_samples(d) for p, d in datasets.items()}
             try:
                 _check_files(samples, runner.work_dir)
+                for purpose, dataset in datasets.items():
+                    if _needs_one_label(runner, purpose):
+                        _check_one_label(
+                            f'{type(dataset).__name__} ({purpose} data)',
+                            samples[purpose])
                 check_classes(datasets, samples,
                               num_classes_of(runner.model))
             except (FileNotFoundError, ValueError) as found:
@@ -127,6 +136,30 @@ def _check_files(samples: Dict[str, Sequence[Sample]], work_dir: str) -> None:
         f'{len(broken)} of {len(image_paths(every))} image files of the '
         f'{" and ".join(samples)} data are missing or broken, expected all '
         f'to be whole:\n{text}\n{REMEDY}')
+
+
+def _needs_one_label(runner: Runner, purpose: str) -> bool:
+    """Whether the loss or a metric takes one class number per image."""
+    if purpose == 'training':
+        head = getattr(unwrap(runner.model), 'head', None)
+        return isinstance(inference_model(head), ClsHead)
+    loop = runner.test_loop if purpose == 'test' else runner.val_loop
+    return any(isinstance(metric, (Accuracy, SingleLabelMetric))
+               for metric in loop.evaluator.metrics)
+
+
+def _check_one_label(title: str, samples: Sequence[Sample]) -> None:
+    """Raise an error for the first image without exactly one label."""
+    for index, sample in enumerate(samples):
+        if len(whole_numbers(sample.label)) != 1:
+            raise ValueError(
+                f'{title}: '
+                f"'{sample.path or f'sample {index}'}' has the label "
+                f'{sample.label}, but the model or its metric takes one '
+                'class number per image. Give the dataset with_label=True '
+                'and a label for each image; for several labels per image '
+                'choose a multi-label head (MultiLabelLinearClsHead) and '
+                'metric (MultiLabelMetric).')
 
 
 def _notes(model: nn.Module, datasets: Dict[str, Dataset],

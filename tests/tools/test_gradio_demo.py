@@ -289,7 +289,8 @@ def test_requests_cannot_read_other_files(tiny_data, monkeypatch):
 
 def test_missing_gradio_names_the_extra(repo_root, monkeypatch, tmp_path):
     tool = str(repo_root / 'tools/demo/gradio_demo.py')
-    monkeypatch.setattr(sys, 'argv', [tool, 'config.py', 'checkpoint.pth'])
+    monkeypatch.setattr(sys, 'argv', [tool, 'config.py', 'checkpoint.pth',
+                                      '--debug'])
     monkeypatch.setitem(sys.modules, 'gradio', None)
     monkeypatch.setenv('GRADIO_ANALYTICS_ENABLED', 'False')
     with pytest.raises(ImportError, match='csd_mmpretrain.demo'):

@@ -55,7 +55,8 @@ def run_tool(monkeypatch, capsys, tool, tmp_path):
     """Run the tool in this process, and give back what it printed."""
 
     def run(*args):
-        monkeypatch.setattr(sys, 'argv', [str(tool), *map(str, args)])
+        monkeypatch.setattr(
+            sys, 'argv', [str(tool), *map(str, args), '--debug'])
         monkeypatch.chdir(tmp_path)
         runpy.run_path(str(tool), run_name='__main__')
         return capsys.readouterr().out

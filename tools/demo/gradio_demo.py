@@ -18,7 +18,12 @@ from csd_mmpretrain.methods.st_protopnet.st_protopnet_head import (
     STProtoPNetHead,
 )
 from csd_mmpretrain.runtime.run_options import load_config
-from csd_mmpretrain.runtime.tool_options import add_cfg_options, add_device
+from csd_mmpretrain.runtime.run_tool import run_tool
+from csd_mmpretrain.runtime.tool_options import (
+    ToolParser,
+    add_cfg_options,
+    add_device,
+)
 from csd_mmpretrain.visualization.cam import grad_cams
 from csd_mmpretrain.visualization.explanation import Explanation
 from csd_mmpretrain.visualization.explanation_figure import explanation_figure
@@ -43,7 +48,7 @@ def parse_args() -> argparse.Namespace:
     Returns:
         Namespace: The options.
     """
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description='Open a page in which one chooses an image and sees the '
         'prediction; of a CSDNet the pattern map, the mask and the second '
         'view; of an ST-ProtoPNet, or with --epic, why it is predicted.')
@@ -183,4 +188,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -2,6 +2,8 @@
 import argparse
 
 from csd_mmpretrain.checkpoints.backbone_file import PREFIXES, export_backbone
+from csd_mmpretrain.runtime.run_tool import run_tool
+from csd_mmpretrain.runtime.tool_options import ToolParser, output_file
 
 
 def parse_args() -> argparse.Namespace:
@@ -10,11 +12,14 @@ def parse_args() -> argparse.Namespace:
     Returns:
         Namespace: The options.
     """
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description='Write the backbone of a pre-training (CMD, DINO, MoCo '
         'and others) to a file that any config can start from.')
     parser.add_argument('checkpoint', help='checkpoint of the pre-training')
-    parser.add_argument('out', help='the file to write, such as backbone.pth')
+    parser.add_argument(
+        'out',
+        type=output_file,
+        help='the file to write, such as backbone.pth')
     parser.add_argument(
         '--part',
         choices=list(PREFIXES),
@@ -33,4 +38,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

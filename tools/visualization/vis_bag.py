@@ -1,6 +1,5 @@
 """Draw how CMD weighs patches: vis_bag.py CONFIG CHECKPOINT [IMAGES]."""
 import argparse
-import os
 from functools import partial
 
 from mmengine.utils import track_iter_progress
@@ -14,10 +13,13 @@ from csd_mmpretrain.datasets.eval_images import (
 )
 from csd_mmpretrain.methods.cmd.bag_maps import bag_maps
 from csd_mmpretrain.runtime.run_options import load_config
+from csd_mmpretrain.runtime.run_tool import run_tool
 from csd_mmpretrain.runtime.tool_options import (
+    ToolParser,
     add_cfg_options,
     add_device,
     add_dpi,
+    default_figure,
     figure_file,
     positive,
 )
@@ -33,7 +35,7 @@ def parse_args() -> argparse.Namespace:
     Returns:
         Namespace: The options.
     """
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description="Draw images with the weights of their patches in CMD's "
         'bag, and with how much each patch agrees with the whole image.')
     parser.add_argument('config', help='config file of a CMD')
@@ -60,8 +62,7 @@ def parse_args() -> argparse.Namespace:
     add_cfg_options(parser)
     args = parser.parse_args()
     if args.out is None:
-        name = os.path.splitext(os.path.basename(args.config))[0]
-        args.out = os.path.join('work_dirs', name, 'bags.png')
+        args.out = default_figure(args.config, 'bags.png')
     return args
 
 
@@ -92,4 +93,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -14,10 +14,13 @@ from csd_mmpretrain.methods.st_protopnet.explainer import PrototypeExplainer
 from csd_mmpretrain.methods.st_protopnet.heat_measures import heat_measures
 from csd_mmpretrain.methods.st_protopnet.prototype_hook import COLUMNS
 from csd_mmpretrain.runtime.run_options import load_config
+from csd_mmpretrain.runtime.run_tool import run_tool
 from csd_mmpretrain.runtime.tool_options import (
+    ToolParser,
     add_cfg_options,
     add_device,
     add_dpi,
+    output_folder,
     positive,
 )
 from csd_mmpretrain.utils.tables import markdown_table
@@ -35,7 +38,7 @@ def parse_args() -> argparse.Namespace:
     Returns:
         Namespace: The options.
     """
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description='Show why ST-ProtoPNet gives photos their classes, and '
         'what its prototypes are: pictures, and a report for the browser.')
     parser.add_argument('config', help='config file of the training')
@@ -75,6 +78,7 @@ def parse_args() -> argparse.Namespace:
         'masks')
     parser.add_argument(
         '--out-dir',
+        type=output_folder,
         metavar='FOLDER',
         help='work_dirs/<config name>/prototypes by default')
     add_dpi(parser, 110)
@@ -149,4 +153,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -96,7 +96,8 @@ def ssdp_rows(model: BaseModel,
             data_samples=[item['data_samples'] for item in batch]))
     images = data['inputs']
     labels = [
-        sample.gt_label.item() if 'gt_label' in sample else None
+        sample.gt_label.item()
+        if 'gt_label' in sample and sample.gt_label.numel() == 1 else None
         for sample in data['data_samples']
     ]
     targets = None if None in labels else images.new_tensor(
