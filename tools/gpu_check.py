@@ -11,7 +11,13 @@ from csd_mmpretrain.benchmark.check_parts import (
     machine_table,
     run_parts,
 )
-from csd_mmpretrain.runtime.tool_options import add_device
+from csd_mmpretrain.runtime.run_tool import run_tool
+from csd_mmpretrain.runtime.tool_options import (
+    ToolParser,
+    add_device,
+    amount,
+    output_file,
+)
 from csd_mmpretrain.utils.measure import in_process
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -95,7 +101,7 @@ def parse_args() -> argparse.Namespace:
     Returns:
         Namespace: The options.
     """
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description='Train, measure and test on one GPU, in less than eight '
         'minutes, and report it as Markdown. A part that fails is reported, '
         'and the next one runs.')
@@ -106,10 +112,10 @@ def parse_args() -> argparse.Namespace:
         '--parts', nargs='+', metavar='WORD',
         help='only those with one of these words in their titles')
     parser.add_argument(
-        '--minutes', type=float, default=7.5,
+        '--minutes', type=amount, default=7.5,
         help='the time for all; what does not fit is left out (7.5)')
     parser.add_argument(
-        '--out', type=Path, default=Path('work_dirs/gpu_check.md'),
+        '--out', type=output_file, default='work_dirs/gpu_check.md',
         help='the report (work_dirs/gpu_check.md)')
     add_device(parser, choices=('cpu', 'cuda'))
     args = parser.parse_args()
@@ -122,7 +128,6 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Run all parts and write the report."""
     args = parse_args()
-    args.out.parent.mkdir(parents=True, exist_ok=True)
     machine = in_process(machine_table, args.device)
     with tempfile.TemporaryDirectory() as folder:
         parts = list_parts(Path(folder), args.device, args.short)
@@ -131,10 +136,10 @@ def main() -> None:
             if not args.parts or any(word.lower() in part.title.lower()
                                      for word in args.parts)], args.minutes)
     report = f'{machine}\n\n{format_check(outcomes)}'.replace(f'{ROOT}/', '')
-    args.out.write_text(report, encoding='utf-8')
+    Path(args.out).write_text(report, encoding='utf-8')
     print(f'\n{report}\nWritten to {args.out}.')
     sys.exit(any(done.result != 'ok' for done in outcomes))
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)
