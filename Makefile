@@ -43,7 +43,7 @@ $(STAMP): setup.py pyproject.toml Makefile
 	    "$(PYTHON) is Python " + v + ", but 3.9 to 3.12 is needed: " \
 	    "name one, as in make setup PYTHON=python3.12")' && \
 	  $(PYTHON) -m venv --clear $(VENV); }
-	$(BIN)/python -m pip install 'setuptools>=70.1'
+	$(BIN)/python -m pip install 'setuptools>=70.1,<82'
 	$(BIN)/python -m pip install --no-build-isolation --no-deps -e .
 	$(BIN)/python -m pip install $(TORCH) \
 	  'csd_mmpretrain[$(STACK),$(EXTRAS),dev]'

@@ -64,7 +64,9 @@ class EditableWheelForMim(editable_wheel):
         top_level.write_text(f'{ROOT / NAME}\n{NAME}\n', encoding='utf-8')
 
 
-TORCH = ['torch>=2.1', 'torchvision']
+# For `_base_ = 'mmpretrain::...'` mmengine needs pkg_resources, which
+# setuptools 82 has dropped.
+TORCH = ['torch>=2.1', 'torchvision', 'setuptools<82']
 
 # Nothing is required outright: mmengine, mmcv and mmpretrain each come as
 # several distributions, and pip would put one over another. The package
@@ -99,7 +101,9 @@ setup(
         ],
         dev=[
             'hypothesis', 'playwright', 'pytest', 'pytest-xdist', 'ruff',
-            'setuptools>=70.1', 'tensorboard'
+            'setuptools>=70.1,<82', 'tensorboard'
         ]),
+    entry_points=dict(
+        console_scripts=['csd = csd_mmpretrain.__main__:main']),
     cmdclass=dict(build_py=BuildPyWithMim, editable_wheel=EditableWheelForMim),
     zip_safe=False)

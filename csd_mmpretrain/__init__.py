@@ -4,6 +4,9 @@ import warnings
 from .version import __version__
 from .version_check import check_environment
 
+warnings.filterwarnings('ignore', 'pkg_resources is deprecated')
+# Each time: without weights a model predicts at random.
+warnings.filterwarnings('always', 'Unable to find pre-defined checkpoint')
 # mmcv-lite advises mmcv for an op that no classifier uses.
 warnings.filterwarnings('ignore', 'Fail to import ``MultiScaleDeformable')
 check_environment()

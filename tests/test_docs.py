@@ -169,9 +169,13 @@ def test_a_config_of_mmpretrain_becomes_csdnet(tmp_path):
     assert cfg.model.head.cls_head.num_classes == 200
     assert cfg.optim_wrapper.optimizer.type == 'SGD'
 
-    path.write_text(blocks(page, 'python')[0].replace(
-        "'./", f"'{REPO.as_posix()}/configs/"))
-    cfg = Config.fromfile(path)
+    text = blocks(page, 'python')[0]
+    for package, folder in (('csd_mmpretrain', REPO / 'configs'),
+                            ('mmpretrain', configs)):
+        text = text.replace(f"'{package}::", f"'{folder.as_posix()}/")
+    path.write_text(text)
+    cfg = check_turned(path)
+    assert cfg.optim_wrapper.optimizer.type == 'SGD'
     assert {'ssdp', 'exact_resume', 'image_cache'} <= set(cfg.default_hooks)
     assert DATA_SAMPLERS.get(cfg.train_dataloader.batch_sampler.type)
 

@@ -12,7 +12,7 @@ FLOORS = (('benchmark', 'deployment'), ('methods', ), ('visualization', ),
           ('datasets', ), ('layers', ), ('utils', ))
 HEIGHT = {room: -i for i, floor in enumerate(FLOORS) for room in floor}
 # Modules beside the rooms.
-ROOT = ('version', 'version_check')
+ROOT = ('__main__', 'version', 'version_check')
 
 
 def imports():

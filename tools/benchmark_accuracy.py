@@ -21,7 +21,12 @@ from csd_mmpretrain.benchmark.accuracy_table import (
     write_csv,
 )
 from csd_mmpretrain.benchmark.suite import load_suite
-from csd_mmpretrain.runtime.tool_options import add_weights, positive
+from csd_mmpretrain.runtime.run_tool import run_tool
+from csd_mmpretrain.runtime.tool_options import (
+    ToolParser,
+    add_weights,
+    positive,
+)
 from csd_mmpretrain.utils.cores import usable_cores, usable_gpus
 
 
@@ -31,7 +36,7 @@ def parse_args() -> argparse.Namespace:
     Returns:
         Namespace: The options.
     """
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description='Train the configs of a suite with several seeds, and '
         'write a table (Markdown, CSV) and a plot. A stopped run goes on '
         'where it was.')
@@ -125,4 +130,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

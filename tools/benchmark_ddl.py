@@ -9,7 +9,12 @@ from csd_mmpretrain.methods.csdnet.ddl_benchmark import (
     contenders,
     format_ddl_table,
 )
-from csd_mmpretrain.runtime.tool_options import add_device, positive
+from csd_mmpretrain.runtime.run_tool import run_tool
+from csd_mmpretrain.runtime.tool_options import (
+    ToolParser,
+    add_device,
+    positive,
+)
 from csd_mmpretrain.utils.measure import machine_name
 
 
@@ -19,7 +24,7 @@ def parse_args() -> argparse.Namespace:
     Returns:
         Namespace: The options.
     """
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description='Time and peak memory of forward and backward of '
         'DDLQueueLoss for full queues, against the two bare matrix products '
         'and against CrossBatchMemory of pytorch-metric-learning.')
@@ -72,4 +77,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -7,7 +7,12 @@ from csd_mmpretrain.benchmark.loading_benchmark import (
 )
 from csd_mmpretrain.datasets.data_root import check_dataset_folders
 from csd_mmpretrain.runtime.run_options import load_config
-from csd_mmpretrain.runtime.tool_options import add_cfg_options, positive
+from csd_mmpretrain.runtime.run_tool import run_tool
+from csd_mmpretrain.runtime.tool_options import (
+    ToolParser,
+    add_cfg_options,
+    positive,
+)
 
 
 def parse_args() -> argparse.Namespace:
@@ -16,7 +21,7 @@ def parse_args() -> argparse.Namespace:
     Returns:
         Namespace: The options.
     """
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description='Milliseconds of one core per image, for each transform '
         'of the pipeline, with and without the cache of decoded images.')
     parser.add_argument('config', help='a config')
@@ -48,4 +53,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

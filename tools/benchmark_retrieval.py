@@ -12,7 +12,12 @@ from csd_mmpretrain.benchmark.retrieval_benchmark import (
 )
 from csd_mmpretrain.evaluation.retrieval import rank_positives
 from csd_mmpretrain.evaluation.similarity import MEMORY
-from csd_mmpretrain.runtime.tool_options import add_device, amount
+from csd_mmpretrain.runtime.run_tool import run_tool
+from csd_mmpretrain.runtime.tool_options import (
+    ToolParser,
+    add_device,
+    amount,
+)
 from csd_mmpretrain.utils.measure import machine_name
 from csd_mmpretrain.utils.tables import markdown_table
 
@@ -23,7 +28,7 @@ def parse_args() -> argparse.Namespace:
     Returns:
         Namespace: The options.
     """
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description='Rank a gallery for as many queries, by blocks and by '
         'the whole matrix of similarities with a full sort: time, peak '
         'memory, and whether the ranks are the same.')
@@ -76,4 +81,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -12,7 +12,9 @@ from csd_mmpretrain.benchmark.step_benchmark import (
     format_table,
 )
 from csd_mmpretrain.runtime.run_options import load_config
+from csd_mmpretrain.runtime.run_tool import run_tool
 from csd_mmpretrain.runtime.tool_options import (
+    ToolParser,
     add_cfg_options,
     add_device,
     positive,
@@ -27,7 +29,7 @@ def parse_args() -> argparse.Namespace:
     Returns:
         Namespace: The options.
     """
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description='Time and peak memory of training steps (the plain '
         'classifier, two plain passes, CSDNet) and of predictions, on random '
         'images and weights.')
@@ -89,4 +91,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -15,7 +15,9 @@ from csd_mmpretrain.evaluation.features import STAGES, collect_features
 from csd_mmpretrain.evaluation.knn import KS, TEMPERATURE
 from csd_mmpretrain.evaluation.retrieval import PROTOCOLS
 from csd_mmpretrain.runtime.run_options import load_config
+from csd_mmpretrain.runtime.run_tool import run_tool
 from csd_mmpretrain.runtime.tool_options import (
+    ToolParser,
     add_cfg_options,
     add_device,
     amount,
@@ -31,7 +33,7 @@ def parse_args() -> argparse.Namespace:
     Returns:
         Namespace: The options.
     """
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description='Evaluate the features of any classifier or '
         'self-supervised model by weighted kNN, retrieval under named '
         'protocols, and linear probes with parts of the labels. Training '
@@ -128,4 +130,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -24,7 +24,12 @@ from csd_mmpretrain.benchmark.kfold import (
     summarize_folds,
 )
 from csd_mmpretrain.runtime.run_options import LAUNCHERS
-from csd_mmpretrain.runtime.tool_options import add_weights, positive
+from csd_mmpretrain.runtime.run_tool import run_tool
+from csd_mmpretrain.runtime.tool_options import (
+    ToolParser,
+    add_weights,
+    positive,
+)
 from csd_mmpretrain.utils.cores import usable_gpus
 from csd_mmpretrain.utils.tables import markdown_table
 
@@ -38,7 +43,7 @@ def parse_args() -> argparse.Namespace:
     Returns:
         Namespace: The options.
     """
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description='Cross-validate a config on its training images: each '
         'fold is held out once, with every class spread over all folds. Each '
         'fold is a training of its own in WORK_DIR/fold<i>, with its config '
@@ -60,6 +65,11 @@ def parse_args() -> argparse.Namespace:
         default=0,
         help='of the division into folds (0); that of the trainings is the '
         "config's, or --cfg-options randomness.seed=1")
+    parser.add_argument(
+        '--keep-small-classes',
+        action='store_true',
+        help='accept classes with fewer images than folds: one of a single '
+        'image is trained on in every fold')
     parser.add_argument(
         '--resume',
         action='store_true',
@@ -158,7 +168,8 @@ def main() -> None:
         sys.exit(f'{args.work_dir} has been trained in already. Go on with '
                  '--resume, or choose another --work-dir.')
     jobs = fold_jobs(args.config, args.work_dir, args.num_splits, args.seed,
-                     args.metric, not args.no_validate, args.cfg_options)
+                     args.metric, not args.no_validate, args.cfg_options,
+                     args.keep_small_classes)
     failed = {}
     if not args.summary:
         processes = 1 if args.launcher == 'none' else args.num_processes
@@ -203,4 +214,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

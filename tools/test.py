@@ -10,6 +10,7 @@ from csd_mmpretrain.runtime.run_options import (
     make_test_config,
     make_test_parser,
 )
+from csd_mmpretrain.runtime.run_tool import run_tool
 
 METRIC_FILES = ('.yaml', '.yml', *RESULT_FILES)
 
@@ -38,4 +39,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -8,6 +8,7 @@ from csd_mmpretrain.runtime.run_options import (
     make_train_config,
     make_train_parser,
 )
+from csd_mmpretrain.runtime.run_tool import run_tool
 
 
 def main() -> None:
@@ -19,4 +20,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

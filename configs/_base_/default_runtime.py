@@ -2,6 +2,8 @@
 default_scope = 'mmpretrain'
 custom_imports = dict(imports=['csd_mmpretrain'], allow_failed_imports=False)
 
+runner_type = 'ShortLogRunner'
+
 default_hooks = dict(
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=20),
@@ -33,7 +35,6 @@ vis_backends = [dict(type='LocalVisBackend')]
 visualizer = dict(type='UniversalVisualizer', vis_backends=vis_backends)
 
 log_level = 'INFO'
-load_from = None
 resume = False
 
 # One seed for every run, so that two runs differ only in what was changed.

@@ -2,13 +2,17 @@
 import csv
 from pathlib import Path
 from statistics import mean
-from typing import Dict, Iterable, Iterator, List, Tuple
+from typing import TYPE_CHECKING, Dict, Iterable, Iterator, List, Tuple
 
 from csd_mmpretrain.utils.tables import markdown_table, write_table
+from csd_mmpretrain.visualization.figure_fonts import with_fonts
 
 from .accuracy_runs import Job, Result, make_result
 from .suite import Cell, Method, Suite
 from .summary import Summary, half_interval, summarize
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 HEADER = ('method', 'score, % (mean ± deviation)', 'runs',
           'to the baseline (95 % interval)', 'epochs', 'images seen',
@@ -54,10 +58,16 @@ def plot_suite(suite: Suite, results: Dict[Cell, Result], path: Path) -> None:
     interval for three pairs or more. Raises ImportError without matplotlib.
     """
     try:
-        from matplotlib.figure import Figure
+        figure = _draw_differences(suite, results)
     except ImportError as error:
         raise ImportError('The plot needs matplotlib: '
                           'pip install "csd_mmpretrain[bench]".') from error
+    figure.savefig(path, dpi=130)
+
+
+@with_fonts
+def _draw_differences(suite: Suite, results: Dict[Cell, Result]) -> 'Figure':
+    from matplotlib.figure import Figure
     baseline = next(method.title for method in suite.methods
                     if method.name == suite.baseline)
     rows = [(method.title, summary.differences)
@@ -81,7 +91,7 @@ def plot_suite(suite: Suite, results: Dict[Cell, Result], path: Path) -> None:
                     '(in brackets: pairs of seeds or splits)')
     axes.grid(axis='x', lw=0.4)
     axes.spines[['top', 'right']].set_visible(False)
-    figure.savefig(path, dpi=130)
+    return figure
 
 
 def write_csv(results: Dict[Cell, Result], path: Path) -> None:

@@ -2,13 +2,27 @@
 from copy import deepcopy
 from typing import Any
 
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.model import BaseModel
 from mmengine.registry import DefaultScope
 from mmpretrain.registry import MODELS
 
 from .position_tables import resize_position_tables
 from .pretrained import pretrained_cfg
+
+
+def inner_model(cfg: Config) -> ConfigDict:
+    """Find the settings of a config's model, inside test-time augmentation.
+
+    Args:
+        cfg (Config): The whole config, also as ``tools/test.py --tta`` saves
+            it.
+
+    Returns:
+        ConfigDict: The settings themselves, no copy.
+    """
+    model = cfg.model
+    return model.module if isinstance(model.get('module'), dict) else model
 
 
 def build_bare_model(cfg: Config, keep_pretrained: bool = False) -> BaseModel:
@@ -20,7 +34,8 @@ def build_bare_model(cfg: Config, keep_pretrained: bool = False) -> BaseModel:
             weights. Defaults to False.
 
     Returns:
-        BaseModel: The model, with the config's ``data_preprocessor``.
+        BaseModel: The model, with the config's ``data_preprocessor`` and
+        without test-time augmentation.
 
     Example:
         ::
@@ -28,7 +43,7 @@ def build_bare_model(cfg: Config, keep_pretrained: bool = False) -> BaseModel:
             model = build_bare_model(
                 Config.fromfile('configs/csdnet/grocery81.py'))
     """
-    settings = deepcopy(cfg.model)
+    settings = deepcopy(inner_model(cfg))
     settings.setdefault('data_preprocessor',
                         deepcopy(cfg.get('data_preprocessor')))
     if not keep_pretrained:

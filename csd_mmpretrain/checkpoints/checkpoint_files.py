@@ -288,6 +288,26 @@ def saved_steps(folder: str, template: str) -> Dict[int, str]:
             for step, name in steps.items() if step is not None}
 
 
+def check_template(template: str) -> None:
+    """Refuse names of checkpoints that a resume would not find again.
+
+    Args:
+        template (str): Such as ``'epoch_{}.pth'``.
+
+    Raises:
+        ValueError: If it is not a file's name with one place for the step.
+    """
+    try:
+        name = template.format(12345)
+    except (IndexError, KeyError, ValueError):
+        name = ''
+    if os.path.basename(name) != name or _step(name, template) != 12345:
+        raise ValueError(
+            f'default_hooks.checkpoint.filename_tmpl={template!r}: it must be '
+            'the name of a file, without a folder, and have one {} for the '
+            "epoch or iteration, such as 'epoch_{}.pth'.")
+
+
 def newest_whole(
         folder: str, template: str,
         named: Optional[str]) -> Tuple[Optional[str], Dict[str, str]]:
@@ -342,7 +362,7 @@ def is_checkpoint(name: str, template: str) -> bool:
 
 def _step(name: str, template: str) -> Optional[int]:
     match = re.fullmatch(_pattern(template), name)
-    return match and int(match[1])
+    return int(match[1]) if match and match.re.groups else None
 
 
 def _pattern(template: str) -> str:

@@ -48,6 +48,25 @@ def describe_changes(checkpoint: dict, cfg: Config,
             'new ones, start from the weights (load_from without --resume)')
 
 
+def other_optimizer(checkpoint: dict, cfg: Config) -> Optional[str]:
+    """Say that a run has another optimizer than its checkpoint.
+
+    Args:
+        checkpoint (dict): The whole checkpoint.
+        cfg (Config): The whole config of the run.
+
+    Returns:
+        str, optional: A sentence; None if it is the same, or not known.
+    """
+    meta = checkpoint.get('meta') or {}
+    old, new = (_settings(text).get('optim_wrapper.optimizer.type')
+                for text in (meta.get('cfg') or '', cfg.pretty_text))
+    if not old or not new or old == new:
+        return None
+    return (f'its optimizer is {old}, and that of this run is {new}, which '
+            'cannot go on from its state')
+
+
 def _settings(text: str) -> Dict[str, str]:
     """Parse a config to values by names such as train_cfg.max_epochs."""
     try:

@@ -11,9 +11,13 @@ from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader, Dataset
 
-from .dataset_settings import build_without_pipeline, shared_pipeline
+from .dataset_settings import (
+    build_without_pipeline,
+    has_views,
+    shared_pipeline,
+)
 from .image_files import EXTENSIONS, find_broken_images
-from .samples import list_infos
+from .samples import is_image, list_infos
 
 
 def file_items(cfg: Config, places: Sequence[str], num: int) -> List[dict]:
@@ -61,6 +65,9 @@ def find_images(places: Sequence[str], num: int) -> List[str]:
                 f'{", ".join(sorted(EXTENSIONS))} are looked for, in its '
                 'subfolders too.')
         paths += found
+    if num < len(paths):
+        print(f'Taking {num} of {len(paths)} images, evenly spread. '
+              f'`--num {len(paths)}` takes all.')
     return [paths[i] for i in spread(len(paths), num)]
 
 
@@ -111,15 +118,43 @@ def spread_items(dataset: Dataset, pipeline: Compose, num: int) -> List[dict]:
         pipeline)
 
 
+def file_name(item: dict) -> str:
+    """The name of an image's file, or '' where it has none.
+
+    Args:
+        item (dict): What a pipeline returns for it.
+    """
+    return os.path.basename(item['data_samples'].get('img_path') or '')
+
+
 def eval_pipeline(*cfgs: Config) -> Compose:
     """Build the pipeline that a config tests with.
+
+    Args:
+        *cfgs (Config): Whole configs, see :func:`eval_steps`.
+
+    Returns:
+        Compose: The pipeline.
+
+    Raises:
+        ValueError: If there is none, or a loader's datasets have different
+            ones.
+    """
+    steps = eval_steps(*cfgs)
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        return Compose(deepcopy(steps))
+
+
+def eval_steps(*cfgs: Config) -> List[dict]:
+    """Find the steps of the pipeline that a config tests with.
 
     Args:
         *cfgs (Config): Whole configs; the first that has a pipeline counts.
 
     Returns:
-        Compose: That of ``test_dataloader``, else of ``val_dataloader``, else
-        ``test_pipeline`` (of a pre-training).
+        list[dict]: Those of ``test_dataloader``, else of ``val_dataloader``,
+        else ``test_pipeline`` (of a pre-training). Test-time augmentation,
+        which makes several views of an image, is passed over.
 
     Raises:
         ValueError: If there is none, or a loader's datasets have different
@@ -129,15 +164,15 @@ def eval_pipeline(*cfgs: Config) -> Compose:
         known = (shared_pipeline(cfg[name].get('dataset') or {})
                  for name in ('test_dataloader', 'val_dataloader')
                  if cfg.get(name))
-        steps = next((steps for steps in known if steps is not None),
+        steps = next((steps for steps in known
+                      if steps is not None and not has_views(steps)),
                      cfg.get('test_pipeline'))
         if steps is not None:
-            with DefaultScope.overwrite_default_scope('mmpretrain'):
-                return Compose(deepcopy(steps))
+            return steps
     raise ValueError('The config has no test_dataloader and no '
                      'val_dataloader whose dataset has a `pipeline`, with '
-                     'which images are loaded, and no `test_pipeline`. Add '
-                     'one.')
+                     'which images are loaded (TestTimeAug makes several of '
+                     'one), and no `test_pipeline`. Add one.')
 
 
 def eval_loader(infos: List[dict], pipeline: Compose,
@@ -156,7 +191,7 @@ def eval_loader(infos: List[dict], pipeline: Compose,
     Raises:
         FileNotFoundError, ValueError: If an image is missing or broken.
     """
-    _check_images(infos)
+    _check_images(infos, pipeline)
     return Runner.build_dataloader(
         dict(
             batch_size=settings.get('batch_size', 32),
@@ -203,13 +238,16 @@ def load_items(infos: Sequence[dict], pipeline: Compose) -> List[dict]:
     Raises:
         FileNotFoundError, ValueError: If an image is missing or broken.
     """
-    _check_images(infos, decode=True)
+    _check_images(infos, pipeline, decode=True)
     return list(map(pipeline, infos))
 
 
-def _check_images(infos: Sequence[dict], decode: bool = False) -> None:
+def _check_images(infos: Sequence[dict], pipeline: Compose,
+                  decode: bool = False) -> None:
     paths = [str(info['img_path']) for info in infos if info.get('img_path')]
-    for path, fault in find_broken_images(paths, decode):
-        error = FileNotFoundError if fault == 'missing' else ValueError
-        raise error(f'{path!r} as an image: {fault}. Give the path of an '
-                    'image file that opens, or put a whole one there.')
+    others = {path for path in paths if not is_image(path, pipeline)}
+    for path, fault in find_broken_images(paths, decode, others=others):
+        missing = fault.startswith('missing')
+        raise (FileNotFoundError if missing else ValueError)(
+            f'{path!r} as an image: {fault}. Give the path of an image file '
+            'that opens, or put a whole one there.')

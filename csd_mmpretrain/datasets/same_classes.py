@@ -1,5 +1,6 @@
 """Whether the labels of two splits mean the same, or are meant to differ."""
-from typing import Any, Optional, Sequence
+import unicodedata
+from typing import Any, Dict, Iterable, Optional, Sequence
 
 from csd_mmpretrain.utils.wording import first_names
 
@@ -21,7 +22,7 @@ def is_unseen(dataset: Any) -> bool:
         (getattr(dataset, 'metainfo', None) or {}).get('unseen_classes'))
 
 
-def check_classes(train: Any, other: Any, purpose: str) -> None:
+def compare_classes(train: Any, other: Any, purpose: str) -> None:
     """Compare the classes of the training data with those of another split.
 
     Args:
@@ -33,7 +34,8 @@ def check_classes(train: Any, other: Any, purpose: str) -> None:
         ValueError: As :func:`check_unseen_classes` if the other split has
             unseen classes, else as :func:`check_same_classes`.
     """
-    check = check_unseen_classes if is_unseen(other) else check_same_classes
+    unseen = is_unseen(other) and other is not train
+    check = check_unseen_classes if unseen else check_same_classes
     check(dataset_classes(train), dataset_classes(other), purpose)
 
 
@@ -78,8 +80,10 @@ def check_same_classes(train: Optional[Sequence[str]],
         purpose (str): What the other split is for.
 
     Raises:
-        ValueError: If the classes or their order differ.
+        ValueError: If the classes or their order differ, or two names differ
+            in their form of Unicode alone.
     """
+    _check_unicode({*(train or ()), *(other or ())})
     if not train or not other or list(train) == list(other):
         return
     found = [
@@ -94,3 +98,17 @@ def check_same_classes(train: Optional[Sequence[str]],
         'classes. Give both the same folders, also empty ones, and no other '
         'folders beside them, or lists of images (ann_file). Classes that are '
         'to be unseen in the training need ClassSplit(unseen=True).')
+
+
+def _check_unicode(names: Iterable[str]) -> None:
+    """Raise an error if two names look the same but are not."""
+    seen: Dict[str, str] = {}
+    for name in sorted(map(str, names)):
+        other = seen.setdefault(unicodedata.normalize('NFC', name), name)
+        if other != name:
+            raise ValueError(
+                f'The class {name} is there in two forms of Unicode that look '
+                f'the same, {ascii(other)} and {ascii(name)}: with an accent '
+                'of its own (NFD, as macOS writes it) and with one joined to '
+                'its letter (NFC). Rename the folders, or mend the lists of '
+                'classes, so that all have the same form.')

@@ -1,4 +1,5 @@
 """The files and labels behind any mmpretrain dataset."""
+import os
 from typing import (
     Any,
     Iterable,
@@ -11,16 +12,24 @@ from typing import (
 )
 
 import numpy as np
-from mmengine.dataset import BaseDataset
+from mmcv.transforms import LoadImageFromFile
+from mmengine.dataset import BaseDataset, Compose
 from mmpretrain.registry import DATASETS
 from torch.utils.data import Dataset
 
+from .image_files import EXTENSIONS
+
 
 class Sample(NamedTuple):
-    """The local file of an image, if it has one, and its ``gt_label``."""
+    """The local file of an image, if it has one, and its ``gt_label``.
+
+    ``is_image`` tells whether the file must be an image that OpenCV reads,
+    because LoadImageFromFile loads it or because of its extension.
+    """
 
     path: Optional[str]
     label: Any
+    is_image: bool = True
 
 
 def source_datasets(dataset: Dataset) -> Iterator[Dataset]:
@@ -86,18 +95,33 @@ def list_samples(dataset: Dataset) -> List[Sample]:
         if not hasattr(source, 'get_data_info'):
             continue
         local = _reads_local_files(source)
+        pipeline = getattr(source, 'pipeline', None)
         for index in range(len(source)):
             info = source.get_data_info(index)
             path = str(info.get('img_path') or '')
             samples.append(Sample(
                 path if path and local and '://' not in path else None,
-                info.get('gt_label')))
+                info.get('gt_label'),
+                is_image(path, pipeline)))
     return samples
 
 
 def image_paths(samples: Iterable[Sample]) -> List[str]:
     """List the local image files of samples in order, each once."""
     return list(dict.fromkeys(s.path for s in samples if s.path))
+
+
+def is_image(path: str, pipeline: Optional[Compose]) -> bool:
+    """Whether a file must be an image that OpenCV reads.
+
+    Args:
+        path (str): The file.
+        pipeline (Compose, optional): What loads it. Without a
+            LoadImageFromFile, only files with an image's extension must.
+    """
+    return os.path.splitext(path)[1].lower() in EXTENSIONS or any(
+        type(getattr(transform, 'loader', transform)) is LoadImageFromFile
+        for transform in getattr(pipeline, 'transforms', []))
 
 
 def _reads_local_files(dataset: Dataset) -> bool:

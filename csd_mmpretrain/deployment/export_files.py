@@ -10,7 +10,8 @@ import torch
 from mmengine.config import Config
 from mmpretrain.models.utils.attention import ShiftWindowMSA
 
-from csd_mmpretrain.datasets.dataset_settings import shared_pipeline
+from csd_mmpretrain.checkpoints.bare_model import inner_model
+from csd_mmpretrain.datasets.eval_images import eval_steps
 from csd_mmpretrain.version import __version__
 
 from .deployed_classifier import DeployedClassifier
@@ -79,9 +80,8 @@ def export_info(cfg: Config,
         ``normalised_channel_order``), ``test_pipeline``, ``output``
         (``'logits'`` or ``'scores'``) and versions.
     """
-    preprocessor = cfg.model.get('data_preprocessor') or cfg.get(
+    preprocessor = inner_model(cfg).get('data_preprocessor') or cfg.get(
         'data_preprocessor') or {}
-    dataset = (cfg.get('test_dataloader') or {}).get('dataset') or {}
     normalized = 'RGB' if model.to_rgb else 'BGR'
     info = dict(
         classes=None if classes is None else list(classes),
@@ -92,7 +92,7 @@ def export_info(cfg: Config,
         normalised_channel_order=normalized,
         mean=preprocessor.get('mean'),
         std=preprocessor.get('std'),
-        test_pipeline=shared_pipeline(dataset) if dataset else None,
+        test_pipeline=eval_steps(cfg),
         output='scores' if model.scores else 'logits',
         torch=torch.__version__,
         csd_mmpretrain=__version__)

@@ -6,8 +6,8 @@ from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 
 from csd_mmpretrain.datasets.same_classes import (
-    check_classes,
     check_unseen_classes,
+    compare_classes,
     dataset_classes,
     is_unseen,
 )
@@ -97,7 +97,8 @@ class KNNHook(PeriodicHook):
         num_gallery = 0
         if self._gallery is not None:
             num_gallery = len(self._gallery.dataset)
-            check_classes(self._gallery.dataset, self._query.dataset, 'query')
+            compare_classes(self._gallery.dataset, self._query.dataset,
+                            'query')
         if is_unseen(self._query.dataset):
             check_unseen_classes(
                 dataset_classes(runner.train_dataloader.dataset),

@@ -76,7 +76,9 @@ def load_predictions(config: str,
         if split != 'test':
             cfg.test_dataloader.dataset = cfg[f'{split}_dataloader'].dataset
         out = os.path.join(folder, 'predictions.json')
-        cfg.test_evaluator = dict(type='DumpPredictions', path=out)
+        # Accuracy needs a label of each image, as all readers do.
+        cfg.test_evaluator = [dict(type='Accuracy'),
+                              dict(type='DumpPredictions', path=out)]
         launch(cfg, lambda runner: runner.test())
         return read_predictions(out)
 

@@ -16,7 +16,10 @@ from csd_mmpretrain.checkpoints.position_tables import (
     resize_position_tables,
 )
 from csd_mmpretrain.checkpoints.pretrained import local_path, read_names
-from csd_mmpretrain.checkpoints.resume_changes import describe_changes
+from csd_mmpretrain.checkpoints.resume_changes import (
+    describe_changes,
+    other_optimizer,
+)
 from csd_mmpretrain.datasets.same_classes import (
     check_unseen_classes,
     dataset_classes,
@@ -257,6 +260,7 @@ def _hindrances(runner: Runner, checkpoint: dict) -> List[str]:
     """Say why a resume cannot continue, whatever the weights."""
     absent = [key for key in PROGRESS if key not in checkpoint]
     found = [f'it holds no {", ".join(absent)}'] if absent else []
+    found += filter(None, [other_optimizer(checkpoint, runner.cfg)])
     for key in ('epoch', 'iter'):
         number = (checkpoint.get('meta') or {}).get(key, 0)
         if not isinstance(number, int) or number < 0:

@@ -129,12 +129,14 @@ class ExactResumeHook(Hook):
         runner.message_hub.update_info(STATE, {**state, **now})
 
     def _misses_validation(self, runner: Runner) -> bool:
+        if runner.val_loop is None:
+            return False
         loop, unit = runner.train_loop, _unit(runner)
         done, last = getattr(loop, unit), getattr(loop, f'max_{unit}s')
         validated = runner.message_hub.get_info(STATE).get('validated', 0)
         due = done % loop.val_interval == 0 or done == last
-        return (runner.val_loop is not None and not self._start and due
-                and done > validated and done >= loop.val_begin)
+        return (not self._start and due and done > validated
+                and done >= loop.val_begin)
 
 
 def _unit(runner: Runner) -> str:

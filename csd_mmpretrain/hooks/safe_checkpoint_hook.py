@@ -14,6 +14,7 @@ from csd_mmpretrain.checkpoints.checkpoint_files import (
     RECORD,
     FolderLock,
     LateRemoval,
+    check_template,
     checkpoint_folder,
     is_checkpoint,
     newest_whole,
@@ -61,8 +62,9 @@ class SafeCheckpointHook(CheckpointHook):
     Raises:
         FileExistsError: If a new training would write over checkpoints.
         RuntimeError: If another training is writing into the folder.
-        ValueError: Before the training, if there are checkpoints to resume
-            from, but none is whole; after a validation, if it does not report
+        ValueError: Before the training, if ``filename_tmpl`` has no place for
+            the step, or there are checkpoints to resume from, but none is
+            whole; after a validation, if it does not report
             the score of ``save_best``.
         OSError: If a checkpoint cannot be written. Those written before, and
             ``last_checkpoint``, stay.
@@ -96,6 +98,7 @@ class SafeCheckpointHook(CheckpointHook):
             raise error[0]
 
     def before_train(self, runner: Runner) -> None:
+        check_template(self.filename_tmpl)
         hub = runner.message_hub
         self._adopt_best(runner)
         outdated = _all_of(str, hub.get_info(OUTDATED))

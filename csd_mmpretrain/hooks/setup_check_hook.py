@@ -5,6 +5,7 @@ from operator import attrgetter
 from typing import Any, Dict, List, Optional, Sequence, Union
 
 from mmengine.dataset import InfiniteSampler
+from mmengine.device import get_device
 from mmengine.dist import all_gather_object, get_world_size
 from mmengine.evaluator import BaseMetric
 from mmengine.hooks import CheckpointHook, Hook, LoggerHook
@@ -28,6 +29,8 @@ from csd_mmpretrain.checkpoints.pretrained import (
     pretrained_parts,
 )
 from csd_mmpretrain.layers.view_norm import active_batch_norms
+from csd_mmpretrain.runtime.bfloat16_optim_wrapper import BFloat16OptimWrapper
+from csd_mmpretrain.utils.cores import SLOW_BFLOAT16, lacks_bfloat16
 from csd_mmpretrain.utils.num_classes import num_classes_of
 from csd_mmpretrain.utils.protocol import views_per_image
 from csd_mmpretrain.utils.unwrap import unwrap
@@ -71,6 +74,9 @@ class SetupCheckHook(Hook):
                 f'{get_world_size()} processes train, but the model has no '
                 "wrapper that keeps them equal (launcher='none'). Start "
                 'with tools/dist_train.sh, or give the tool `--launcher`.')
+        if (isinstance(runner.optim_wrapper, BFloat16OptimWrapper)
+                and get_device() == 'cpu' and lacks_bfloat16()):
+            runner.logger.warning(SLOW_BFLOAT16)
         record = os.path.join(runner.work_dir, RECORD)
         resumes = runner._resume and (runner._load_from is not None
                                       or os.path.isfile(record))
@@ -87,8 +93,21 @@ class SetupCheckHook(Hook):
                 f'The processes have {steps} steps in an epoch, so some would '
                 'wait forever for the others. Set '
                 'train_dataloader.sampler.round_up=True.')
+        if not steps[0]:
+            images = len(runner.train_dataloader.dataset)
+            raise ValueError(
+                f'train_dataloader: {images} images make no step in an epoch, '
+                'so nothing would be trained. Lower '
+                'train_dataloader.batch_size, set drop_last=False, or add '
+                'images.')
         _check_warmups(runner.param_schedulers, steps[0])
         if runner.val_loop is not None:
+            if runner.train_loop.val_interval < 1:
+                raise ValueError(
+                    'train_cfg.val_interval='
+                    f'{runner.train_loop.val_interval}: at least 1 is needed. '
+                    'To train without validation give --no-validate, or set '
+                    'val_cfg, val_dataloader and val_evaluator to None.')
             metrics = runner.val_loop.evaluator.metrics
             num_classes = num_classes_of(runner.model)
             _check_scored('val_evaluator', metrics, num_classes)

@@ -1,10 +1,12 @@
 """Command lines of the train and test tools, and the config they make."""
+import logging
 import os
 from argparse import ArgumentParser, Namespace
-from typing import Optional, Tuple
+from typing import Optional, Sequence, Tuple
 
 import torch
 from mmengine.config import Config
+from mmengine.logging import print_log
 
 from csd_mmpretrain.checkpoints.checkpoint_files import (
     checkpoint_folder,
@@ -24,12 +26,21 @@ from csd_mmpretrain.datasets.data_root import (
     check_data_root_variable,
     check_dataset_folders,
 )
+from csd_mmpretrain.utils.cores import SLOW_BFLOAT16, lacks_bfloat16
+from csd_mmpretrain.utils.package_files import PACKAGE, package_files
 from csd_mmpretrain.utils.type_name import type_name
 
 from .launch import VARIABLES, is_sharded
-from .tool_options import add_cfg_options, add_weights
+from .tool_options import (
+    ToolParser,
+    add_cfg_options,
+    add_weights,
+    output_file,
+    output_folder,
+)
 from .tta_views import VIEWS, set_tta
 
+OURS = f'{PACKAGE.name}::'
 LAUNCHERS = ('none', *VARIABLES)
 # Those that mmengine itself switches off by None.
 STOCK_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger',
@@ -94,7 +105,7 @@ def make_test_parser() -> ArgumentParser:
 
 
 def _make_parser(description: str, *files: str) -> ArgumentParser:
-    parser = ArgumentParser(description=description)
+    parser = ToolParser(description=description)
     add = parser.add_argument
     for name in files:
         add(name, help=f'{name} file')
@@ -132,6 +143,7 @@ def make_train_config(args: Namespace) -> Config:
         ValueError: If a setting or an option does not fit.
     """
     cfg = _load_run_config(args)
+    _check_optimizer(cfg)
     if args.weights is not None:
         use_weights(cfg, args.weights)
     if args.amp:
@@ -176,6 +188,17 @@ def make_train_config(args: Namespace) -> Config:
     return cfg
 
 
+def _check_optimizer(cfg: Config) -> None:
+    """Refuse a config from which mmengine would build no optimizer."""
+    wrapper = cfg.get('optim_wrapper') or {}
+    optimizer = wrapper.get('optimizer') or {}
+    if not (wrapper.get('constructor') or optimizer.get('type')):
+        raise ValueError(
+            f'optim_wrapper={wrapper}: the config has no optimizer to train '
+            "with. Add optim_wrapper=dict(optimizer=dict(type='AdamW', "
+            'lr=1e-4)), or inherit a schedule of configs/_base_/schedules.')
+
+
 def _checkpoints(cfg: Config) -> Tuple[str, str]:
     """Tell where a training keeps its checkpoints, and their name."""
     hook = cfg.get('default_hooks', {}).get('checkpoint') or {}
@@ -195,17 +218,27 @@ def make_test_config(args: Namespace) -> Config:
 
     Raises:
         FileNotFoundError: If the data's folder or the checkpoint is missing.
+        OSError: If a file to write cannot be written.
         ValueError: If a setting or an option does not fit.
     """
     if args.out_item is not None and args.out is None:
         raise ValueError('--out-item tells what to write, but not where. Add '
                          '`--out FILE`.')
+    if args.out is not None:
+        output_file(args.out)
+    if args.show_dir is not None:
+        output_folder(args.show_dir)
     cfg = _load_run_config(args)
     cfg.load_from = args.checkpoint
     cfg.resume = False
+    # The training's own record in the work directory stays.
+    name, end = os.path.splitext(cfg.filename)
+    cfg = Config(cfg._cfg_dict, cfg.text, f'{name}_test{end}')
     _check_checkpoint(cfg)
     if args.amp:
         cfg.test_cfg.fp16 = True
+        if not torch.cuda.is_available() and lacks_bfloat16():
+            print_log(SLOW_BFLOAT16, 'current', logging.WARNING)
     if args.show or args.show_dir is not None:
         _set_drawing(cfg, args)
     if args.tta or args.tta_views:
@@ -220,7 +253,8 @@ def load_config(path: str, options: Optional[dict] = None) -> Config:
     """Read a config file, with the changes of ``--cfg-options``.
 
     Args:
-        path (str): The config file.
+        path (str): The config file, or one of the package:
+            ``csd_mmpretrain::csdnet/grocery81.py``.
         options (dict, optional): New values by dotted key. Defaults to None.
 
     Returns:
@@ -228,12 +262,27 @@ def load_config(path: str, options: Optional[dict] = None) -> Config:
 
     Raises:
         FileNotFoundError: If there is no such file.
+        SyntaxError: If it is no Python.
+        ModuleNotFoundError: If a base of another package cannot be found.
         ValueError: If CSD_DATA_ROOT cannot be put into it.
     """
     check_data_root_variable()
+    if path.startswith(OURS):
+        path = str(package_files() / 'configs' / path[len(OURS):])
     if not os.path.isfile(path):
         raise FileNotFoundError(f'There is no config file {path!r}.')
-    cfg = Config.fromfile(path)
+    try:
+        cfg = Config.fromfile(path)
+    except SyntaxError as error:
+        raise SyntaxError(f'{path}, or a base of it: {error}') from None
+    except ModuleNotFoundError as error:
+        if error.name != 'pkg_resources':
+            raise
+        raise ModuleNotFoundError(
+            f'{path}: for a `_base_` with `::` mmengine needs pkg_resources, '
+            'which setuptools has dropped. Install it with '
+            '`pip install "setuptools<82"`.') from None
+    _drop_scopes(cfg._cfg_dict, (PACKAGE.name, cfg.get('default_scope')))
     if options is not None:
         cfg.merge_from_dict(options)
     hooks = cfg.get('default_hooks') or {}
@@ -241,6 +290,21 @@ def load_config(path: str, options: Optional[dict] = None) -> Config:
         if hook is None and name not in STOCK_HOOKS:
             del hooks[name]
     return cfg
+
+
+def _drop_scopes(settings: object, scopes: Sequence[str]) -> None:
+    """Drop the scope that a base with `::` adds, where it is the default.
+
+    Classes of this package are in mmpretrain's scope; mmengine would warn
+    that there is no other.
+    """
+    if isinstance(settings, dict):
+        if '_scope_' in settings and settings['_scope_'] in scopes:
+            del settings['_scope_']
+        settings = list(settings.values())
+    if isinstance(settings, (list, tuple)):
+        for value in settings:
+            _drop_scopes(value, scopes)
 
 
 def _load_run_config(args: Namespace) -> Config:

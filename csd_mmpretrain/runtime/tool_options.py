@@ -3,6 +3,7 @@ import math
 import os
 from argparse import ArgumentParser, ArgumentTypeError
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, Callable, Optional, Sequence
 
 import torch
@@ -10,6 +11,26 @@ from mmengine.config import DictAction
 
 PLOTS = ('.png', '.pdf', '.svg', '.svgz', '.jpg', '.jpeg', '.eps', '.ps',
          '.tif', '.tiff', '.webp')
+
+
+class ToolParser(ArgumentParser):
+    """A tool's command line, with ``--debug`` for ``run_tool``.
+
+    Args:
+        kwargs: Options of ``ArgumentParser``, such as ``description``.
+
+    Example:
+        ::
+
+            parser = ToolParser(description='Draw the features.')
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.add_argument(
+            '--debug',
+            action='store_true',
+            help='print the traceback of an error, too')
 
 
 def add_cfg_options(parser: ArgumentParser) -> None:
@@ -96,15 +117,56 @@ def amount(text: str) -> float:
     return number
 
 
+def output_file(name: str) -> str:
+    """Check that a file can be written, as the ``type`` of an option.
+
+    Its folder is made. A file that exists keeps its content.
+
+    Raises:
+        OSError: If it cannot be opened.
+    """
+    try:
+        os.makedirs(os.path.dirname(name) or '.', exist_ok=True)
+        try:
+            with open(name, 'xb'):
+                pass
+            os.unlink(name)
+        except FileExistsError:
+            with open(name, 'ab'):
+                pass
+    except OSError as error:
+        raise type(error)(
+            f'{name} cannot be written: {error.strerror}. Choose a file in '
+            'a folder of yours.') from None
+    return name
+
+
+def output_folder(name: str) -> str:
+    """Make a folder for output, as the ``type`` of an option.
+
+    Raises:
+        OSError: If no file can be written there.
+    """
+    try:
+        os.makedirs(name, exist_ok=True)
+        with TemporaryFile(dir=name):
+            pass
+    except OSError as error:
+        raise type(error)(
+            f'No files can be written in {name}: {error.strerror}. Choose '
+            'a folder of yours.') from None
+    return name
+
+
 def _file_name(kind: type, *endings: str,
                capitals: Sequence[str] = ()) -> Callable[[str], Any]:
-    """Make an option's ``type``: a file name with one of the endings."""
+    """Make an option's ``type``: an output file with one of the endings."""
 
     def check(name: str) -> Any:
         if Path(name).suffix not in (*endings, *capitals):
             raise ArgumentTypeError(
                 f'{name}: the name must end in {" or ".join(endings)}.')
-        return kind(name)
+        return kind(output_file(name))
 
     return check
 
@@ -112,6 +174,23 @@ def _file_name(kind: type, *endings: str,
 table_file = _file_name(Path, '.md', '.csv')
 figure_file = _file_name(str, '.png', '.pdf', capitals=('.PNG', '.PDF'))
 plot_file = _file_name(Path, *PLOTS, capitals=[x.upper() for x in PLOTS])
+
+
+def default_figure(config: str, name: str) -> str:
+    """Name a figure's file where the command line names none.
+
+    Args:
+        config (str): The config file.
+        name (str): Of the file.
+
+    Returns:
+        str: The file in ``work_dirs/<config name>``.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
+    folder = os.path.splitext(os.path.basename(config))[0]
+    return output_file(os.path.join('work_dirs', folder, name))
 
 
 def add_table_and_figure(parser: ArgumentParser, table: str,

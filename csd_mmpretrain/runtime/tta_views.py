@@ -5,6 +5,7 @@ from typing import List, Optional
 from mmengine.config import Config, ConfigDict
 
 from csd_mmpretrain.datasets.dataset_settings import (
+    has_views,
     shared_pipeline,
     source_settings,
 )
@@ -30,13 +31,17 @@ def set_tta(cfg: Config, views: Optional[str] = None) -> None:
 
     Raises:
         ValueError: If crops are asked for and the pipeline has no CenterCrop,
-            or the datasets have different pipelines.
+            the datasets have different pipelines, or several views already.
 
     Source:
         Ten crops: Krizhevsky et al., ImageNet classification with deep
         convolutional neural networks, 2012, section 4.1.
     """
     dataset = cfg.test_dataloader.dataset
+    if has_views(next(source_settings(dataset)).get('pipeline') or ()):
+        raise ValueError('--tta: the config is of a test-time augmentation '
+                         'already. Leave the option out, or give the config '
+                         'of the training.')
     if views is not None or 'tta_pipeline' not in cfg:
         cfg.tta_pipeline = _pipeline(shared_pipeline(dataset), views or 'flip')
     cfg.setdefault('tta_model', dict(type='AverageClsScoreTTA'))

@@ -7,7 +7,7 @@ from noise_images import write_noise_images
 
 from csd_mmpretrain.datasets.class_split import ClassSplit, choose_classes
 from csd_mmpretrain.datasets.same_classes import (
-    check_classes,
+    compare_classes,
     is_unseen,
 )
 from csd_mmpretrain.datasets.samples import list_samples
@@ -90,13 +90,13 @@ def test_unseen_classes_are_compared_by_name(dataset):
     seen = ClassSplit(dataset, 'first-half')
     unseen = ClassSplit(dataset, 'last-half', unseen=True)
     assert is_unseen(unseen)
-    check_classes(seen, unseen, 'test')
-    check_classes(seen, ClassSplit(dataset, 'first-half'), 'test')
+    compare_classes(seen, unseen, 'test')
+    compare_classes(seen, ClassSplit(dataset, 'first-half'), 'test')
     with pytest.raises(ValueError, match='2 of its 3 classes are trained on: '
                        'class1, class3.*first-half'):
-        check_classes(seen, ClassSplit(dataset, 'odd', unseen=True), 'test')
+        compare_classes(seen, ClassSplit(dataset, 'odd', unseen=True), 'test')
     with pytest.raises(ValueError, match=r'ClassSplit\(unseen=True\)'):
-        check_classes(seen, ClassSplit(dataset, 'last-half'), 'test')
+        compare_classes(seen, ClassSplit(dataset, 'last-half'), 'test')
 
 
 def test_errors(dataset):

@@ -16,7 +16,8 @@ from csd_mmpretrain.datasets.samples import Sample
 from csd_mmpretrain.hooks.dataset_check_hook import (
     DatasetCheckHook,
     _check_files,
-    _check_labels,
+    _check_one_label,
+    _needs_one_label,
 )
 from csd_mmpretrain.methods.csdnet.ddl_queue_loss import DDLQueueLoss
 
@@ -128,6 +129,9 @@ def test_broken_images_of_any_dataset(photos, wrapper):
         assert part in str(error.value)
 
 
+LOOP = SimpleNamespace(evaluator=SimpleNamespace(metrics=[]))
+
+
 def stand_in(train, val=None, test=None, num_classes=3):
     """What the hook looks at of a runner."""
     loader = {}
@@ -140,7 +144,7 @@ def stand_in(train, val=None, test=None, num_classes=3):
     logger = SimpleNamespace(warnings=[])
     logger.warning = logger.warnings.append
     return SimpleNamespace(
-        model=model, val_loop=val and True,
+        model=model, val_loop=val and LOOP, test_loop=LOOP,
         logger=logger, work_dir='nowhere', **loader)
 
 
@@ -223,23 +227,13 @@ def test_warns_of_classes_that_only_the_model_has(photos):
         '\n'.join(runner.logger.warnings))
 
 
-def test_labels_of_other_kinds():
-    _check_labels('data', [Sample(None, None), Sample(None, [0, 2]),
-                          Sample(None, np.array([1, 2])),
-                          Sample(None, dict(task=7))], 3)
-    _check_labels('data', [Sample(None, 99)], 0)
-    with pytest.raises(ValueError, match='label 3 of .sample 1.'):
-        _check_labels('data', [Sample(None, 0), Sample(None, [0, 3])], 3)
-    with pytest.raises(ValueError, match='label 5'):
-        _check_labels('data', [Sample(None, np.int64(5))], 3)
-
-
 def test_warns_if_no_class_has_two_images(photos):
     write_list(photos, [0, 1, 2])
     runner = stand_in(dataset_of(photos), dataset_of(photos))
     DatasetCheckHook().before_train(runner)
-    assert len(runner.logger.warnings) == 1
+    assert len(runner.logger.warnings) == 2
     assert 'no class has two images' in runner.logger.warnings[0]
+    assert '3 of 3 images of the validation data' in runner.logger.warnings[1]
     write_list(photos, [0, 1, 2, 0])
     runner = stand_in(dataset_of(photos))
     DatasetCheckHook().before_train(runner)
@@ -295,3 +289,33 @@ def test_all_ranks_stop_and_one_looks(photos):
         process.join()
     assert messages[0] == messages[1]
     assert 'images/12.jpg' in messages[0]
+
+
+@pytest.mark.parametrize('label', [None, [0, 1], [], '2', 1.5])
+def test_a_classifier_needs_one_label_of_each_image(label):
+    samples = [Sample('a.jpg', 1), Sample('b.jpg', [1]),
+               Sample('c.jpg', label)]
+    _check_one_label('X (training data)', samples[:2])
+    with pytest.raises(ValueError, match="X .*'c.jpg' has the label"):
+        _check_one_label('X (training data)', samples)
+
+
+def test_unlabelled_data_stops_before_the_first_step(photos):
+    (photos / 'list.txt').write_text('\n'.join(f'{i}.jpg' for i in range(12)))
+    runner = make_runner(photos, train=dataset_of(photos, with_label=False))
+    with pytest.raises(ValueError, match='has the label None'):
+        runner.train()
+    runner = make_runner(photos, test=dataset_of(photos, with_label=False))
+    with pytest.raises(ValueError, match='has the label None'):
+        runner.test()
+
+
+def test_who_needs_one_label(photos):
+    runner = make_runner(photos, train=dataset_of(photos),
+                         test=dataset_of(photos))
+    assert _needs_one_label(runner, 'training')
+    assert _needs_one_label(runner, 'test')
+    runner.model.head = torch.nn.Identity()
+    assert not _needs_one_label(runner, 'training')
+    runner.test_loop.evaluator.metrics.clear()
+    assert not _needs_one_label(runner, 'test')

@@ -72,7 +72,8 @@ def check(model, training=True, resume=False, load_from=None, work_dir=''):
 def runner_of(**parts):
     return SimpleNamespace(**{
         **dict(model=Toy(), train_dataloader=DataLoader(range(5)), hooks=[],
-               train_loop=None, val_loop=None, param_schedulers=None,
+               train_loop=SimpleNamespace(val_interval=1), val_loop=None,
+               param_schedulers=None,
                cfg=Config(dict())),
         **parts})
 
@@ -267,8 +268,10 @@ def test_the_best_score_is_one_of_the_validation(save_best, metrics, fits):
 @pytest.mark.parametrize('processor', [True, False])
 @pytest.mark.parametrize('logger', [True, False])
 def test_validations_are_logged_at_their_steps(loop, processor, logger):
+    train_loop = loop.__new__(loop)
+    train_loop.val_interval = 1
     runner = runner_of(
-        train_loop=loop.__new__(loop),
+        train_loop=train_loop,
         hooks=[LoggerHook(log_metric_by_epoch=logger)],
         log_processor=LogProcessor(by_epoch=processor))
     SetupCheckHook().before_train(runner)  # without a validation
@@ -366,6 +369,15 @@ def test_metrics_of_scores_need_a_head_that_gives_them(metric):
     SetupCheckHook().before_test(runner)
 
 
+@pytest.mark.parametrize('interval', [0, -1])
+def test_an_interval_of_no_validation_is_refused(interval):
+    runner = runner_of(train_loop=SimpleNamespace(val_interval=interval))
+    SetupCheckHook().before_train(runner)
+    runner.val_loop = SimpleNamespace(evaluator=Evaluator([Accuracy()]))
+    with pytest.raises(ValueError, match=f'val_interval={interval}: .*--no-'):
+        SetupCheckHook().before_train(runner)
+
+
 class Normed(BaseModule):
 
     def __init__(self, norm):
@@ -430,3 +442,11 @@ def test_vectors_of_one_image_stop_before_any_step(run_python, tiny_config,
     assert 'Epoch(train)' not in printed
     run_python(*program, 'train_dataloader.batch_sampler.drop_last=True',
                'train_cfg.max_epochs=1')
+
+
+@pytest.mark.parametrize('loader', [
+    DataLoader(range(5), 6, drop_last=True), seeded(5, 6, drop_last=True)])
+def test_an_epoch_without_a_step_is_refused(loader):
+    runner = runner_of(train_dataloader=loader)
+    with pytest.raises(ValueError, match='5 images make no step .*drop_last'):
+        SetupCheckHook().before_train(runner)

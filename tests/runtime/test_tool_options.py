@@ -3,7 +3,12 @@ from argparse import ArgumentParser, ArgumentTypeError
 import pytest
 import torch
 
-from csd_mmpretrain.runtime.tool_options import add_device, amount
+from csd_mmpretrain.runtime.tool_options import (
+    add_device,
+    amount,
+    output_file,
+    output_folder,
+)
 
 
 def test_a_gpu_that_is_not_there_is_refused(monkeypatch, capsys):
@@ -29,3 +34,28 @@ def test_no_option_of_a_tool_takes_nan(repo_root):
     """That of the test tool is mmpretrain's."""
     texts = [path.read_text() for path in (repo_root / 'tools').rglob('*.py')]
     assert texts and not any('type=float' in text for text in texts)
+
+
+def test_an_output_file_keeps_its_content_and_leaves_no_other(tmp_path):
+    new = tmp_path / 'folder' / 'new.md'
+    assert output_file(str(new)) == str(new)
+    assert new.parent.is_dir() and not new.exists()
+    new.write_text('old')
+    assert output_file(str(new)) == str(new)
+    assert new.read_text() == 'old'
+
+
+@pytest.mark.parametrize('name', ['folder', 'file/x.md', 'file/x/y.md'])
+def test_an_output_file_that_cannot_be_written(tmp_path, name):
+    (tmp_path / 'folder').mkdir()
+    (tmp_path / 'file').touch()
+    with pytest.raises(OSError, match='cannot be written: .*Choose'):
+        output_file(str(tmp_path / name))
+
+
+def test_output_folder(tmp_path):
+    assert output_folder(str(tmp_path / 'a/b')) == str(tmp_path / 'a/b')
+    assert not list((tmp_path / 'a/b').iterdir())
+    (tmp_path / 'file').touch()
+    with pytest.raises(OSError, match='No files can be written in .*Choose'):
+        output_folder(str(tmp_path / 'file'))

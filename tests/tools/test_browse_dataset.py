@@ -17,7 +17,8 @@ def run_tool(monkeypatch, repo_root, tiny_config):
     def run(*args):
         tool = repo_root / 'tools/visualization/browse_dataset.py'
         monkeypatch.setattr(
-            sys, 'argv', [str(tool), str(tiny_config), *map(str, args)])
+            sys, 'argv',
+            [str(tool), str(tiny_config), *map(str, args), '--debug'])
         runpy.run_path(str(tool), run_name='__main__')
 
     return run

@@ -46,7 +46,8 @@ def run_tool(repo_root, monkeypatch, capsys):
 
     def run(*args):
         tool = repo_root / 'tools' / 'dataset_tools' / 'check_ultra_fgvc.py'
-        monkeypatch.setattr(sys, 'argv', [str(tool), *map(str, args)])
+        monkeypatch.setattr(
+            sys, 'argv', [str(tool), *map(str, args), '--debug'])
         with pytest.raises(SystemExit) as ended:
             runpy.run_path(str(tool), run_name='__main__')
         return int(ended.value.code), capsys.readouterr().out

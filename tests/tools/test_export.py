@@ -71,7 +71,7 @@ def export(repo_root, monkeypatch, capsys):
 
     def run(*args):
         tool = str(repo_root / 'tools/deployment/export.py')
-        monkeypatch.setattr(sys, 'argv', [tool, *map(str, args)])
+        monkeypatch.setattr(sys, 'argv', [tool, *map(str, args), '--debug'])
         runpy.run_path(tool, run_name='__main__')
         return capsys.readouterr().out
 

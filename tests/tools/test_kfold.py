@@ -54,7 +54,7 @@ def test_bad_configs(tiny_config, tmp_path, options, message):
 
 
 def test_more_folds_than_images_of_a_class(tiny_config, tmp_path):
-    with pytest.raises(ValueError, match='num=5 folds.*4 images'):
+    with pytest.raises(ValueError, match=r'num=5 folds.*class0 \(4\)'):
         fold_jobs(str(tiny_config), tmp_path, 5)
 
 

@@ -5,6 +5,8 @@ import re
 import pytest
 import torch
 
+from csd_mmpretrain.checkpoints.bare_model import build_bare_model
+from csd_mmpretrain.datasets.eval_images import eval_steps
 from csd_mmpretrain.evaluation.predictions import read_predictions
 from csd_mmpretrain.runtime import run_options
 
@@ -41,6 +43,16 @@ def test_tta_and_predictions(trained, run_python, repo_root, tiny_config,
                       trained.checkpoint, '--work-dir', tmp_path, '--tta',
                       '--amp', '--out', out)
     assert 'accuracy/top1' in done.stdout
+    # The record of a training in this folder would be tiny.py.
+    saved, = tmp_path.glob('*.py')
+    assert saved.name == 'tiny_test.py'
+    cfg = run_options.load_config(str(saved))
+    assert build_bare_model(cfg).backbone
+    steps = [step.type for step in eval_steps(cfg)]
+    assert steps == ['LoadImageFromFile', 'ResizeEdge', 'CenterCrop',
+                     'PackInputs']
+    with pytest.raises(ValueError, match='--tta: .* already'):
+        config_of(saved, trained.checkpoint, '--tta')
     found = json.loads(out.read_text())
     assert len(found) == 12 and {*found[0]} == {
         'img_path', 'gt_label', 'pred_label', 'pred_score'}

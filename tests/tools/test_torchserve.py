@@ -12,7 +12,7 @@ def pack(repo_root, monkeypatch):
 
     def run(*args):
         tool = str(repo_root / 'tools/torchserve/mmpretrain2torchserve.py')
-        monkeypatch.setattr(sys, 'argv', [tool, *map(str, args)])
+        monkeypatch.setattr(sys, 'argv', [tool, *map(str, args), '--debug'])
         runpy.run_path(tool, run_name='__main__')
 
     return run

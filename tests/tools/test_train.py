@@ -65,7 +65,7 @@ def test_has_all_options_of_mmpretrain(name, stock_options):
     assert {key: ours.get(key) for key in stock} == stock
     added = dict(
         train={('--weights', ), ('--check-data', )}, test={('--tta-views', )})
-    assert set(ours) - set(stock) == added[name]
+    assert set(ours) - set(stock) == {('--debug', ), *added[name]}
 
 
 def test_options_reach_the_config(tiny_config, tmp_path):
@@ -331,3 +331,49 @@ def test_dumped_config_trains_again(trained):
     """The config beside the checkpoints is complete."""
     cfg = Config.fromfile(trained.work_dir / 'tiny.py')
     assert cfg.default_hooks.plain_checkpoint.type == 'PlainCheckpointHook'
+
+
+@pytest.mark.parametrize('wrapper', [
+    'None', 'dict(_delete_=True)', 'dict(_delete_=True, optimizer=None)',
+    "dict(_delete_=True, type='OptimWrapper', optimizer=dict(lr=1))"])
+def test_a_config_without_an_optimizer(tiny_config, tmp_path, wrapper):
+    path = tmp_path / 'config.py'
+    path.write_text(f'_base_ = {str(tiny_config)!r}\n'
+                    f'optim_wrapper = {wrapper}\n')
+    with pytest.raises(ValueError, match='optim_wrapper=.* no optimizer'):
+        config_of(path)
+
+
+def test_another_optimizer_does_not_resume(trained, run_python, repo_root,
+                                           tiny_config, tmp_path):
+    done = run_python(
+        repo_root / 'tools/train.py', tiny_config, '--work-dir', tmp_path,
+        '--resume', trained.checkpoint, '--cfg-options',
+        'optim_wrapper.optimizer.type=SGD', fails=True)
+    assert "its optimizer is 'AdamW', and that of this run is 'SGD'" in (
+        done.stdout)
+    assert 'Traceback (most' not in done.stdout
+
+
+def test_wrong_numbers_stop_before_the_first_step(run_python, repo_root,
+                                                  tiny_config, tmp_path):
+    tool = repo_root / 'tools/train.py'
+    done = run_python(tool, tiny_config, '--work-dir', tmp_path,
+                      '--cfg-options', 'train_cfg.val_interval=0', fails=True)
+    assert 'val_interval=0: at least 1' in done.stdout.splitlines()[-1]
+    log, = tmp_path.glob('*/*.log')
+    assert 'Traceback (most' in log.read_text()
+    # Its remedy.
+    done = run_python(tool, tiny_config, '--work-dir', tmp_path / 'again',
+                      '--no-validate', '--cfg-options',
+                      'train_cfg.val_interval=0', 'train_cfg.max_epochs=1')
+    assert 'Saving checkpoint at 1 epochs' in done.stdout
+
+
+def test_a_mistyped_path_is_told_in_a_line(run_python, repo_root, tmp_path):
+    done = run_python(repo_root / 'tools/train.py', 'confgis/nope.py',
+                      fails=True)
+    *_, hint, last = done.stdout.splitlines()
+    assert last == ('FileNotFoundError: There is no config file '
+                    "'confgis/nope.py'.")
+    assert '--debug' in hint and 'Traceback (most' not in done.stdout

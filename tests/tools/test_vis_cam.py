@@ -29,7 +29,8 @@ def checkpoint(tmp_path_factory, tiny_config):
 def run(monkeypatch, tmp_path, tool, capsys):
 
     def run(*args):
-        monkeypatch.setattr(sys, 'argv', [str(arg) for arg in (tool, *args)])
+        monkeypatch.setattr(sys, 'argv', [
+            *map(str, (tool, *args)), '--debug'])
         monkeypatch.chdir(tmp_path)
         runpy.run_path(str(tool), run_name='__main__')
         return capsys.readouterr().out

@@ -45,7 +45,8 @@ def test_pages_explanations_and_a_report(trained, run_python, tool, tmp_path):
     done = run_python(
         tool, folder / 'config.py', folder / f'epoch_{EPOCHS}.pth',
         '--images', images / 'class0', images / 'class1/1.png', '--num', 2,
-        '--reasons', 2, '--classes', 'all', '--cam', '--dpi', 40, '--device',
+        '--reasons', 2, '--target-category', 'class2', '--classes', 'all',
+        '--cam', '--dpi', 40, '--device',
         'cpu', '--out-dir', tmp_path / 'new')
     assert sorted(path.name for path in (tmp_path / 'new').iterdir()) == [
         'class_0.png', 'class_1.png', 'class_2.png', 'explanation_1.png',
@@ -58,7 +59,7 @@ def test_pages_explanations_and_a_report(trained, run_python, tool, tmp_path):
             assert len(numbers) == 5
             assert sum(map(float, numbers)) == pytest.approx(
                 float(logit), abs=.004)
-    assert done.stdout.count(', logit ') == 2
+    assert done.stdout.count(': class2, logit ') == 2
     text = (tmp_path / 'new/report.html').read_text()
     assert 'after tuning' in text and 'Prototypes of class2' in text
 

@@ -12,7 +12,8 @@ def run_tool(monkeypatch, capsys, repo_root, tmp_path):
 
     def run(*args):
         tool = repo_root / 'tools/visualization/vis_queue.py'
-        monkeypatch.setattr(sys, 'argv', [str(tool), *map(str, args)])
+        monkeypatch.setattr(
+            sys, 'argv', [str(tool), *map(str, args), '--debug'])
         monkeypatch.chdir(tmp_path)
         runpy.run_path(str(tool), run_name='__main__')
         return capsys.readouterr().out

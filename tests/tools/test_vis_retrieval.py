@@ -47,7 +47,7 @@ def test_wrong_first_where_no_class_can_be_found(
         f'{dataset.format((tmp_path / split).as_posix())}))'
         for split in ('train', 'test')))
     command = [tool, config, tmp_path / 'gone.pth', '--wrong-first',
-               '--protocol', protocol, '--device', 'cpu']
+               '--protocol', protocol, '--device', 'cpu', '--debug']
     monkeypatch.setattr(sys, 'argv', list(map(str, command)))
     with pytest.raises(ValueError, match=expected):
         runpy.run_path(str(tool), run_name='__main__')

@@ -55,7 +55,8 @@ def run_tool(monkeypatch, capsys, tool, tmp_path):
     """Run the tool in this process, and give back what it printed."""
 
     def run(*args):
-        monkeypatch.setattr(sys, 'argv', [str(tool), *map(str, args)])
+        monkeypatch.setattr(
+            sys, 'argv', [str(tool), *map(str, args), '--debug'])
         monkeypatch.chdir(tmp_path)
         runpy.run_path(str(tool), run_name='__main__')
         return capsys.readouterr().out
@@ -82,8 +83,9 @@ def test_a_folder_of_images_and_weights_of_the_backbone_alone(
     state['head.fc.weight'] = torch.zeros(1000, 1280)
     torch.save(dict(state_dict=state), weights)
     out = config.parent / 'folder.pdf'
-    run_tool(config, weights, tiny_data / 'test', '--num', 3,
-             '--out', out, '--mode', 'soft', 'crop')
+    printed = run_tool(config, weights, tiny_data / 'test', '--num', 3,
+                       '--out', out, '--mode', 'soft', 'crop')
+    assert 'Taking 3 of 12 images' in printed and '`--num 12`' in printed
     assert out.read_bytes().startswith(b'%PDF')
 
 

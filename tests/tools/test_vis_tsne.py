@@ -32,7 +32,8 @@ def checkpoints(tmp_path_factory, tiny_config):
 def run(monkeypatch, tmp_path, tool, tiny_config, checkpoints):
 
     def run(*args):
-        command = [tool, tiny_config, '--checkpoint', checkpoints[0], *args]
+        command = [tool, tiny_config, '--checkpoint', checkpoints[0], *args,
+                   '--debug']
         monkeypatch.setattr(sys, 'argv', list(map(str, command)))
         monkeypatch.chdir(tmp_path)
         runpy.run_path(str(tool), run_name='__main__')

@@ -22,7 +22,9 @@ from csd_mmpretrain.evaluation.predictions import (
     read_predictions,
 )
 from csd_mmpretrain.runtime.run_options import load_config
+from csd_mmpretrain.runtime.run_tool import run_tool
 from csd_mmpretrain.runtime.tool_options import (
+    ToolParser,
     add_cfg_options,
     add_table_and_figure,
     positive,
@@ -39,7 +41,7 @@ def parse_args() -> argparse.Namespace:
     Returns:
         Namespace: The options.
     """
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description='Compare confidence and accuracy on the test data: '
         'expected calibration error, NLL, Brier score, reliability diagram; '
         'and with a temperature that is fitted on other images.')
@@ -193,4 +195,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -8,7 +8,9 @@ import csd_mmpretrain  # noqa: F401  registers everything
 from csd_mmpretrain.evaluation.class_accuracy import class_accuracies
 from csd_mmpretrain.evaluation.predictions import class_names, load_predictions
 from csd_mmpretrain.runtime.run_options import load_config
+from csd_mmpretrain.runtime.run_tool import run_tool
 from csd_mmpretrain.runtime.tool_options import (
+    ToolParser,
     add_cfg_options,
     add_table_and_figure,
 )
@@ -27,7 +29,7 @@ def parse_args() -> argparse.Namespace:
     Returns:
         Namespace: The options.
     """
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description='Compute the accuracy of each class on the test data, '
         "with Wilson's 95 % interval, the worst first.")
     parser.add_argument('config', help='config file')
@@ -65,4 +67,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

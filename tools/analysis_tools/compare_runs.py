@@ -9,7 +9,11 @@ from csd_mmpretrain.benchmark.run_comparison import (
     group_runs,
 )
 from csd_mmpretrain.benchmark.run_logs import read_run
-from csd_mmpretrain.runtime.tool_options import add_table_and_figure
+from csd_mmpretrain.runtime.run_tool import run_tool
+from csd_mmpretrain.runtime.tool_options import (
+    ToolParser,
+    add_table_and_figure,
+)
 from csd_mmpretrain.utils.tables import markdown_table, write_table
 from csd_mmpretrain.visualization.curves_figure import draw_curves
 
@@ -20,7 +24,7 @@ def parse_args() -> argparse.Namespace:
     Returns:
         Namespace: The options.
     """
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description='Compare trainings: mean and deviation over the seeds, '
         'paired differences with their 95 % interval and t-test, learning '
         'curves. Runs pair up by seed, and by images in cross-validation.')
@@ -91,4 +95,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

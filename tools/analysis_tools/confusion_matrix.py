@@ -17,9 +17,12 @@ from csd_mmpretrain.evaluation.confusion_pairs import (
 )
 from csd_mmpretrain.evaluation.predictions import class_names, load_predictions
 from csd_mmpretrain.runtime.run_options import load_config
+from csd_mmpretrain.runtime.run_tool import run_tool
 from csd_mmpretrain.runtime.tool_options import (
+    ToolParser,
     add_cfg_options,
     add_dpi,
+    output_file,
     plot_file,
     positive,
     table_file,
@@ -38,7 +41,7 @@ def parse_args() -> argparse.Namespace:
     Returns:
         Namespace: The options.
     """
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description='Compute the confusion matrix of the test data, draw it, '
         'and show the pairs of classes that are confused most.')
     parser.add_argument('config', help='config file')
@@ -118,7 +121,7 @@ def matrix_file(name: str) -> Path:
     if not name.endswith(MATRIX_FILES):
         raise argparse.ArgumentTypeError(
             f'{name}: the name must end in {", ".join(MATRIX_FILES)}.')
-    return Path(name)
+    return Path(output_file(name))
 
 
 def color_map(name: str) -> str:
@@ -190,4 +193,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

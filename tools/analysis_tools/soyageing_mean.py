@@ -9,6 +9,8 @@ from typing import Sequence, Tuple
 from csd_mmpretrain.benchmark.run_logs import read_run, read_run_config
 from csd_mmpretrain.datasets.dataset_settings import source_settings
 from csd_mmpretrain.datasets.ultra_fgvc import SoyAgeing
+from csd_mmpretrain.runtime.run_tool import run_tool
+from csd_mmpretrain.runtime.tool_options import ToolParser
 from csd_mmpretrain.utils.plain_files import load_plain
 from csd_mmpretrain.utils.tables import markdown_table
 from csd_mmpretrain.utils.type_name import type_name
@@ -20,7 +22,7 @@ def parse_args() -> argparse.Namespace:
     Returns:
         Namespace: The options.
     """
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description="Average the scores of SoyAgeing's stages R1, R3, R4, R5 "
         'and R6, of which each has a model of its own.')
     parser.add_argument(
@@ -117,4 +119,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -8,13 +8,14 @@ from csd_mmpretrain.datasets.ultra_fgvc_check import (
     format_reports,
     is_right,
 )
-from csd_mmpretrain.runtime.tool_options import positive
+from csd_mmpretrain.runtime.run_tool import run_tool
+from csd_mmpretrain.runtime.tool_options import ToolParser, positive
 from csd_mmpretrain.utils.cores import usable_cores
 
 
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description='Tell for each Ultra-FGVC dataset whether it is complete: '
         'lists, counts, missing and unreadable images. The exit code is 0 '
         'only if all that is there is right, and something is there.')
@@ -42,4 +43,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -7,6 +7,8 @@ from csd_mmpretrain.datasets.grocery81_selection import (
     RELEASE_PAGE,
     make_grocery81,
 )
+from csd_mmpretrain.runtime.run_tool import run_tool
+from csd_mmpretrain.runtime.tool_options import ToolParser
 
 
 def parse_args() -> argparse.Namespace:
@@ -15,7 +17,7 @@ def parse_args() -> argparse.Namespace:
     Returns:
         Namespace: The options.
     """
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description='Copy the 648 training and 810 test photos of Grocery81 '
         'out of a clone of the Grocery Store dataset, and write its lists.')
     parser.add_argument(
@@ -41,4 +43,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

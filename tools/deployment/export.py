@@ -18,9 +18,12 @@ from csd_mmpretrain.deployment import (
 )
 from csd_mmpretrain.deployment.export_files import check_format
 from csd_mmpretrain.runtime.run_options import load_config
+from csd_mmpretrain.runtime.run_tool import run_tool
 from csd_mmpretrain.runtime.tool_options import (
+    ToolParser,
     add_cfg_options,
     amount,
+    output_file,
     positive,
 )
 
@@ -31,7 +34,7 @@ def parse_args() -> argparse.Namespace:
     Returns:
         Namespace: The options.
     """
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description='Write a trained classifier to a file that runs without '
         'this package, and check the file against the model on real images. '
         'Queue, losses and second view stay behind.')
@@ -44,6 +47,7 @@ def parse_args() -> argparse.Namespace:
         'config by default')
     parser.add_argument(
         '--out',
+        type=output_file,
         required=True,
         metavar='FILE',
         help='what to write: .onnx; .pt for torchscript; .pt2 for '
@@ -143,4 +147,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

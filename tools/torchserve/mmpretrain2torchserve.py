@@ -8,6 +8,8 @@ import mmpretrain
 
 from csd_mmpretrain.checkpoints.pretrained import read_names
 from csd_mmpretrain.runtime.run_options import load_config
+from csd_mmpretrain.runtime.run_tool import run_tool
+from csd_mmpretrain.runtime.tool_options import ToolParser, output_folder
 
 
 def parse_args() -> argparse.Namespace:
@@ -16,13 +18,14 @@ def parse_args() -> argparse.Namespace:
     Returns:
         Namespace: The options of mmpretrain's tool of the same name.
     """
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description="Pack a model with mmpretrain's handler for TorchServe. "
         'The server needs this package installed beside mmpretrain.')
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help='checkpoint of its model')
     parser.add_argument(
         '--output-folder',
+        type=output_folder,
         required=True,
         metavar='DIR',
         help='where {model_name}.mar is written')
@@ -82,4 +85,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -27,7 +27,13 @@ from csd_mmpretrain.methods.csdnet.figures.ssdp_views import (
     config_view,
 )
 from csd_mmpretrain.runtime.run_options import load_config
-from csd_mmpretrain.runtime.tool_options import add_cfg_options, amount
+from csd_mmpretrain.runtime.run_tool import run_tool
+from csd_mmpretrain.runtime.tool_options import (
+    ToolParser,
+    add_cfg_options,
+    amount,
+    output_folder,
+)
 from csd_mmpretrain.visualization.browse_steps import (
     Browsed,
     DatasetBrowser,
@@ -50,12 +56,12 @@ def parse_args() -> argparse.Namespace:
     Returns:
         Namespace: The options.
     """
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description="Draw a dataset's images before, during and after its "
         'pipeline, and the second views that a model makes of them.')
     parser.add_argument('config', help='config file')
     parser.add_argument(
-        '--output-dir', '-o', metavar='DIR',
+        '--output-dir', '-o', type=output_folder, metavar='DIR',
         help='write the pictures here, each with the name of its image')
     parser.add_argument(
         '--not-show', action='store_true', help='open no window')
@@ -241,4 +247,4 @@ def _show(pixels, title: str, seconds: float) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

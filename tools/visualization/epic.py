@@ -34,13 +34,18 @@ from csd_mmpretrain.methods.epic.fitted_epic import (
     preprocessing_of,
 )
 from csd_mmpretrain.methods.epic.fold import fold
+from csd_mmpretrain.methods.epic.load_explainer import photo_loader
 from csd_mmpretrain.methods.epic.pooled_classifier import PooledClassifier
 from csd_mmpretrain.methods.epic.prototype_schedule import SCHEDULES
 from csd_mmpretrain.methods.epic.report import confused_pairs, write_pages
 from csd_mmpretrain.runtime.run_options import load_config
+from csd_mmpretrain.runtime.run_tool import run_tool
 from csd_mmpretrain.runtime.tool_options import (
+    ToolParser,
     add_cfg_options,
     add_device,
+    amount,
+    output_folder,
     positive,
 )
 from csd_mmpretrain.visualization.cam import grad_cams
@@ -55,7 +60,7 @@ def parse_args() -> argparse.Namespace:
         Namespace: The options; ``settings`` holds those of the fit that were
         given.
     """
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description='Explain a trained classifier by prototypes (EPIC): fit '
         'a matrix that makes the channels of its last feature map pure, and '
         'show which channels make a prediction and which training photos '
@@ -114,8 +119,8 @@ def parse_args() -> argparse.Namespace:
     fit('--epochs', type=int, help='over the prototypes of a round (2)')
     fit('--batch-size', type=int,
         help='pairs of prototype and channel in a step at most (512)')
-    fit('--lr', type=float, help='learning rate of Adam (0.001)')
-    fit('--weight-decay', type=float, help='of Adam (1e-5)')
+    fit('--lr', type=amount, help='learning rate of Adam (0.001)')
+    fit('--weight-decay', type=amount, help='of Adam (1e-5)')
     fit('--seed', type=int, help='of the order of the pairs (0)')
     add_device(parser)
     add_cfg_options(parser)
@@ -126,6 +131,7 @@ def parse_args() -> argparse.Namespace:
     }
     if args.out is None:
         args.out = Path('work_dirs', Path(args.config).stem, 'epic')
+    output_folder(args.out)
     return args
 
 
@@ -200,9 +206,7 @@ def main() -> None:
         difference = fold(cfg, epic, classifier, args.out)
         print(f'Wrote {args.out}/folded.py and folded.pth; largest logit '
               f'difference {difference:.1e}')
-    explainer = EpicExplainer(epic, classifier,
-                              lambda path: file_items(cfg, [path], 1)[0],
-                              args.fade)
+    explainer = EpicExplainer(epic, classifier, photo_loader(cfg), args.fade)
     pairs = confused_pairs(explainer, splits['test'], args.pairs)
     explanations = explainer.explain(items, args.channels, args.shown)
     cams = grad_cams(model, items) if items else None
@@ -212,4 +216,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

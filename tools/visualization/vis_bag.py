@@ -1,24 +1,30 @@
 """Draw how CMD weighs patches: vis_bag.py CONFIG CHECKPOINT [IMAGES]."""
 import argparse
-import os
 from functools import partial
 
 from mmengine.utils import track_iter_progress
 
 from csd_mmpretrain.checkpoints.trained_model import load_model
 from csd_mmpretrain.datasets.data_root import check_dataset_folders
-from csd_mmpretrain.datasets.eval_images import dataset_items, file_items
+from csd_mmpretrain.datasets.eval_images import (
+    dataset_items,
+    file_items,
+    file_name,
+)
 from csd_mmpretrain.methods.cmd.bag_maps import bag_maps
 from csd_mmpretrain.runtime.run_options import load_config
+from csd_mmpretrain.runtime.run_tool import run_tool
 from csd_mmpretrain.runtime.tool_options import (
+    ToolParser,
     add_cfg_options,
     add_device,
     add_dpi,
+    default_figure,
     figure_file,
     positive,
 )
 from csd_mmpretrain.visualization.figure_pages import save_pages
-from csd_mmpretrain.visualization.image_grid import Panel, draw_grid
+from csd_mmpretrain.visualization.image_grid import GRAY, Panel, draw_grid
 
 PER_PAGE = 24
 
@@ -29,7 +35,7 @@ def parse_args() -> argparse.Namespace:
     Returns:
         Namespace: The options.
     """
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description="Draw images with the weights of their patches in CMD's "
         'bag, and with how much each patch agrees with the whole image.')
     parser.add_argument('config', help='config file of a CMD')
@@ -56,8 +62,7 @@ def parse_args() -> argparse.Namespace:
     add_cfg_options(parser)
     args = parser.parse_args()
     if args.out is None:
-        name = os.path.splitext(os.path.basename(args.config))[0]
-        args.out = os.path.join('work_dirs', name, 'bags.png')
+        args.out = default_figure(args.config, 'bags.png')
     return args
 
 
@@ -73,9 +78,12 @@ def main() -> None:
         items, _ = dataset_items(cfg, 'train', args.num)
     rows = []
     for start in track_iter_progress(range(0, len(items), args.batch_size)):
-        for row in bag_maps(model, items[start:start + args.batch_size]):
-            rows.append([Panel(row.image), Panel(row.image, heat=row.weights),
-                         Panel(row.image, heat=row.agreement)])
+        batch = items[start:start + args.batch_size]
+        for item, row in zip(batch, bag_maps(model, batch)):
+            rows.append([
+                Panel(row.image, captions=[(file_name(item), GRAY)]),
+                Panel(row.image, heat=row.weights),
+                Panel(row.image, heat=row.agreement)])
     draw = partial(
         draw_grid, columns=None,
         headings=['image', 'weight in the bag (even: 1)',
@@ -85,4 +93,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

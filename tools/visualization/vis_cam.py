@@ -5,12 +5,16 @@ import os
 from PIL import Image
 
 from csd_mmpretrain.checkpoints.trained_model import load_model
-from csd_mmpretrain.datasets.eval_images import file_items
+from csd_mmpretrain.datasets.eval_images import file_items, file_name
 from csd_mmpretrain.runtime.run_options import load_config
+from csd_mmpretrain.runtime.run_tool import run_tool
 from csd_mmpretrain.runtime.tool_options import (
+    ToolParser,
     add_cfg_options,
     add_device,
     add_dpi,
+    default_figure,
+    output_file,
     positive,
 )
 from csd_mmpretrain.visualization.cam import (
@@ -36,7 +40,7 @@ def parse_args() -> argparse.Namespace:
     Returns:
         Namespace: The options.
     """
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description='Draw class activation maps of a classifier (needs the '
         'extra `cam`).')
     parser.add_argument('img', nargs='+', help='image files or folders')
@@ -81,6 +85,7 @@ def parse_args() -> argparse.Namespace:
         'models whose maps are empty because all logits are negative')
     parser.add_argument(
         '--save-path',
+        type=output_file,
         metavar='FILE',
         help=f'{", ".join(SUFFIXES)}; work_dirs/<config name>/cam.png by '
         'default')
@@ -128,8 +133,7 @@ def parse_args() -> argparse.Namespace:
         parser.error(f'--headings: {len(args.headings)} names for {models} '
                      'models (with --compare there are two).')
     if args.save_path is None:
-        args.save_path = os.path.join('work_dirs', _name(args.config),
-                                      'cam.png')
+        args.save_path = default_figure(args.config, 'cam.png')
     if not args.save_path.lower().endswith(SUFFIXES):
         parser.error(f'--save-path {args.save_path}: the name must end in '
                      f'{", ".join(SUFFIXES)}.')
@@ -184,7 +188,7 @@ def explain(args: argparse.Namespace, config: str, checkpoint: str) -> tuple:
         print(f'{empty} maps are empty: no position speaks for the class. '
               '--relative explains the logit less the mean of all logits.')
     files = [
-        os.path.basename(item['data_samples'].get('img_path') or '')
+        file_name(item)
         for item in items
     ]
     images = [Panel(row.image, captions=[(file, DARK)])
@@ -227,4 +231,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -1,9 +1,6 @@
 """Explain ST-ProtoPNet by its prototypes: vis_prototypes.py CONFIG FILE."""
 import argparse
 import os
-from typing import List, Optional
-
-import numpy as np
 
 from csd_mmpretrain.datasets.dataset_settings import build_without_pipeline
 from csd_mmpretrain.datasets.eval_images import (
@@ -17,18 +14,17 @@ from csd_mmpretrain.methods.st_protopnet.explainer import PrototypeExplainer
 from csd_mmpretrain.methods.st_protopnet.heat_measures import heat_measures
 from csd_mmpretrain.methods.st_protopnet.prototype_hook import COLUMNS
 from csd_mmpretrain.runtime.run_options import load_config
+from csd_mmpretrain.runtime.run_tool import run_tool
 from csd_mmpretrain.runtime.tool_options import (
+    ToolParser,
     add_cfg_options,
     add_device,
     add_dpi,
+    output_folder,
     positive,
 )
 from csd_mmpretrain.utils.tables import markdown_table
-from csd_mmpretrain.visualization.cam import cam_rows, find_category
-from csd_mmpretrain.visualization.cam_layers import (
-    find_target_layer,
-    get_layers,
-)
+from csd_mmpretrain.visualization.cam import find_category, grad_cams
 from csd_mmpretrain.visualization.explanation_figure import (
     explanation_figure,
     prototype_page,
@@ -42,7 +38,7 @@ def parse_args() -> argparse.Namespace:
     Returns:
         Namespace: The options.
     """
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description='Show why ST-ProtoPNet gives photos their classes, and '
         'what its prototypes are: pictures, and a report for the browser.')
     parser.add_argument('config', help='config file of the training')
@@ -82,6 +78,7 @@ def parse_args() -> argparse.Namespace:
         'masks')
     parser.add_argument(
         '--out-dir',
+        type=output_folder,
         metavar='FOLDER',
         help='work_dirs/<config name>/prototypes by default')
     add_dpi(parser, 110)
@@ -92,26 +89,6 @@ def parse_args() -> argparse.Namespace:
         name = os.path.splitext(os.path.basename(args.config))[0]
         args.out_dir = os.path.join('work_dirs', name, 'prototypes')
     return args
-
-
-def grad_cams(explainer: PrototypeExplainer, infos: List[dict],
-              label: Optional[int]) -> List[np.ndarray]:
-    """Compute the class activation map of each photo.
-
-    Args:
-        explainer (PrototypeExplainer): Whose model is looked at.
-        infos (list[dict]): The photos.
-        label (int, optional): The class; None for the predicted one.
-
-    Returns:
-        list[ndarray]: (H, W) each, 0 to 1.
-    """
-    model = explainer.model
-    items = load_items(infos, eval_pipeline(explainer.cfg))
-    images = model.data_preprocessor(dict(inputs=[items[0]['inputs']]))
-    layers = get_layers(model, [find_target_layer(model, images['inputs'])])
-    rows = cam_rows(model, items, layers, [] if label is None else [label])
-    return [row.cams[0] for row in rows]
 
 
 def main() -> None:
@@ -149,7 +126,10 @@ def main() -> None:
               prototype_page(f'Prototypes of {explainer.classes[i]}',
                              *explainer.class_prototypes(i)))
              for i in shown]
-    cams = grad_cams(explainer, infos, label) if args.cam else None
+    cams = None
+    if args.cam:
+        items = load_items(infos, eval_pipeline(cfg))
+        cams = grad_cams(explainer.model, items, label)
     os.makedirs(args.out_dir, exist_ok=True)
     for i, explanation in enumerate(explanations):
         figure = explanation_figure(explanation, cams and cams[i])
@@ -173,4 +153,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -7,9 +7,12 @@ from csd_mmpretrain.methods.csdnet.figures.queue_figure import (
     read_queue,
 )
 from csd_mmpretrain.runtime.run_options import load_config
+from csd_mmpretrain.runtime.run_tool import run_tool
 from csd_mmpretrain.runtime.tool_options import (
+    ToolParser,
     add_cfg_options,
     add_dpi,
+    default_figure,
     figure_file,
 )
 
@@ -20,7 +23,7 @@ def parse_args() -> argparse.Namespace:
     Returns:
         Namespace: The options.
     """
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description="Draw the memory of DDL: the cosines between the queue's "
         'features, ordered by class, the cosines of pairs of one class and of '
         'different classes with the margin, and the nearest classes.')
@@ -38,8 +41,7 @@ def parse_args() -> argparse.Namespace:
     add_cfg_options(parser)
     args = parser.parse_args()
     if args.out is None:
-        name = os.path.splitext(os.path.basename(args.config))[0]
-        args.out = os.path.join('work_dirs', name, 'queue.png')
+        args.out = default_figure(args.config, 'queue.png')
     return args
 
 
@@ -58,4 +60,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

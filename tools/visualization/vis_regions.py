@@ -1,6 +1,5 @@
 """Draw what JEPA predicts: vis_regions.py CONFIG CHECKPOINT [IMAGES]."""
 import argparse
-import os
 
 from mmengine.utils import track_iter_progress
 
@@ -12,11 +11,14 @@ from csd_mmpretrain.methods.jepa.region_figure import (
     region_maps,
 )
 from csd_mmpretrain.runtime.run_options import load_config
+from csd_mmpretrain.runtime.run_tool import run_tool
 from csd_mmpretrain.runtime.tool_options import (
+    ToolParser,
     add_cfg_options,
     add_device,
     add_dpi,
     amount,
+    default_figure,
     figure_file,
     positive,
 )
@@ -31,7 +33,7 @@ def parse_args() -> argparse.Namespace:
     Returns:
         Namespace: The options.
     """
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description='Draw images with the saliency and the regions of '
         'DSeq-JEPA in their order, and with the context and the target of '
         'each prediction.')
@@ -64,8 +66,7 @@ def parse_args() -> argparse.Namespace:
     if not 0 <= args.progress <= 1:
         parser.error(f'--progress: {args.progress} must lie in [0, 1].')
     if args.out is None:
-        name = os.path.splitext(os.path.basename(args.config))[0]
-        args.out = os.path.join('work_dirs', name, 'regions.png')
+        args.out = default_figure(args.config, 'regions.png')
     return args
 
 
@@ -88,4 +89,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -14,7 +14,9 @@ from csd_mmpretrain.evaluation.feature_data import (
 from csd_mmpretrain.evaluation.features import STAGES, collect_features
 from csd_mmpretrain.evaluation.retrieval import PROTOCOLS, split_protocol
 from csd_mmpretrain.runtime.run_options import load_config
+from csd_mmpretrain.runtime.run_tool import run_tool
 from csd_mmpretrain.runtime.tool_options import (
+    ToolParser,
     add_cfg_options,
     add_device,
     add_dpi,
@@ -34,7 +36,7 @@ def parse_args() -> argparse.Namespace:
     Returns:
         Namespace: The options.
     """
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description='Draw queries and the gallery images that are nearest to '
         'them by the cosine of their features; those of the same class have '
         'a tick and a full frame, others a cross and a dashed frame.')
@@ -136,4 +138,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

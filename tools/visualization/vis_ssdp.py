@@ -1,6 +1,5 @@
 """Draw what SSDP sees: vis_ssdp.py CONFIG CHECKPOINT [IMAGES]."""
 import argparse
-import os
 from functools import partial
 
 import torch
@@ -21,10 +20,13 @@ from csd_mmpretrain.methods.csdnet.figures.ssdp_views import (
     config_view,
 )
 from csd_mmpretrain.runtime.run_options import load_config
+from csd_mmpretrain.runtime.run_tool import run_tool
 from csd_mmpretrain.runtime.tool_options import (
+    ToolParser,
     add_cfg_options,
     add_device,
     add_dpi,
+    default_figure,
     figure_file,
     positive,
 )
@@ -39,7 +41,7 @@ def parse_args() -> argparse.Namespace:
     Returns:
         Namespace: The options.
     """
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description='Draw image, pattern map, gate, mask and second views, '
         'with the predictions for the image and for each second view. '
         f'Of more than {PER_PAGE} images, the figure goes over several '
@@ -81,8 +83,7 @@ def parse_args() -> argparse.Namespace:
     add_cfg_options(parser)
     args = parser.parse_args()
     if args.out is None:
-        name = os.path.splitext(os.path.basename(args.config))[0]
-        args.out = os.path.join('work_dirs', name, 'ssdp.png')
+        args.out = default_figure(args.config, 'ssdp.png')
     return args
 
 
@@ -112,4 +113,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

@@ -14,12 +14,15 @@ from csd_mmpretrain.checkpoints.trained_model import load_model
 from csd_mmpretrain.datasets.data_root import check_dataset_folders
 from csd_mmpretrain.evaluation.features import STAGES, collect_features
 from csd_mmpretrain.runtime.run_options import load_config
+from csd_mmpretrain.runtime.run_tool import run_tool
 from csd_mmpretrain.runtime.tool_options import (
+    ToolParser,
     add_cfg_options,
     add_device,
     add_dpi,
     amount,
     figure_file,
+    output_file,
 )
 from csd_mmpretrain.visualization.embedding import (
     METHODS,
@@ -41,7 +44,7 @@ def parse_args() -> argparse.Namespace:
     Returns:
         Namespace: The options.
     """
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description='Draw the features of a dataset in the plane (t-SNE '
         'needs the extra `vis`, UMAP the extra `umap`). Beside the figure, '
         'FILE.npz holds points, features and labels, and FILE.csv the '
@@ -244,7 +247,7 @@ def output_path(args: argparse.Namespace, cfg: Config) -> str:
     name = os.path.splitext(os.path.basename(args.config))[0]
     folder = args.work_dir or cfg.get('work_dir') or os.path.join(
         'work_dirs', name)
-    return os.path.join(folder, f'{args.method}.png')
+    return output_file(os.path.join(folder, f'{args.method}.png'))
 
 
 def save_points(path: str, columns: Sequence[Tuple[str, np.ndarray]],
@@ -320,4 +323,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)

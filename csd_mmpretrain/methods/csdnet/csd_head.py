@@ -245,10 +245,11 @@ class CSDHead(BaseModule):
         if 'gt_score' in data_samples[0]:
             raise ValueError(
                 'CSDHead: `contrast` needs one label per image, but the batch '
-                'carries mixed labels (`gt_score`). Remove Mixup and CutMix '
-                '(`train_cfg.augments`, `data_preprocessor.batch_augments`) '
-                'and `data_preprocessor.to_onehot`, or set '
-                '`head.contrast=None`.')
+                'carries mixed labels (`gt_score`). Switch Mixup and CutMix '
+                'off: `--cfg-options model.train_cfg=None '
+                'data_preprocessor.batch_augments=None '
+                'data_preprocessor.to_onehot=False`, or the same in the '
+                'config, or set `model.head.contrast=None`.')
         return torch.cat([sample.gt_label for sample in data_samples])
 
     def _rename(self, state_dict: dict, prefix: str, *_) -> None:

@@ -204,7 +204,7 @@ def _print_memory(maps: torch.Tensor, settings: dict) -> None:
     # The exponential's backward pass takes matrices of 2D x 2D.
     squares = 60 if settings['parametrization'] == 'exp' else 16
     size = 4 * (6 * images * dim + squares * dim**2 + 3 * 4096 * dim)
-    print(f'The fit needs about {size / 1e6:.0f} MB of memory')
+    print(f'The fit needs up to {size / 1e6:.0f} MB of memory')
 
 
 def _on_cpu(prototypes: Prototypes) -> Prototypes:

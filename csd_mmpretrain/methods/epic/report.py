@@ -111,7 +111,7 @@ def logit_table(explanations: Sequence[Explanation]) -> Table:
     for explanation in explanations:
         points = sum(reason.points for reason in explanation.reasons)
         rows.append([
-            explanation.source, explanation.class_name,
+            Path(explanation.source).name, explanation.class_name,
             explanation.true_class, f'{explanation.score:.1%}',
             explanation.logit, points, explanation.rest,
             f'{points / explanation.logit:.0%}' if explanation.logit > 0
@@ -253,6 +253,26 @@ def channel_page(explainer: EpicExplainer, channel: int,
                      title=f'Channel {channel} before and after the matrix')
 
 
+def class_page(explainer: EpicExplainer, label: int, channels: int = 4,
+               num: int = 5) -> 'Figure':
+    """Draw the channels that a class uses, a row each.
+
+    Args:
+        explainer (EpicExplainer): Of the fitted matrix.
+        label (int): The class.
+        channels (int): Those with the largest weights. Defaults to 4.
+        num (int): Prototypes of a channel at most. Defaults to 5.
+
+    Returns:
+        Figure: Ready for ``figure.savefig(path)``.
+    """
+    used = class_channels(explainer.weight, channels)[label]
+    return draw_grid(
+        [_class_row(explainer, label, channel, num) for channel in used],
+        cell=1.3, square=True, title='The channels with the largest weights '
+        f'of {explainer.epic.classes[label]}')
+
+
 def pair_page(explainer: EpicExplainer, pair: ConfusedPair,
               channels: int = 3, num: int = 3) -> 'Figure':
     """Draw the channels that two confused classes use, side by side.
@@ -261,29 +281,32 @@ def pair_page(explainer: EpicExplainer, pair: ConfusedPair,
         explainer (EpicExplainer): Of the fitted matrix.
         pair (ConfusedPair): The classes.
         channels (int): Of each class. Defaults to 3.
-        num (int): Prototypes of a channel. Defaults to 3.
+        num (int): Prototypes of a channel at most. Defaults to 3.
 
     Returns:
         Figure: Ready for ``figure.savefig(path)``.
     """
     names = explainer.epic.classes
     used = class_channels(explainer.weight, channels)
-
-    def row(label: int, channel: int) -> List[Panel]:
-        weight = explainer.weight[label, channel]
-        patches = explainer.prototype_patches(channel, num)
-        title = f'{names[label]}: channel {channel}, weight {weight:.3f}'
-        return [Panel(patch.image, '' if i else title,
-                      [(patch.class_name, DARK)], boxes=[patch.box])
-                for i, patch in enumerate(patches)]
-
-    rows = [[*row(pair.true, a), None, *row(pair.predicted, b)]
+    rows = [[*_class_row(explainer, pair.true, a, num), None,
+             *_class_row(explainer, pair.predicted, b, num)]
             for a, b in zip(used[pair.true], used[pair.predicted])]
     return draw_grid(
         rows, cell=1.3, square=True,
         title=f'{names[pair.true]} (true, left) taken for '
         f'{names[pair.predicted]} (right) in {pair.count} of {pair.total} '
         'images')
+
+
+def _class_row(explainer: EpicExplainer, label: int, channel: int,
+               num: int) -> List[Panel]:
+    weight = explainer.weight[label, channel]
+    title = (f'{explainer.epic.classes[label]}: channel {channel}, weight '
+             f'{weight:.3f}')
+    return [Panel(patch.image, '' if i else title,
+                  [(patch.class_name, DARK)], boxes=[patch.box])
+            for i, patch in enumerate(
+                explainer.prototype_patches(channel, num))]
 
 
 def confused_pairs(explainer: EpicExplainer, images: LabelledImages,
@@ -338,11 +361,17 @@ def write_pages(explainer: EpicExplainer,
             for reason in explanation.reasons]
     purest = epic.after.purity.mean(1).argsort(descending=True).tolist()
     channels = list(dict.fromkeys(used + purest))[:num_channels]
-    pages = [('Purity', purity_figure(epic)), *(
-        (f'Confused classes {i}', pair_page(explainer, pair))
-        for i, pair in enumerate(pairs, 1)), *(
-            (f'Channel {channel}', channel_page(explainer, channel, shown))
-            for channel in channels)]
+    labels = dict.fromkeys(epic.classes.index(explanation.class_name)
+                           for explanation in explanations)
+    pages = [
+        ('purity', 'Purity', purity_figure(epic)),
+        *((f'class_{label}', f'Class {epic.classes[label]}',
+           class_page(explainer, label, num=shown)) for label in labels),
+        *((f'confused_classes_{i}', f'Confused classes {i}',
+           pair_page(explainer, pair)) for i, pair in enumerate(pairs, 1)),
+        *((f'channel_{channel}', f'Channel {channel}',
+           channel_page(explainer, channel, shown)) for channel in channels)
+    ]
     tables = [fit_table(epic), class_table(explainer)]
     if pairs:
         tables.insert(1, pair_table(explainer, pairs))
@@ -350,11 +379,14 @@ def write_pages(explainer: EpicExplainer,
         tables.insert(1, logit_table(explanations))
     files = [folder / 'report.html']
     write_report(str(files[0]), 'EPIC: a classifier explained by prototypes',
-                 explanations, tables, pages, cams)
-    figures = [(f'explanation {i}',
-                explanation_figure(explanation, cams and cams[i - 1]))
-               for i, explanation in enumerate(explanations, 1)]
-    for name, figure in figures + pages:
-        files.append(folder / f'{name.lower().replace(" ", "_")}.png')
+                 explanations, tables, [page[1:] for page in pages], cams)
+    figures = {
+        f'explanation_{i}': explanation_figure(explanation,
+                                               cams and cams[i - 1])
+        for i, explanation in enumerate(explanations, 1)
+    }
+    figures.update((name, figure) for name, _, figure in pages)
+    for name, figure in figures.items():
+        files.append(folder / f'{name}.png')
         figure.savefig(files[-1], dpi=150)
     return files

@@ -1,8 +1,10 @@
 """Tests of CSDHead: its contract with stock heads, checkpoints and hooks."""
 import copy
+import re
 
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.runner.checkpoint import _load_checkpoint_to_model
 from mmpretrain.engine.hooks import SetAdaptiveMarginsHook, SwitchRecipeHook
 from mmpretrain.registry import MODELS
@@ -144,7 +146,7 @@ def test_other_numbers_of_features_are_refused():
 def test_mixed_labels_with_ddl_are_refused():
     mixed = [s.set_gt_score(torch.rand(CLASSES)) for s in samples()]
     feats = (torch.randn(2 * BATCH, CHANNELS), )
-    with pytest.raises(ValueError, match='Mixup and CutMix'):
+    with pytest.raises(ValueError, match='model.train_cfg=None'):
         build(contrast=DDL).loss(feats, mixed)
     assert build(distill=SSDT).loss(feats, mixed)['loss_cls'].isfinite()
 
@@ -232,3 +234,36 @@ def test_the_inner_head_is_all_that_inference_needs():
                 if name.startswith(head.training_only_keys)]
     assert set(head.state_dict()) - set(needless) == {
         f'cls_head.{name}' for name in head.cls_head.state_dict()}
+
+
+def test_the_remedy_for_mixed_images_works():
+    """ImageClassifier moves `train_cfg.augments` to its preprocessor."""
+    settings = dict(
+        type='ImageClassifier',
+        backbone=dict(type='MobileNetV2', widen_factor=0.25),
+        neck=dict(type='SSDPNeck', in_channels=1280),
+        head=dict(
+            type='CSDHead',
+            cls_head=dict(
+                type='LinearClsHead', num_classes=6, in_channels=1280),
+            contrast=dict(type='DDLQueueLoss', feat_dim=1280, queue_len=8)),
+        train_cfg=dict(augments=[dict(type='Mixup', alpha=0.8)]),
+        data_preprocessor=dict(
+            type='ClsDataPreprocessor', num_classes=6, to_onehot=True))
+    def loss_of(options):
+        cfg = Config(dict(model=settings))
+        cfg.merge_from_dict(options)
+        model = MODELS.build(cfg.model)
+        data = dict(
+            inputs=[torch.zeros(3, 32, 32, dtype=torch.uint8)] * 4,
+            data_samples=[DataSample().set_gt_label(i) for i in range(4)])
+        return model(**model.data_preprocessor(data, training=True),
+                     mode='loss')
+
+    with pytest.raises(ValueError) as told:
+        loss_of({})
+    remedy = re.findall(r'([\w.]+)=(None|False)', str(told.value))[:3]
+    assert len(remedy) == 3
+    assert 'loss_qc' in loss_of({
+        name if name.startswith('model.') else f'model.{name}':
+        dict(none=None, false=False)[value.lower()] for name, value in remedy})

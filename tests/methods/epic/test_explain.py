@@ -418,7 +418,9 @@ def test_the_report_and_its_figures(explainer, images, items, tmp_path,
     files = write_pages(explainer, explanations, None, pairs, 2, 2, tmp_path)
     names = [path.name for path in files]
     assert names[:3] == ['report.html', 'explanation_1.png', 'purity.png']
-    assert len(names) == 3 + len(pairs) + 2
+    assert f'{explanations[0].class_name}.png' in [
+        name.replace('class_', 'class') for name in names]
+    assert len(names) == 4 + len(pairs) + 2
     assert all(path.stat().st_size > 5000 for path in files)
     report = files[0].read_text()
     assert explainer.epic.unchanged in report

@@ -255,6 +255,13 @@ def test_refused_before_the_first_step(changes, error, message, images,
     assert run.iter == 0
 
 
+def test_a_wrapper_that_waits_for_all_gradients_is_refused(images, tmp_path):
+    run = runner(images, tmp_path)
+    run.model.find_unused_parameters = False  # as DDP has it
+    with pytest.raises(ValueError, match='Write `find_unused_parameters = '):
+        run.train()
+
+
 def test_resume_with_other_prototypes_is_refused(unbroken, images, tmp_path):
     for changes, message in (
             ({'model.head.num_prototypes': 3}, 'head.trivial.prototypes '
