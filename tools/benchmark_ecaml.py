@@ -17,10 +17,13 @@ from csd_mmpretrain.methods.ecaml.embedding_study import (
     train_embedding,
 )
 from csd_mmpretrain.runtime.run_options import load_config
+from csd_mmpretrain.runtime.run_tool import run_tool
 from csd_mmpretrain.runtime.tool_options import (
+    ToolParser,
     add_cfg_options,
     add_device,
     add_weights,
+    amount,
     positive,
     table_file,
 )
@@ -36,7 +39,7 @@ def parse_args() -> argparse.Namespace:
     Returns:
         Namespace: The options.
     """
-    parser = argparse.ArgumentParser(
+    parser = ToolParser(
         description='Train the embedding of an ECAML config on features of '
         'its backbone that stay as they are: the metric loss alone, with '
         'confusion, without its row norm, and with the row norm alone. A '
@@ -49,7 +52,7 @@ def parse_args() -> argparse.Namespace:
         'place of pretrained weights')
     add_weights(parser)
     parser.add_argument(
-        '--rates', type=float, nargs='+', default=[1e-4, 1e-3], metavar='LR',
+        '--rates', type=amount, nargs='+', default=[1e-4, 1e-3], metavar='LR',
         help='learning rates of the embedding (1e-4 1e-3)')
     parser.add_argument(
         '--seeds', type=int, nargs='+', default=[0, 1, 2], metavar='SEED',
@@ -111,4 +114,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_tool(main)
