@@ -5,6 +5,7 @@ TORCH ?= torch torchvision
 STACK ?= openmmlab
 EXTRAS ?= timm,datasets,vis,umap,cam,bench,deploy,demo,docs
 PYTEST_ARGS ?=
+GPU_ARGS ?=
 
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.csd_mmpretrain
@@ -13,12 +14,13 @@ DEMO := work_dirs/demo
 # Threads that spin while they wait are ten times as slow on busy cores.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: help setup demo bench docs test lint clean
+.PHONY: help setup demo bench gpu docs test lint clean
 
 help:
 	@echo 'make setup  prepare the environment (repeated: nothing to do)'
 	@echo 'make demo   train on drawn leaves, test, draw the masks'
 	@echo 'make bench  accuracy and cost against plain training, short form'
+	@echo 'make gpu    train, measure and test on one GPU, in eight minutes'
 	@echo 'make docs   the guides as a site in site/, links checked'
 	@echo 'make test   run the tests'
 	@echo 'make lint   check the style'
@@ -29,6 +31,7 @@ help:
 	@echo 'STACK=NAME      openmmlab, or onedl for the maintained forks'
 	@echo 'EXTRAS=LIST     of setup.py ($(EXTRAS))'
 	@echo 'TORCH="..."     the pair, such as "torch==2.4.1 torchvision==0.19.1"'
+	@echo 'GPU_ARGS=...    of tools/gpu_check.py; --short runs on a CPU, too'
 	@echo 'PYTEST_ARGS=... more options of pytest, such as "-k queue"'
 
 setup: $(STAMP)
@@ -64,6 +67,9 @@ bench: setup
 	$(BIN)/python tools/benchmark_accuracy.py configs/benchmark/leaves.py
 	$(BIN)/python tools/benchmark_step.py configs/csdnet/demo.py
 	$(BIN)/python tools/benchmark_ddl.py --queue-lens 1000 10000
+
+gpu: setup
+	$(BIN)/python tools/gpu_check.py $(GPU_ARGS)
 
 docs: setup
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict

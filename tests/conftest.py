@@ -30,6 +30,13 @@ def pytest_terminal_summary(terminalreporter):
         terminalreporter.write_line('\n'.join(sorted(measured)))
 
 
+def pytest_collection_modifyitems(items):
+    """Skip the tests that need a GPU where there is none."""
+    for item in items:
+        if item.get_closest_marker('gpu') and not torch.cuda.is_available():
+            item.add_marker(pytest.mark.skip(reason='needs a GPU'))
+
+
 @pytest.fixture(autouse=True)
 def seed():
     """Every test draws the same numbers, in any order of the tests."""

@@ -25,7 +25,7 @@ def config(images, work_dir, **changes):
     """A training on a folder with a folder of images for each class."""
     load = dict(type='LoadImageFromFile')
     dataset = dict(type='CustomDataset', data_root=str(images))
-    loader = dict(batch_size=BATCH, num_workers=0)
+    loader = dict(batch_size=BATCH, num_workers=0, persistent_workers=False)
     cfg = Config.fromfile(REPO / 'configs/_base_/default_runtime.py')
     cfg.merge_from_dict(dict(
         model=dict(

@@ -105,7 +105,8 @@ def rates_by_stage(name):
     wrapper = build_optim_wrapper(model, dict(cfg.optim_wrapper))
     scheduler = PARAM_SCHEDULERS.build(dict(
         cfg.param_scheduler, optimizer=wrapper, by_epoch=True))
-    weights = (next(model.backbone.parameters()), model.head.trivial.prototypes,
+    weights = (next(model.backbone.parameters()),
+               model.head.trivial.prototypes,
                model.head.support.last_layer.weight)
     groups = [next(g for g in wrapper.param_groups
                    if g['params'][0] is weight) for weight in weights]

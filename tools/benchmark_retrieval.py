@@ -13,7 +13,11 @@ from csd_mmpretrain.benchmark.retrieval_benchmark import (
 from csd_mmpretrain.evaluation.retrieval import rank_positives
 from csd_mmpretrain.evaluation.similarity import MEMORY
 from csd_mmpretrain.runtime.run_tool import run_tool
-from csd_mmpretrain.runtime.tool_options import ToolParser, add_device
+from csd_mmpretrain.runtime.tool_options import (
+    ToolParser,
+    add_device,
+    amount,
+)
 from csd_mmpretrain.utils.measure import machine_name
 from csd_mmpretrain.utils.tables import markdown_table
 
@@ -36,7 +40,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--num-classes', type=int, default=1000, help='classes (1000)')
     parser.add_argument(
-        '--memory', type=float, default=MEMORY,
+        '--memory', type=amount, default=MEMORY,
         help=f'MiB for a block of similarities ({MEMORY})')
     parser.add_argument(
         '--no-reference',

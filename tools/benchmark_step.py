@@ -3,6 +3,8 @@ import argparse
 
 import torch
 
+from csd_mmpretrain.benchmark.card_memory import card_table
+from csd_mmpretrain.benchmark.host_waits import wait_table
 from csd_mmpretrain.benchmark.step_benchmark import (
     StepSetting,
     benchmark_step,
@@ -41,6 +43,16 @@ def parse_args() -> argparse.Namespace:
         '--iters', type=positive, default=10, help='measured steps (10)')
     parser.add_argument(
         '--warmup', type=int, default=2, help='steps before them (2)')
+    parser.add_argument(
+        '--no-predictions', action='store_true',
+        help='measure training steps alone')
+    parser.add_argument(
+        '--waits', action='store_true',
+        help='count how often the host waits for the device in a step, too')
+    parser.add_argument(
+        '--cards', action='store_true',
+        help='tell, too, the largest batches that cards of 8, 16 and 24 GB '
+        'can train, from the peak memory of two small ones')
     add_device(parser, choices=('cpu', 'cuda'))
     parser.add_argument(
         '--amp',
@@ -68,7 +80,11 @@ def main() -> None:
           f'{"mixed" if args.amp else "single"} precision, '
           f'{machine_name(args.device)}, torch {torch.__version__}, '
           f'{args.iters} interleaved steps')
-    for training in (True, False):
+    if args.cards:
+        print(f'\n{card_table(setting)}', flush=True)
+    if args.waits:
+        print(f'\n{wait_table(setting)}', flush=True)
+    for training in (True, ) if args.no_predictions else (True, False):
         setting = setting._replace(training=training)
         costs = benchmark_step(setting, args.iters, args.warmup)
         print(f'\n{format_table(setting, costs)}', flush=True)

@@ -20,6 +20,7 @@ from csd_mmpretrain.runtime.tool_options import (
     ToolParser,
     add_cfg_options,
     add_device,
+    amount,
     positive,
     table_file,
 )
@@ -62,7 +63,7 @@ def parse_args() -> argparse.Namespace:
         help='neighbors of kNN (10 20 100 200); none leaves it out')
     parser.add_argument(
         '--temperature',
-        type=float,
+        type=amount,
         default=TEMPERATURE,
         help='temperature of the votes of kNN (0.07)')
     parser.add_argument(
@@ -73,7 +74,7 @@ def parse_args() -> argparse.Namespace:
         help='protocols of retrieval, which are not comparable (all three)')
     parser.add_argument(
         '--fractions',
-        type=float,
+        type=amount,
         nargs='*',
         default=FRACTIONS,
         metavar='PART',

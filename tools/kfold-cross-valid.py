@@ -66,6 +66,11 @@ def parse_args() -> argparse.Namespace:
         help='of the division into folds (0); that of the trainings is the '
         "config's, or --cfg-options randomness.seed=1")
     parser.add_argument(
+        '--keep-small-classes',
+        action='store_true',
+        help='accept classes with fewer images than folds: one of a single '
+        'image is trained on in every fold')
+    parser.add_argument(
         '--resume',
         action='store_true',
         help='go on in a folder that has folds: those with a result are not '
@@ -163,7 +168,8 @@ def main() -> None:
         sys.exit(f'{args.work_dir} has been trained in already. Go on with '
                  '--resume, or choose another --work-dir.')
     jobs = fold_jobs(args.config, args.work_dir, args.num_splits, args.seed,
-                     args.metric, not args.no_validate, args.cfg_options)
+                     args.metric, not args.no_validate, args.cfg_options,
+                     args.keep_small_classes)
     failed = {}
     if not args.summary:
         processes = 1 if args.launcher == 'none' else args.num_processes

@@ -6,7 +6,8 @@ _base_ = [
 ]
 
 dataset = dict(
-    type='StanfordCarsObjects', data_root='{{$CSD_DATA_ROOT:data}}/stanfordcars')
+    type='StanfordCarsObjects',
+    data_root='{{$CSD_DATA_ROOT:data}}/stanfordcars')
 
 data_preprocessor = dict(num_classes=196)
 train_dataloader = dict(dataset=dict(dataset=dataset))

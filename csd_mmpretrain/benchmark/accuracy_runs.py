@@ -1,16 +1,18 @@
 """Train the cells of a suite, several at a time, and keep their results."""
 import json
+import math
 import os
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from threading import Event
-from typing import IO, Dict, List, NamedTuple, Optional, Sequence
+from typing import IO, Any, Dict, List, NamedTuple, Optional, Sequence
 
 from csd_mmpretrain.checkpoints.checkpoint_files import write_whole
 from csd_mmpretrain.checkpoints.pretrained import file_hash
 from csd_mmpretrain.utils.cores import usable_cores
+from csd_mmpretrain.utils.plain_files import load_plain
 from csd_mmpretrain.utils.wording import first_names
 
 from .run_logs import read_scores, score_names
@@ -113,12 +115,44 @@ def describe_options(weights: Optional[str], processes: int = 1,
     return ' '.join(words)
 
 
+def make_result(place: str, values: Dict[str, Any]) -> Result:
+    """Make a result of what a file says.
+
+    Args:
+        place (str): The file, for errors.
+        values (dict[str, Any]): The fields of :class:`Result`, as numbers or
+            texts.
+
+    Returns:
+        Result: The checked result.
+
+    Raises:
+        ValueError: If a field is missing, or is no number that it may be.
+    """
+    try:
+        result = Result(**{name: Result.__annotations__[name](value)
+                           for name, value in values.items()})
+        if not all(map(math.isfinite, result)) or min(result[2:]) < 0:
+            raise ValueError
+    except (KeyError, TypeError, ValueError):
+        raise ValueError(
+            f'{place} is no result of a training: it needs finite numbers '
+            f'for {", ".join(Result._fields)}, and nothing else. Leave it '
+            'out, or train anew.') from None
+    return result
+
+
 def read_result(folder: Path) -> Optional[Result]:
-    """Read the result in a work directory; None if it has not finished."""
+    """Read the result in a work directory; None if it has not finished.
+
+    Raises:
+        ValueError: If the file holds something else.
+    """
     path = folder / 'result.json'
     if not path.is_file():
         return None
-    return Result(**json.loads(path.read_text(encoding='utf-8')))
+    found = load_plain(str(path))
+    return make_result(str(path), found if isinstance(found, dict) else {})
 
 
 def read_results(jobs: Sequence[Job]) -> Dict[Cell, Result]:

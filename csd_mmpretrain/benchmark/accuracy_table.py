@@ -2,13 +2,17 @@
 import csv
 from pathlib import Path
 from statistics import mean
-from typing import Dict, Iterable, List, Tuple
+from typing import TYPE_CHECKING, Dict, Iterable, Iterator, List, Tuple
 
 from csd_mmpretrain.utils.tables import markdown_table, write_table
+from csd_mmpretrain.visualization.figure_fonts import with_fonts
 
-from .accuracy_runs import Job, Result
+from .accuracy_runs import Job, Result, make_result
 from .suite import Cell, Method, Suite
 from .summary import Summary, half_interval, summarize
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 HEADER = ('method', 'score, % (mean ± deviation)', 'runs',
           'to the baseline (95 % interval)', 'epochs', 'images seen',
@@ -54,10 +58,16 @@ def plot_suite(suite: Suite, results: Dict[Cell, Result], path: Path) -> None:
     interval for three pairs or more. Raises ImportError without matplotlib.
     """
     try:
-        from matplotlib.figure import Figure
+        figure = _draw_differences(suite, results)
     except ImportError as error:
         raise ImportError('The plot needs matplotlib: '
                           'pip install "csd_mmpretrain[bench]".') from error
+    figure.savefig(path, dpi=130)
+
+
+@with_fonts
+def _draw_differences(suite: Suite, results: Dict[Cell, Result]) -> 'Figure':
+    from matplotlib.figure import Figure
     baseline = next(method.title for method in suite.methods
                     if method.name == suite.baseline)
     rows = [(method.title, summary.differences)
@@ -81,7 +91,7 @@ def plot_suite(suite: Suite, results: Dict[Cell, Result], path: Path) -> None:
                     '(in brackets: pairs of seeds or splits)')
     axes.grid(axis='x', lw=0.4)
     axes.spines[['top', 'right']].set_visible(False)
-    figure.savefig(path, dpi=130)
+    return figure
 
 
 def write_csv(results: Dict[Cell, Result], path: Path) -> None:
@@ -92,19 +102,23 @@ def write_csv(results: Dict[Cell, Result], path: Path) -> None:
     ] for cell, result in results.items()])
 
 
-def _read_csv(path: Path) -> Dict[Cell, Result]:
-    with open(path, newline='', encoding='utf-8') as file:
-        lines = list(csv.reader(file))
-    if not lines or tuple(lines[0]) != COLUMNS:
-        raise ValueError(f'{path}: the first line must be '
-                         f'{",".join(COLUMNS)}.')
-    return {
-        Cell(method, int(seed), int(split) if split else None): Result(
-            float(last), float(best), int(epochs), int(images),
-            float(seconds))
-        for method, seed, split, last, best, epochs, images, seconds in
-        lines[1:]
-    }
+def _read_csv(path: Path) -> Iterator[Tuple[str, Cell, Result]]:
+    """Read the lines: where they are, the training, and its result."""
+    with open(path, newline='', encoding='utf-8-sig') as file:
+        lines = csv.DictReader(file, restkey='more')
+        if tuple(lines.fieldnames or ()) != COLUMNS:
+            raise ValueError(f'{path}: the first line must be '
+                             f'{",".join(COLUMNS)}.')
+        for line in lines:
+            place = f'{path}, line {lines.line_num},'
+            method, seed, split = (line.pop(name) for name in Cell._fields)
+            result = make_result(place, line)
+            if not all(map(str.isdecimal, filter(None, (seed or '-', split)))):
+                raise ValueError(f'{place} has the seed {seed!r} and the '
+                                 f'split {split!r}. Whole numbers are '
+                                 'expected, or none for the split.')
+            yield place, Cell(
+                method, int(seed), int(split) if split else None), result
 
 
 def read_earlier(paths: Iterable[Path],
@@ -113,31 +127,37 @@ def read_earlier(paths: Iterable[Path],
 
     Args:
         paths (Iterable[Path]): Files of :func:`write_csv`; for a training
-            that is in several, the last counts.
+            that is in several, the last counts. They may have other seeds.
         jobs (Iterable[Job]): The suite's trainings.
 
     Returns:
         dict[Cell, Result]: By training.
 
     Raises:
-        ValueError: If a file has other columns, a method that is not in the
-            suite, or a training with other epochs or images.
+        ValueError: If a file has other columns, a method or split that is
+            not in the suite, a training with other epochs or images, twice
+            the same training, or something else than numbers.
     """
-    jobs = {job.cell: job for job in jobs}
-    methods = {cell.method for cell in jobs}
+    # Trainings that differ in the seed alone have equally many images.
+    jobs = {(job.cell.method, job.cell.split): job for job in jobs}
     results = {}
     for path in paths:
-        for cell, result in _read_csv(path).items():
-            if cell.method not in methods:
+        own = {}
+        for place, cell, result in _read_csv(path):
+            job = jobs.get((cell.method, cell.split))
+            if job is None:
                 raise ValueError(
-                    f'{path}: the suite has no method {cell.method!r}. Give '
-                    'the results of this suite.')
-            job = jobs.get(cell, result)
+                    f'{place} is of {cell.path}, but the suite has no such '
+                    'method or split. Give the results of this suite.')
             if (job.epochs, job.images) != (result.epochs, result.images):
                 raise ValueError(
-                    f'{path}: {cell.path} is of {result.epochs} epochs and '
+                    f'{place} is {cell.path} of {result.epochs} epochs and '
                     f'{result.images} images, but in the suite it has '
                     f'{job.epochs} and {job.images}: another training. '
                     'Leave the file out.')
-            results[cell] = result
+            if cell in own:
+                raise ValueError(f'{place} is {cell.path} again. Leave one '
+                                 'of the two lines out.')
+            own[cell] = result
+        results.update(own)
     return results

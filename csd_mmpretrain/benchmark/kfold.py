@@ -18,7 +18,8 @@ def fold_jobs(config: str,
               seed: int = 0,
               metric: str = 'accuracy/top1',
               validate: bool = True,
-              options: Optional[dict] = None) -> List[Job]:
+              options: Optional[dict] = None,
+              keep_small: bool = False) -> List[Job]:
     """Make the configs of stratified folds, see ``cell_config``.
 
     Args:
@@ -31,6 +32,8 @@ def fold_jobs(config: str,
         validate (bool): As often as the config says (default), or only after
             the last epoch.
         options (dict, optional): New values by dotted key.
+        keep_small (bool): Accept classes with fewer images than folds, see
+            ``split_images``. Defaults to False.
 
     Returns:
         list[Job]: One per fold.
@@ -42,7 +45,9 @@ def fold_jobs(config: str,
     name = Path(config).stem
     train_seed = cfg.get('randomness', {}).get('seed') or 0
     suite = Suite(name, [Method(name, name, config, options)], name,
-                  [train_seed], dict(num=num_splits, seed=seed), metric)
+                  [train_seed],
+                  dict(num=num_splits, seed=seed, keep_small=keep_small),
+                  metric)
     return [job._replace(folder=work_dir / f'fold{job.cell.split}')
             for job in prepare_jobs(suite, work_dir)]
 
@@ -76,8 +81,11 @@ def fold_rows(results: Dict[int, Result]) -> List[Sequence[str]]:
     return [*rows, ('mean ± deviation', last.text, best.text, '', '')]
 
 
-def summarize_folds(results: Dict[int, Result]) -> Dict[str, float]:
+def summarize_folds(results: Dict[int, Result]
+                    ) -> Dict[str, Optional[float]]:
     """Compute ``last_mean``, ``last_deviation`` and the same of ``best``.
+
+    One fold has no deviation (None).
 
     The folds share training images, so the deviation says little about
     another data set.

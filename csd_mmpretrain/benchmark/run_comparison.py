@@ -68,8 +68,7 @@ def comparison_rows(groups: Dict[str, Dict[Hashable, Run]],
                   for run in groups[name].values()]
         low, high = min(epochs), max(epochs)
         rows.append((
-            name, str(len(scores)),
-            summary.text if len(scores) > 1 else f'{scores[0]:.2f}',
+            name, str(len(scores)), summary.text,
             f'{min(scores):.2f}', f'{max(scores):.2f}',
             str(low) if low == high else f'{low} to {high}',
             *_difference(summary)))

@@ -3,8 +3,10 @@ import json
 import math
 import re
 from contextlib import suppress
+from numbers import Real
+from operator import attrgetter
 from pathlib import Path
-from typing import Dict, Iterator, List, NamedTuple, Optional
+from typing import Dict, List, NamedTuple, Optional
 
 from mmengine.config import Config
 
@@ -50,38 +52,75 @@ class Run(NamedTuple):
 def read_scores(folder: Path, metric: str) -> Dict[int, float]:
     """Read the scores of all validations by step, see :func:`read_run`."""
     scores = {}
-    for entries in _attempts(folder):
-        begin = min((entry.get('epoch', entry['step']) for entry in entries),
-                    default=math.inf)
-        scores = {step: scores[step] for step in scores if step < begin}
-        scores.update((entry['step'], entry[metric]) for entry in entries
-                      if metric in entry)
+    for attempt in _attempts(folder):
+        scores = {step: score for step, score in scores.items()
+                  if step < attempt.begin}
+        scores.update((entry['step'], entry[metric])
+                      for entry in attempt.entries if metric in entry)
+    for step, score in scores.items():
+        if not isinstance(score, Real) or not math.isfinite(score):
+            raise ValueError(f'{folder}: the validation of step {step} has '
+                             f'{metric} {score}, which is no finite number. '
+                             'Leave the folder out.')
     return dict(sorted(scores.items()))
 
 
 def score_names(folder: Path) -> List[str]:
     """List the names of all scores in a work directory, sorted."""
     names = {
-        name for entries in _attempts(folder) for entry in entries
+        name for attempt in _attempts(folder) for entry in attempt.entries
         if 'iter' not in entry for name in entry
     }
     return sorted(names - {'step', 'time', 'data_time'})
 
 
-def _attempts(folder: Path) -> Iterator[List[dict]]:
+class _Attempt(NamedTuple):
+    """A start of a training: its folder, what it logged, its first step."""
+
+    folder: Path
+    entries: List[dict]
+    begin: int
+
+
+def _attempts(folder: Path) -> List[_Attempt]:
+    """Read the attempts of a training that logged something, in their order.
+
+    Folders are named after the clock, which may have been put back. So an
+    attempt that goes on from a step follows one that has come so far.
+    """
+    left = []
     for log in sorted(Path(folder).glob('*/vis_data/scalars.json')):
         entries = []
         for line in log.read_text('utf-8', errors='replace').splitlines():
             # A power failure or a full disk cuts lines off.
             with suppress(json.JSONDecodeError):
                 entries.append(json.loads(line))
-        yield [entry for entry in entries if 'step' in entry]
+        entries = [entry for entry in entries if isinstance(entry, dict)
+                   and isinstance(entry.get('step'), int)]
+        if entries:
+            left.append(_Attempt(log.parent, entries, min(map(_place, entries))
+                                 ))
+    ordered, reached = [], 0
+    while left:
+        following = [one for one in left if one.begin <= reached + 1]
+        attempt = (following or sorted(left, key=attrgetter('begin')))[0]
+        left.remove(attempt)
+        ordered.append(attempt)
+        reached = max(reached, *map(_place, attempt.entries))
+    return ordered
+
+
+def _place(entry: dict) -> int:
+    """Tell the epoch of an entry, or the iteration if those are counted."""
+    return entry.get('epoch', entry['step'])
 
 
 def read_run_config(folder: Path) -> Config:
     """Read the config of the newest attempt of a training."""
     folder = Path(folder)
     configs = sorted(folder.glob('*/vis_data/config.py'))
+    configs += [attempt.folder / 'config.py'
+                for attempt in _attempts(folder)[-1:]]
     if not configs:
         raise FileNotFoundError(
             f'{str(folder)!r} is ' +

@@ -21,11 +21,15 @@ from csd_mmpretrain.runtime.run_options import set_amp
 from csd_mmpretrain.utils.hook_settings import hook_settings
 from csd_mmpretrain.utils.measure import (
     Cost,
-    in_process,
+    apart,
     peak_growth,
     take_turns,
 )
-from csd_mmpretrain.utils.protocol import plain_settings, views_per_image
+from csd_mmpretrain.utils.protocol import (
+    plain_settings,
+    takes_map,
+    views_per_image,
+)
 from csd_mmpretrain.utils.tables import markdown_table
 from csd_mmpretrain.utils.type_name import type_name
 
@@ -65,6 +69,8 @@ def plain_model_cfg(model: dict) -> dict:
             'and neither it nor the neck stands in for a plain one, so there '
             'is nothing to compare with the plain classifier. Give a config '
             'such as configs/csdnet/grocery81.py.')
+    if takes_map(model['head']):
+        plain['neck'] = dict(type='GlobalAveragePooling')
     return plain
 
 
@@ -97,8 +103,16 @@ def step_variants(setting: StepSetting) -> Dict[str, int]:
     return {**variants, setting.name: 1}
 
 
-def _model_step(setting: StepSetting, variant: str) -> Callable[[], None]:
-    """Make a function of one step; several plain passes make one update."""
+def model_step(setting: StepSetting, variant: str) -> Callable[[], None]:
+    """Make a function of one step; several plain passes make one update.
+
+    Args:
+        setting (StepSetting): What is measured.
+        variant (str): Of :func:`step_variants`.
+
+    Returns:
+        Callable: It takes and returns nothing.
+    """
     # Or mmengine lists the options of every parameter.
     MMLogger.get_current_instance().setLevel('WARNING')
     cfg = deepcopy(setting.cfg)
@@ -152,10 +166,8 @@ def benchmark_step(setting: StepSetting,
                    warmup: int = 2) -> Dict[str, Cost]:
     """Measure the variants.
 
-    Time: steps of all models alternate in one process. Memory: ``warmup + 2``
-    steps in a process of its own for each. On a GPU it is what torch has
-    allocated at most; on a CPU the growth of the process's peak resident
-    memory, with weights, gradients, optimizer state and activations.
+    Time: steps of all models alternate in one process. Memory: see
+    :func:`peak_memory`.
 
     Args:
         setting (StepSetting): What is measured.
@@ -167,18 +179,36 @@ def benchmark_step(setting: StepSetting,
     """
     plain_model_cfg(setting.cfg.model)
     variants = step_variants(setting)
-    peaks = {name: in_process(_peak_memory, setting, name, warmup + 2)
+    peaks = {name: peak_memory(setting, name, warmup + 2)
              for name in variants}
-    steps = {name: _model_step(setting, name) for name in variants}
+    steps = {name: model_step(setting, name) for name in variants}
     seconds = take_turns(steps, iters, warmup, setting.device)
     return {name: Cost(seconds[name], peaks[name]) for name in variants}
+
+
+def peak_memory(setting: StepSetting, variant: str, steps: int = 3) -> float:
+    """Measure the peak memory of some steps in MiB.
+
+    On a GPU it is what torch has allocated at most. On a CPU it is the growth
+    of the peak resident memory of a process of its own. Weights, gradients,
+    optimizer state and activations are part of it.
+
+    Args:
+        setting (StepSetting): What is measured.
+        variant (str): Of :func:`step_variants`.
+        steps (int): The second one has the optimizer's state. Defaults to 3.
+
+    Returns:
+        float: MiB.
+    """
+    return apart(setting.device, _peak_memory, setting, variant, steps)
 
 
 def _peak_memory(setting: StepSetting, variant: str, steps: int) -> float:
     import csd_mmpretrain  # noqa: F401  registers everything
 
     def work() -> None:
-        step = _model_step(setting, variant)
+        step = model_step(setting, variant)
         for _ in range(steps):
             step()
 

@@ -16,6 +16,7 @@ from csd_mmpretrain.datasets.dataset_settings import (
     shared_pipeline,
     source_settings,
 )
+from csd_mmpretrain.datasets.same_classes import dataset_classes
 from csd_mmpretrain.runtime.run_options import load_config
 from csd_mmpretrain.utils.protocol import views_per_image
 from csd_mmpretrain.utils.type_name import type_name
@@ -63,9 +64,9 @@ def load_suite(path: str) -> Suite:
 
     Args:
         path (str): A Python config as in configs/benchmark/README.md. Its
-            ``splits`` are the arguments ``num``, ``shots`` and ``seed`` of
-            :func:`split_images`; without, all training images are trained on
-            and the configs' validation data are scored.
+            ``splits`` are the arguments ``num``, ``shots``, ``seed`` and
+            ``keep_small`` of :func:`split_images`; without, all training
+            images are trained on and the configs' validation data are scored.
 
     Returns:
         Suite: The checked suite.
@@ -84,9 +85,9 @@ def load_suite(path: str) -> Suite:
                          f'{", ".join(KEYS)}.')
     splits, runs = suite.get('splits'), suite['runs']
     if splits is not None and not {'num'} <= set(splits) <= {
-            'num', 'shots', 'seed'}:
+            'num', 'shots', 'seed', 'keep_small'}:
         raise ValueError(f'{path}: splits={dict(splits)} must have `num`, and '
-                         'may have `shots` and `seed`.')
+                         'may have `shots`, `seed` and `keep_small`.')
     if suite['baseline'] not in runs:
         raise ValueError(f"{path}: baseline={suite['baseline']!r} is none of "
                          f'the runs {first_names(list(runs), 5)}.')
@@ -117,21 +118,25 @@ def suite_cells(suite: Suite) -> List[Cell]:
     ]
 
 
-def load_method(method: Method) -> Tuple[Config, List[int]]:
-    """Read a method's whole config and the label of each training image."""
+def load_method(method: Method
+                ) -> Tuple[Config, List[int], Optional[Sequence[str]]]:
+    """Read a whole config, the training images' labels and class names."""
     cfg = load_config(method.config, method.options)
     dataset = build_without_pipeline(cfg.train_dataloader.dataset)
-    return cfg, [int(dataset.get_data_info(i)['gt_label'])
-                 for i in range(len(dataset))]
+    labels = [int(dataset.get_data_info(i)['gt_label'])
+              for i in range(len(dataset))]
+    return cfg, labels, dataset_classes(dataset)
 
 
-def cell_config(cfg: Config, labels: Sequence[int], cell: Cell,
+def cell_config(cfg: Config, labels: Sequence[int],
+                classes: Optional[Sequence[str]], cell: Cell,
                 splits: Optional[dict]) -> Tuple[Config, int]:
     """Make the config of one training.
 
     Args:
         cfg (Config): The method's; it is not changed.
         labels (Sequence[int]): Of the training images.
+        classes (Sequence[str], optional): Their names.
         cell (Cell): The training.
         splits (dict, optional): Those of the suite.
 
@@ -167,7 +172,8 @@ def cell_config(cfg: Config, labels: Sequence[int], cell: Cell,
                 f'plain dataset, but train_dataloader.dataset is {train.type} '
                 'with a dataset inside or `indices` of its own. Take the '
                 'wrapper or the indices out of the config.')
-        kept, held_out = split_images(labels, cell.split, **splits)
+        kept, held_out = split_images(
+            labels, cell.split, classes=classes, **splits)
         images = len(kept)
         cfg.val_dataloader.dataset = dict(
             train,
@@ -210,7 +216,10 @@ def split_images(labels: Sequence[int],
                  split: int,
                  num: int,
                  shots: Optional[int] = None,
-                 seed: int = 0) -> Tuple[List[int], List[int]]:
+                 seed: int = 0,
+                 keep_small: bool = False,
+                 classes: Optional[Sequence[str]] = None
+                 ) -> Tuple[List[int], List[int]]:
     """Divide training images into those to train on and those held out.
 
     Args:
@@ -221,6 +230,12 @@ def split_images(labels: Sequence[int],
             anew for each split, and hold the others out. Defaults to None:
             stratified folds of equal size, each held out by one split.
         seed (int): Of the draw. Defaults to 0.
+        keep_small (bool): Accept classes with too few images. One that has a
+            single image, or no more than ``shots``, is trained on in every
+            split; one that has fewer than ``num`` is held out by some folds.
+            Defaults to False.
+        classes (Sequence[str], optional): Their names, for the error.
+            Defaults to None, their labels.
 
     Returns:
         tuple[list[int], list[int]]: Indices, ascending.
@@ -229,18 +244,31 @@ def split_images(labels: Sequence[int],
         ValueError: If a class has too few images.
     """
     # scikit-learn's splitters would draw others than the published splits.
-    classes = defaultdict(list)
+    members = defaultdict(list)
     for index, label in enumerate(labels):
-        classes[int(label)].append(index)
-    least = min(map(len, classes.values()))
-    if not (2 <= num <= least if shots is None else 1 <= shots < least):
-        wanted = f'shots={shots}' if shots is not None else f'num={num} folds'
+        members[int(label)].append(index)
+    least = num if shots is None else shots + 1
+    small = [label for label, indices in members.items()
+             if len(indices) < least]
+    wanted = f'shots={shots}' if shots is not None else f'num={num} folds'
+    if num < 2 and shots is None or shots is not None and shots < 1:
+        raise ValueError(f'splits: {wanted} leave no image of a class to '
+                         'train on. Give at least '
+                         + ('2 folds.' if shots is None else '1 shot.'))
+    if small and (not keep_small or len(small) == len(members)):
+        names = [f'{classes[label] if classes else label} '
+                 f'({len(members[label])})' for label in small]
         raise ValueError(
-            f'splits: {wanted} leave no image of a class to hold out or to '
-            f'train on; the smallest class has {least} images.')
+            f'splits: {wanted} need {least} images of each class, but '
+            f'{len(small)} of {len(members)} classes have fewer: '
+            f'{first_names(names, 5)}. Take fewer, add images, or accept '
+            'these classes: `keep_small=True` in the splits of a suite, '
+            '--keep-small-classes of kfold-cross-valid.py.')
     held_out = set()
     dealt = 0
-    for label, indices in classes.items():
+    for label, indices in members.items():
+        if len(indices) == 1 or shots is not None and len(indices) <= shots:
+            continue
         draw = random.Random(
             f'{seed}-{label}-{"folds" if shots is None else split}')
         draw.shuffle(indices)

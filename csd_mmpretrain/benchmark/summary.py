@@ -21,13 +21,15 @@ class Summary(NamedTuple):
         return mean(self.scores)
 
     @property
-    def deviation(self) -> float:
-        """Standard deviation of the scores; 0 of one."""
-        return stdev(self.scores) if len(self.scores) > 1 else 0.
+    def deviation(self) -> Optional[float]:
+        """Standard deviation of the scores; None of one."""
+        return stdev(self.scores) if len(self.scores) > 1 else None
 
     @property
     def text(self) -> str:
-        """Such as ``'71.00 ± 1.41'``."""
+        """Such as ``'71.00 ± 1.41'``; of one score that alone."""
+        if self.deviation is None:
+            return f'{self.mean:.2f}'
         return f'{self.mean:.2f} ± {self.deviation:.2f}'
 
     @property

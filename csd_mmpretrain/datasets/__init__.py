@@ -1,8 +1,10 @@
 """Datasets of fine and ultra-fine-grained classes, and their batches."""
+from .class_split import ClassSplit
 from .fine_grained import NABirds, StanfordDogs
 from .label_fraction import LabelFraction
 from .object_boxes import CUBObjects, StanfordCarsObjects
-from .samplers import SeededBatchSampler
+from .retrieval_sets import InShopRetrieval, OnlineProducts
+from .samplers import PKSampler, SeededBatchSampler
 from .synthetic_leaves import SyntheticLeaves
 from .transforms import BoxCrop, CornerCrop
 from .ultra_fgvc import (
@@ -15,8 +17,9 @@ from .ultra_fgvc import (
 )
 
 __all__ = [
-    'BoxCrop', 'CUBObjects', 'CornerCrop', 'Cotton80', 'LabelFraction',
-    'NABirds', 'SeededBatchSampler', 'SoyAgeing', 'SoyGene', 'SoyGlobal',
+    'BoxCrop', 'CUBObjects', 'ClassSplit', 'CornerCrop', 'Cotton80',
+    'InShopRetrieval', 'LabelFraction', 'NABirds', 'OnlineProducts',
+    'PKSampler', 'SeededBatchSampler', 'SoyAgeing', 'SoyGene', 'SoyGlobal',
     'SoyLocal', 'StanfordCarsObjects', 'StanfordDogs', 'SyntheticLeaves',
     'UltraFGVCDataset'
 ]

@@ -1,4 +1,4 @@
-"""Checks of the environment variable and the folders that hold the data."""
+"""Checks of the environment variable, and of the data's folders and lists."""
 import os
 from typing import Sequence, Union
 
@@ -8,7 +8,7 @@ from mmpretrain.registry import DATASETS
 
 from csd_mmpretrain.utils.type_name import type_name
 
-from .dataset_settings import source_settings
+from .dataset_settings import check_lists, source_settings
 
 _VARIABLE = 'CSD_DATA_ROOT'
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
@@ -39,10 +39,11 @@ def check_data_root_variable() -> None:
 
 def check_dataset_folders(cfg: Config,
                           loaders: Sequence[str] = LOADERS) -> None:
-    """Check that the folders of the datasets exist, before they are built.
+    """Check the folders and lists of the datasets, before they are built.
 
     This package's own datasets look for their folders themselves: they know
-    several names of them, or draw the images on first use.
+    several names of them, or draw the images on first use. They read their
+    own lists, too; those of mmpretrain's ``CustomDataset`` are checked here.
 
     Args:
         cfg (Config): The whole config.
@@ -50,7 +51,9 @@ def check_dataset_folders(cfg: Config,
             three.
 
     Raises:
-        FileNotFoundError: If a dataset's ``data_root`` is no folder.
+        FileNotFoundError: If a dataset's ``data_root`` is no folder, or a
+            list is missing.
+        ValueError: If a list has a line that does not parse.
     """
     for loader in loaders:
         dataset = (cfg.get(loader) or {}).get('dataset') or {}
@@ -58,6 +61,7 @@ def check_dataset_folders(cfg: Config,
             kind, root = source.get('type'), str(source.get('data_root') or '')
             if (not root or os.path.isdir(root) or '://' in root
                     or _is_own(kind, cfg)):
+                check_lists(source)
                 continue
             raise FileNotFoundError(
                 f'{loader}: there is no folder {root!r} for the dataset '

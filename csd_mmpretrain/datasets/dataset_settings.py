@@ -1,4 +1,5 @@
 """Settings of datasets, wrapped or not."""
+import os
 from copy import deepcopy
 from typing import Iterator, List, Optional, Sequence
 
@@ -7,6 +8,8 @@ from mmpretrain.registry import DATASETS
 from torch.utils.data import Dataset
 
 from csd_mmpretrain.utils.type_name import type_name
+
+from .annotation_list import check_class_list, check_image_list
 
 
 def source_settings(settings: dict) -> Iterator[dict]:
@@ -47,6 +50,29 @@ def shared_pipeline(settings: dict) -> Optional[List[dict]]:
     return found[0] if found else None
 
 
+def check_lists(source: dict) -> None:
+    """Check the lists that the settings of a ``CustomDataset`` name.
+
+    Args:
+        source (dict): Settings of a dataset that is no wrapper; those of
+            other types are not looked at.
+
+    Raises:
+        FileNotFoundError: If a list is missing.
+        ValueError: If a list has a line that does not parse.
+    """
+    if type_name(source.get('type', '')).split('.')[-1] != 'CustomDataset':
+        return
+    classes, images = source.get('classes'), source.get('ann_file')
+    if images and not os.path.isabs(os.path.expanduser(images)):
+        images = os.path.join(source.get('data_root') or '', images)
+    if images and '://' not in images:
+        check_image_list(os.path.expanduser(images),
+                         source.get('with_label', True))
+    if isinstance(classes, str) and '://' not in classes:
+        check_class_list(os.path.expanduser(classes))
+
+
 def has_views(pipeline: Sequence[dict]) -> bool:
     """Tell whether a pipeline makes several views of an image for a test."""
     return any(type_name(step.get('type')) == 'TestTimeAug'
@@ -64,9 +90,11 @@ def build_without_pipeline(settings: dict) -> Dataset:
 
     Raises:
         FileNotFoundError: If its files are not there.
+        ValueError: If a list has a line that does not parse.
     """
     settings = deepcopy(settings)
     for source in source_settings(settings):
+        check_lists(source)
         if 'pipeline' in source:
             source['pipeline'] = []
     with DefaultScope.overwrite_default_scope('mmpretrain'):

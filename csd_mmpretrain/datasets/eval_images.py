@@ -17,7 +17,7 @@ from .dataset_settings import (
     shared_pipeline,
 )
 from .image_files import EXTENSIONS, find_broken_images
-from .samples import list_infos
+from .samples import is_image, list_infos
 
 
 def file_items(cfg: Config, places: Sequence[str], num: int) -> List[dict]:
@@ -65,6 +65,9 @@ def find_images(places: Sequence[str], num: int) -> List[str]:
                 f'{", ".join(sorted(EXTENSIONS))} are looked for, in its '
                 'subfolders too.')
         paths += found
+    if num < len(paths):
+        print(f'Taking {num} of {len(paths)} images, evenly spread. '
+              f'`--num {len(paths)}` takes all.')
     return [paths[i] for i in spread(len(paths), num)]
 
 
@@ -113,6 +116,15 @@ def spread_items(dataset: Dataset, pipeline: Compose, num: int) -> List[dict]:
     return load_items(
         [dataset.get_data_info(i) for i in spread(len(dataset), num)],
         pipeline)
+
+
+def file_name(item: dict) -> str:
+    """The name of an image's file, or '' where it has none.
+
+    Args:
+        item (dict): What a pipeline returns for it.
+    """
+    return os.path.basename(item['data_samples'].get('img_path') or '')
 
 
 def eval_pipeline(*cfgs: Config) -> Compose:
@@ -179,7 +191,7 @@ def eval_loader(infos: List[dict], pipeline: Compose,
     Raises:
         FileNotFoundError, ValueError: If an image is missing or broken.
     """
-    _check_images(infos)
+    _check_images(infos, pipeline)
     return Runner.build_dataloader(
         dict(
             batch_size=settings.get('batch_size', 32),
@@ -226,13 +238,16 @@ def load_items(infos: Sequence[dict], pipeline: Compose) -> List[dict]:
     Raises:
         FileNotFoundError, ValueError: If an image is missing or broken.
     """
-    _check_images(infos, decode=True)
+    _check_images(infos, pipeline, decode=True)
     return list(map(pipeline, infos))
 
 
-def _check_images(infos: Sequence[dict], decode: bool = False) -> None:
+def _check_images(infos: Sequence[dict], pipeline: Compose,
+                  decode: bool = False) -> None:
     paths = [str(info['img_path']) for info in infos if info.get('img_path')]
-    for path, fault in find_broken_images(paths, decode):
-        error = FileNotFoundError if fault == 'missing' else ValueError
-        raise error(f'{path!r} as an image: {fault}. Give the path of an '
-                    'image file that opens, or put a whole one there.')
+    others = {path for path in paths if not is_image(path, pipeline)}
+    for path, fault in find_broken_images(paths, decode, others=others):
+        missing = fault.startswith('missing')
+        raise (FileNotFoundError if missing else ValueError)(
+            f'{path!r} as an image: {fault}. Give the path of an image file '
+            'that opens, or put a whole one there.')

@@ -1,5 +1,6 @@
 """Fine-grained datasets that mmpretrain lacks: NABirds and Stanford Dogs."""
 import os
+import re
 from pathlib import Path
 from typing import Any, Dict, Iterator, List
 
@@ -60,6 +61,14 @@ class NABirds(ReleasedDataset):
                 f'NABirds: {", ".join(_BIRD_LISTS[:3])} in '
                 f"'{self.data_root}' do not list the same images. Unpack the "
                 f'release again: {self.PAGE}')
+        for path, table, pattern, wanted in (
+                (paths[1], labels, r'\d+', 'a whole number'),
+                (paths[2], training, '[01]', '0 or 1')):
+            for image, value in table.items():
+                if not re.fullmatch(pattern, value):
+                    raise ValueError(
+                        f'{path}: {value!r} after the id {image!r}, expected '
+                        f'{wanted}. Unpack the release again: {self.PAGE}')
         leaves = sorted(set(labels.values()), key=int)
         nameless = [leaf for leaf in leaves if leaf not in names]
         if len(leaves) != _BIRDS or nameless:
@@ -81,7 +90,7 @@ class NABirds(ReleasedDataset):
     def _read_table(self, path: str) -> Dict[str, str]:
         """Read lines of ``<id><space><value>``, in order."""
         table: Dict[str, str] = {}
-        text = Path(path).read_text(encoding='utf-8', errors='replace')
+        text = Path(path).read_text(encoding='utf-8-sig', errors='replace')
         for number, line in enumerate(text.splitlines(), start=1):
             if not line.strip():
                 continue
@@ -141,14 +150,16 @@ class StanfordDogs(ReleasedDataset):
         self.check_folder(self.img_prefix, self.ann_file)
         mat = self._read_mat()
         files = list(_flatten(mat.get('file_list', [])))
-        labels = [int(label) - 1 for label in _flatten(mat.get('labels', []))]
+        labels = list(_flatten(mat.get('labels', [])))
         if (len(files) != len(labels)
-                or set(labels) != set(range(_BREEDS))):
+                or set(labels) != set(range(1, _BREEDS + 1))
+                or not all(isinstance(file, str) for file in files)):
             raise ValueError(
                 f'{self.ann_file}: found {len(files)} files, {len(labels)} '
                 f'labels and {len(set(labels))} classes, expected one label '
                 f'for every file, and all of 1..{_BREEDS} among them. '
                 f'Unpack the release again: {self.PAGE}')
+        labels = [int(label) - 1 for label in labels]
         breeds = {
             label: file.split('/')[0].partition('-')[2]
             for file, label in zip(files, labels)

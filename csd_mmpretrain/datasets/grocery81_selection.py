@@ -5,6 +5,8 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Dict, List, Sequence
 
+from .annotation_list import read_text
+
 RELEASE_PAGE = 'https://github.com/marcusklasson/GroceryStoreDataset'
 _COUNTS = dict(train=8, test=10)
 
@@ -40,8 +42,13 @@ def make_grocery81(source: Path, target: Path) -> Dict[str, int]:
         raise FileNotFoundError(
             f'{source} is no clone of the Grocery Store dataset: it has no '
             f'dataset/classes.csv. Clone {RELEASE_PAGE}.')
-    with open(table, encoding='utf-8', newline='') as file:
-        labels = {row[0]: int(row[1]) for row in list(csv.reader(file))[1:]}
+    clone = f'Clone {RELEASE_PAGE} again.'
+    rows = list(csv.reader(read_text(table, clone).splitlines()))[1:]
+    for number, row in enumerate(rows, start=2):
+        if len(row) < 2 or not row[1].isdecimal():
+            raise ValueError(f'{table}, line {number}: found {row}, expected '
+                             f'the name and the number of a class. {clone}')
+    labels = {row[0]: int(row[1]) for row in rows}
     classes = sorted(labels, key=labels.get)
     selected = {
         split: _select(dataset, split, classes, count)

@@ -2,9 +2,10 @@
 import os
 import re
 import stat
-from functools import partial
+import unicodedata
 from multiprocessing.pool import ThreadPool
-from typing import Iterable, List, Optional, Tuple
+from threading import Lock
+from typing import Container, Iterable, List, Optional, Tuple
 
 import cv2
 import numpy as np
@@ -21,24 +22,38 @@ _MARKERS = ((b'\x89PNG\r\n\x1a\n', b'IEND\xaeB`\x82'),
 _TAIL = 64
 # An image looks different if a larger fraction of its values is further off.
 _FAR_OFF, _FRACTION = 32, 0.01
+# The longer side over the shorter, beyond which resizing the shorter to a few
+# hundred pixels would take gigabytes.
+_NARROW = 200
+# Images of more pixels are decoded one at a time, and every fourth pixel of
+# every fourth row is compared.
+_LARGE, _SPARSE = 1 << 24, 4
+_one_large = Lock()
+# How many bytes of pixels a byte of a TIFF file can hold, by compression.
+_MOST_PACKED = dict(raw=1, packbits=64, tiff_lzw=1400, tiff_deflate=1032,
+                    tiff_adobe_deflate=1032)
 
 
-def image_fault(path: str, decode: bool = False) -> Optional[str]:
+def image_fault(path: str, decode: bool = False,
+                is_image: bool = True) -> Optional[str]:
     """Tell what is wrong with an image file.
 
     A PNG or JPEG file of a plain kind (8-bit gray, palette, RGB or RGBA) that
-    ends with its end marker is whole. Anything else is decoded by OpenCV, as
-    the configs do, and compared with what a person sees. A file whose
-    extension is not that of an image (an array, say) must not be empty.
+    ends with its end marker is whole, and so is a plain TIFF file whose
+    strips lie within it. Anything else is decoded by OpenCV, as the configs
+    do, and compared with what a person sees.
 
     Args:
         path (str): A local file.
         decode (bool): Decode every image to find damage in the middle, too
             (milliseconds instead of microseconds). Defaults to False.
+        is_image (bool): Whether OpenCV has to read it; otherwise (an array,
+            say) it must only not be empty. Defaults to True.
 
     Returns:
-        str | None: 'missing', 'not a file', 'empty', 'truncated', 'not an
-        image', 'damaged', 'too large (pixels and limit)', 'cannot be read
+        str | None: 'missing', 'missing (and where there is one alike)', 'not
+        a file', 'empty', 'truncated', 'not an image', 'damaged', 'too large
+        (pixels and limit)', 'too narrow (sides and limit)', 'cannot be read
         (why)', 'not read by OpenCV (kind)', 'shown differently by OpenCV
         (kind)', or None if nothing is wrong.
 
@@ -54,16 +69,23 @@ def image_fault(path: str, decode: bool = False) -> Optional[str]:
             file.seek(max(0, size - _TAIL))
             tail = file.read()
     except (FileNotFoundError, NotADirectoryError):
-        return 'missing'
+        return _missing(path)
     except OSError as error:
         return f'cannot be read ({error.strerror})'
     if not head:
         return 'empty'
-    if os.path.splitext(path)[1].lower() not in EXTENSIONS:
+    if not is_image:
         return None
     ends = [end in tail for start, end in _MARKERS if head.startswith(start)]
     try:
         with Image.open(path) as image:
+            if max(image.size) > _NARROW * min(image.size):
+                return (f'too narrow ({image.width} x {image.height} pixels, '
+                        f'the limit is 1 to {_NARROW})')
+            if image.format == 'TIFF':
+                ends = [_has_all_strips(image, size)]
+                if not ends[0]:
+                    return 'truncated'
             if ends == [True] and not decode and _is_plain(image):
                 return None
             fault = _decoding_fault(path, image)
@@ -84,7 +106,8 @@ def image_fault(path: str, decode: bool = False) -> Optional[str]:
 def find_broken_images(paths: Iterable[str],
                        decode: bool = False,
                        workers: int = 1,
-                       title: Optional[str] = None) -> List[Tuple[str, str]]:
+                       title: Optional[str] = None,
+                       others: Container[str] = ()) -> List[Tuple[str, str]]:
     """Find the image files that are missing, not whole or load wrongly.
 
     Args:
@@ -92,6 +115,8 @@ def find_broken_images(paths: Iterable[str],
         decode (bool): See :func:`image_fault`. Defaults to False.
         workers (int): Threads. Defaults to 1.
         title (str, optional): Of a progress line. Defaults to None, no line.
+        others (Container[str]): Those of the paths that need not be images.
+            Defaults to ().
 
     Returns:
         list[tuple[str, str]]: Path and fault of each broken file, in order.
@@ -102,24 +127,54 @@ def find_broken_images(paths: Iterable[str],
     """
     paths = list(paths)
     with ThreadPool(workers) as pool:
-        faults = pool.imap(partial(image_fault, decode=decode), paths, 16)
+        faults = pool.imap(
+            lambda path: image_fault(path, decode, path not in others),
+            paths, 16)
         if title is not None:
             faults = track(faults, title, len(paths))
         return [(path, fault) for path, fault in zip(paths, faults) if fault]
 
 
+def _missing(path: str) -> str:
+    """Name a file that looks the same, but is written in another Unicode."""
+    for form in ('NFC', 'NFD'):
+        other = unicodedata.normalize(form, path)
+        if other != path and os.path.exists(other):
+            return (f'missing (there is one in Unicode {form}; rename it, or '
+                    'write its name so in the list)')
+    return 'missing'
+
+
 def _as_seen(image: Image.Image) -> np.ndarray:
     """What a person sees (of the first frame), (H, W, 3), uint8, BGR."""
-    image = ImageOps.exif_transpose(image)
     if image.mode.startswith('I'):
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     return np.ascontiguousarray(np.asarray(image.convert('RGB'))[..., ::-1])
+
+
+def _has_all_strips(image: Image.Image, size: int) -> bool:
+    """Whether a TIFF file of a size in bytes can hold what its header says."""
+    tags = image.tag_v2
+    for offsets, counts in ((273, 279), (324, 325)):
+        if any(start + length > size for start, length in zip(
+                tags.get(offsets, ()), tags.get(counts, ()))):
+            return False
+    bits = sum(tags.get(258, (1, )))
+    most = _MOST_PACKED.get(image.info.get('compression'))
+    return not most or image.width * image.height * bits <= 8 * most * size
 
 
 def _is_plain(image: Image.Image) -> bool:
     """Whether every OpenCV decodes such an image as it looks."""
     if image.format in ('JPEG', 'MPO'):
         return image.mode in ('L', 'RGB')
+    if image.format == 'TIFF':
+        # Photometric, planar configuration, orientation.
+        tags = [image.tag_v2.get(tag, 1) for tag in (262, 284, 274)]
+        return (image.info.get('compression') in _MOST_PACKED
+                and set(image.tag_v2.get(258, ())) == {8}
+                and tags in ([1, 1, 1], [2, 1, 1])
+                and image.mode in ('L', 'RGB'))
     return (image.mode in ('1', 'L', 'LA', 'P', 'RGB', 'RGBA')
             and 'exif' not in image.info)
 
@@ -131,14 +186,32 @@ def _decode(path: str) -> Optional[np.ndarray]:
 
 def _decoding_fault(path: str, image: Image.Image) -> Optional[str]:
     """Compare what OpenCV makes of an image with what a person sees."""
-    image.load()
+    if image.width * image.height > _LARGE:
+        with _one_large:
+            return _difference(path, image)
+    return _difference(path, image)
+
+
+def _difference(path: str, image: Image.Image) -> Optional[str]:
     kind = f'{image.format}, {image.mode}'
     loaded = _decode(path)
+    step = 1 if image.width * image.height <= _LARGE else _SPARSE
+    if loaded is not None:
+        height, width = loaded.shape[:2]
+        # Not a view, so that the whole is gone before the next is decoded.
+        loaded = loaded if step == 1 else loaded[::step, ::step].copy()
+    image.load()
     if loaded is None:
         return f'not read by OpenCV ({kind})'
-    seen = _as_seen(image)
-    if loaded.shape == seen.shape:
-        far_off = cv2.absdiff(loaded, seen) > _FAR_OFF
-        if np.count_nonzero(far_off) <= _FRACTION * far_off.size:
+    ImageOps.exif_transpose(image, in_place=True)
+    if image.size == (width, height):
+        rows = _SPARSE * (1 + _LARGE // width // _SPARSE)
+        far_off = 0
+        for top in range(0, height, rows):
+            seen = _as_seen(image.crop(
+                (0, top, width, min(top + rows, height))))[::step, ::step]
+            part = loaded[top // step:][:len(seen)]
+            far_off += np.count_nonzero(cv2.absdiff(part, seen) > _FAR_OFF)
+        if far_off <= _FRACTION * loaded.size:
             return None
     return f'shown differently by OpenCV ({kind})'

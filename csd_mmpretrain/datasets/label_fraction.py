@@ -6,7 +6,7 @@ import numpy as np
 from mmengine.dataset import BaseDataset
 from mmpretrain.registry import DATASETS
 
-from .samples import source_datasets
+from .samples import labelled_dataset
 
 
 def fraction_indices(labels: Sequence[int],
@@ -71,22 +71,7 @@ def LabelFraction(dataset: Union[dict, BaseDataset],
         >>> part = DATASETS.build(
         ...     dict(type='LabelFraction', fraction=0.1, dataset=cub))
     """
-    if isinstance(dataset, dict):
-        dataset = DATASETS.build(dataset)
-    if not isinstance(dataset, BaseDataset):
-        inner = type(next(source_datasets(dataset))).__name__
-        raise TypeError(
-            f'LabelFraction: {type(dataset).__name__} is a wrapper. Put '
-            f'LabelFraction around {inner} itself, and the other wrapper '
-            'around LabelFraction.')
-    dataset.full_init()
-    labels = [
-        dataset.get_data_info(i).get('gt_label') for i in range(len(dataset))
-    ]
-    if not all(isinstance(label, (int, np.integer)) for label in labels):
-        raise ValueError(
-            f'LabelFraction: an image of {type(dataset).__name__} has not one '
-            'class number. Give a dataset with one class per image.')
+    dataset, labels = labelled_dataset('LabelFraction', dataset)
     # BaseDataset.get_subset copies by a memo that outlives its objects, and
     # so may put another dataset in the place of a transform.
     part = copy.copy(dataset)

@@ -150,7 +150,7 @@ class StanfordCarsObjects(StanfordCars):
 
     Example:
         >>> StanfordCarsObjects('data/stanfordcars').get_data_info(0)['box']
-        (38, 115, 577, 381)
+        (111, 6, 853, 717)
     """
 
     def load_data_list(self) -> List[dict]:

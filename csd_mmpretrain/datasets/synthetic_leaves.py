@@ -123,7 +123,7 @@ class SyntheticLeaves(UltraFGVCDataset):
                   'drawn anew.')
         try:
             found = dict(json.loads(record.read_text()))
-        except (OSError, ValueError):
+        except (OSError, TypeError, ValueError):
             raise ValueError(
                 f"SyntheticLeaves: '{record.parent}' has no readable "
                 f"'{_RECORD}', so it was not drawn by SyntheticLeaves. "

@@ -6,6 +6,7 @@ from typing import Dict, List, Tuple, Union
 
 from mmpretrain.registry import DATASETS
 
+from .annotation_list import read_text
 from .released_dataset import ReleasedDataset
 
 _PAGE = 'https://github.com/XiaohanYu-GU/Ultra-FGVC'
@@ -39,11 +40,7 @@ def read_annotations(path: Union[str, Path],
         >>> read_annotations('data/COTTON/anno/train.txt', 80)[0]
         ('1_5_train.png', 0)
     """
-    try:
-        text = Path(path).read_text(encoding='utf-8-sig')
-    except UnicodeDecodeError as error:
-        raise ValueError(f'{path}: not a text file ({error}). Unpack the '
-                         f'release again: {_PAGE}') from None
+    text = read_text(path, f'Unpack the release again: {_PAGE}')
     rows: Dict[str, int] = {}
     lines: Dict[str, int] = {}
     for number, line in enumerate(text.splitlines(), start=1):

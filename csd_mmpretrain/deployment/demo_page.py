@@ -7,6 +7,10 @@ if TYPE_CHECKING:
     import gradio
 
 
+# The largest file that may be uploaded, and how many seconds it is kept.
+MAX_FILE_SIZE, KEPT = '20mb', 600
+
+
 def make_demo_page(predict: Callable[[str], tuple],
                    examples: Sequence[str],
                    title: str,
@@ -73,16 +77,21 @@ def make_demo_page(predict: Callable[[str], tuple],
 def launch_page(page: 'gradio.Blocks', **options) -> None:
     """Serve a page, which fetches nothing from elsewhere, until it is stopped.
 
+    Uploads and drawn pictures are deleted after ten minutes, and when the
+    page is stopped.
+
     Args:
         page (Blocks): Of :func:`make_demo_page`.
-        **options: Of gradio's ``launch``.
+        **options: Of gradio's ``launch``; ``max_file_size`` of an upload is
+            20 MB by default.
     """
     import gradio as gr
 
     fonts = ('system-ui', 'sans-serif')
+    page.delete_cache = (KEPT // 10, KEPT)
     page.launch(
         theme=gr.themes.Default(font=fonts, font_mono=fonts),
         footer_links=[],
         show_error=True,
         ssr_mode=False,
-        **options)
+        **{'max_file_size': MAX_FILE_SIZE, **options})

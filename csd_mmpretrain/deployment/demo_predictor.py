@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Callable, Optional, Sequence
 import torch
 from mmengine.config import Config
 from mmengine.model import BaseModel
+from PIL import Image
 
 from csd_mmpretrain.datasets.eval_images import eval_pipeline
 from csd_mmpretrain.datasets.image_files import image_fault
@@ -12,6 +13,9 @@ from csd_mmpretrain.visualization.figure_pixels import figure_pixels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+# The largest image that is decoded: a small file may hold many pixels.
+MOST_PIXELS = 50_000_000
 
 
 class DemoPredictor:
@@ -56,7 +60,7 @@ class DemoPredictor:
             ValueError: If it is not an image that loads; the message is for
                 the person who chose it.
         """
-        fault = image_fault(path, decode=True)
+        fault = _size_fault(path) or image_fault(path, decode=True)
         try:
             item = fault or self.pipeline(dict(img_path=path))
         except Exception:
@@ -71,3 +75,15 @@ class DemoPredictor:
         names = self.classes or [f'class {i}' for i in range(len(scores))]
         return (dict(zip(map(str, names), scores)),
                 *(figure_pixels(draw(item), 200) for draw in self.draw))
+
+
+def _size_fault(path: str) -> Optional[str]:
+    """Tell if an image has too many pixels for a page that others use."""
+    try:
+        with Image.open(path) as image:
+            pixels = image.width * image.height
+    except Exception:
+        return None
+    if pixels <= MOST_PIXELS:
+        return None
+    return f'too large ({pixels} pixels, the limit is {MOST_PIXELS})'

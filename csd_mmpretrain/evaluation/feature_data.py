@@ -8,16 +8,24 @@ from torch.utils.data import DataLoader
 from csd_mmpretrain.datasets.data_root import check_dataset_folders
 from csd_mmpretrain.datasets.dataset_settings import build_without_pipeline
 from csd_mmpretrain.datasets.eval_images import eval_loader, eval_pipeline
-from csd_mmpretrain.datasets.same_classes import check_same_classes
+from csd_mmpretrain.datasets.same_classes import (
+    check_same_classes,
+    check_unseen_classes,
+    is_unseen,
+)
 from csd_mmpretrain.datasets.samples import list_infos
 
 
 class LabelledImages(NamedTuple):
-    """Images in the order of a dataset; the path '' means no file."""
+    """Images in the order of a dataset; the path '' means no file.
+
+    ``unseen`` tells that no training may see their classes.
+    """
 
     loader: DataLoader
     paths: List[str]
     classes: Optional[Sequence[str]]
+    unseen: bool = False
 
 
 def labelled_splits(cfg: Config,
@@ -32,7 +40,9 @@ def labelled_splits(cfg: Config,
             is preferred. Defaults to None, ``cfg``.
 
     Returns:
-        dict[str, LabelledImages]: By split.
+        dict[str, LabelledImages]: By split. Unseen classes of the test
+        (:func:`~csd_mmpretrain.datasets.class_split.ClassSplit`) are numbered
+        after those of the training.
 
     Raises:
         FileNotFoundError: If a folder or an image is missing.
@@ -41,7 +51,17 @@ def labelled_splits(cfg: Config,
     """
     images = {split: labelled_images(cfg, split, model_cfg)
               for split in ('test', 'train')}
-    check_same_classes(images['train'].classes, images['test'].classes, 'test')
+    train, test = images['train'], images['test']
+    check = check_unseen_classes if test.unseen else check_same_classes
+    check(train.classes, test.classes, 'test')
+    if test.unseen:
+        seen = 1 + max(info['gt_label'] for info in train.loader.dataset.infos)
+        seen = max(seen, len(train.classes or ()))
+        for info in test.loader.dataset.infos:
+            info['gt_label'] += seen
+        if train.classes and test.classes:
+            images['test'] = test._replace(
+                classes=[*train.classes, *test.classes])
     return images
 
 
@@ -86,4 +106,4 @@ def labelled_images(cfg: Config,
     return LabelledImages(
         eval_loader(infos, pipeline, settings),
         [str(info.get('img_path') or '') for info in infos],
-        dataset.metainfo.get('classes'))
+        dataset.metainfo.get('classes'), is_unseen(dataset))

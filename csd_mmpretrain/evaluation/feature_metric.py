@@ -15,8 +15,10 @@ class FeatureMetric(BaseMetric):
     """A metric that compares features of query and gallery images.
 
     Its data samples are those of
-    :func:`~csd_mmpretrain.evaluation.features.evaluate_features`. Each set is
-    sorted by ``sample_idx``; images that a sampler repeats count once.
+    :func:`~csd_mmpretrain.evaluation.features.evaluate_features`, or those
+    of a model whose ``predict`` gives a ``feature``; there all are queries but
+    those with ``in_gallery``. Each set is sorted by ``sample_idx``; images
+    that a sampler repeats count once.
 
     Args:
         memory (float): MiB for a block of similarities. Defaults to 256.
@@ -36,10 +38,12 @@ class FeatureMetric(BaseMetric):
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         self.results.append(
             dict(
-                features=torch.stack([s['feature'] for s in data_samples]),
-                labels=torch.cat([s['gt_label'] for s in data_samples]),
+                features=torch.stack(
+                    [s['feature'] for s in data_samples]).cpu(),
+                labels=torch.cat([s['gt_label'] for s in data_samples]).cpu(),
                 indices=np.array([s['sample_idx'] for s in data_samples]),
-                in_gallery=np.array([s['in_gallery'] for s in data_samples])))
+                in_gallery=np.array(
+                    [s.get('in_gallery', False) for s in data_samples])))
 
     def compute_metrics(self, results: List[dict]) -> Dict[str, float]:
         gallery = self._split(results, True)

@@ -2,6 +2,8 @@
 from statistics import mean, stdev
 from typing import Dict, List, NamedTuple, Sequence, Tuple
 
+import torch
+
 from csd_mmpretrain.datasets.label_fraction import fraction_indices
 
 from .features import LabelledFeatures
@@ -44,7 +46,8 @@ def feature_table(train: LabelledFeatures,
     Returns:
         FeatureTable: Fractions that choose the same images share a row. Notes
         name the k that exceed the training set, and protocols under which no
-        query can find its class; these have no row.
+        query can find its class; these have no row. Test images of unseen
+        classes have neither kNN nor probes.
 
     Raises:
         ValueError: For a wrong protocol or fraction, or infinite features.
@@ -56,9 +59,15 @@ def feature_table(train: LabelledFeatures,
             print(markdown_table(HEADER, table.rows))
     """
     table = FeatureTable([], [])
-    _add_knn(table, train, test, ks, temperature)
+    unseen = not torch.isin(test.labels, train.labels).any()
+    if not unseen:
+        _add_knn(table, train, test, ks, temperature)
     _add_retrieval(table, train, test, protocols)
-    _add_probes(table, train, test, fractions, seeds)
+    if unseen:
+        table.notes.append('No test image is of a class of the training '
+                           'images, so kNN and linear probes are left out.')
+    else:
+        _add_probes(table, train, test, fractions, seeds)
     return table
 
 
@@ -91,8 +100,8 @@ def _add_retrieval(table: FeatureTable, train: LabelledFeatures,
             continue
         rows.append([
             f'retrieval, {protocol}', f'{scores.gallery} (gallery)',
-            f'{scores.queries} (queries)', _percent([scores.rank1]),
-            _percent([scores.rank5]), _percent([scores.mean_ap])
+            f'{scores.queries} (queries)', _percent([scores.recall[1]]),
+            _percent([scores.recall[5]]), _percent([scores.mean_ap])
         ])
         if scores.left_out:
             table.notes.append(

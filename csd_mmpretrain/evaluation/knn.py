@@ -1,11 +1,12 @@
 """The weighted kNN classifier that features are judged by."""
 from typing import Dict, NamedTuple, Sequence
 
+import torch
 from mmpretrain.registry import METRICS
 
 from .feature_metric import FeatureMetric
 from .features import LabelledFeatures
-from .similarity import MEMORY, nearest
+from .similarity import MEMORY, similarity_blocks, unit_features
 
 KS = (10, 20, 100, 200)
 TEMPERATURE = 0.07
@@ -35,8 +36,10 @@ def knn_scores(query: LabelledFeatures,
     """Classify queries by their nearest gallery images.
 
     Each of the k nearest by cosine votes for its class with the weight
-    exp(cosine / temperature). A query is right if fewer than one (five) other
-    classes have as many votes as its own or more, and its own has any.
+    exp(cosine / temperature). Of gallery images that are as near as the k-th,
+    each has its part of the votes that are left. A query is right if fewer
+    than one (five) other classes have as many votes as its own or more, and
+    its own has any.
 
     Args:
         query (LabelledFeatures): Of the images to classify.
@@ -55,7 +58,7 @@ def knn_scores(query: LabelledFeatures,
 
     Source: Wu et al., Unsupervised feature learning via non-parametric
     instance discrimination, 2018; k and temperature as in DINO (Caron et al.
-    2021). The order of ties is a choice.
+    2021). What is done with ties is a choice.
 
     Example:
         >>> import torch
@@ -66,28 +69,44 @@ def knn_scores(query: LabelledFeatures,
     _check_ks(ks, len(gallery.labels))
     if not temperature > 0:
         raise ValueError(f'temperature={temperature} must be more than 0.')
-    cosines, indices = nearest(
-        query.features, gallery.features, max(ks), memory=memory)
-    # Relative to the nearest, so that no temperature overflows.
-    weights = ((cosines - cosines[:, :1]) / temperature).exp()
-    labels = gallery.labels[indices]
+    queries = unit_features('queries', query.features)
+    images = unit_features('gallery', gallery.features)
     num_classes = 1 + int(max(gallery.labels.max(), query.labels.max()))
-    size = max(1, int(memory * 2**20) // (16 * num_classes))
     right = {k: [0, 0] for k in ks}
-    for start in range(0, len(labels), size):
-        rows = slice(start, start + size)
+    for rows, cosines in similarity_blocks(queries, images, memory=memory):
         true = query.labels[rows, None]
+        near = cosines.topk(min(1 + max(ks), len(images)), dim=1)
+        labels = gallery.labels[near.indices]
+        # Relative to the nearest, so that no temperature overflows.
+        weights = ((near.values - near.values[:, :1]) / temperature).exp()
         for k in ks:
             votes = weights.new_zeros(len(true), num_classes)
-            votes.scatter_add_(1, labels[rows, :k], weights[rows, :k])
+            votes.scatter_add_(1, labels[:, :k], weights[:, :k])
+            last = near.values[:, k - 1:k]
+            tied = (near.values[:, k:k + 1] == last).flatten().nonzero()[:, 0]
+            if len(tied):
+                votes[tied] = _tied_votes(
+                    cosines[tied], gallery.labels, k, last[tied], temperature,
+                    num_classes)
             own = votes.gather(1, true)
             others = (votes >= own).sum(1, keepdim=True) - 1
             for i, top in enumerate((1, 5)):
                 right[k][i] += int(((own > 0) & (others < top)).sum())
     return {
-        k: KNNScores(*(count / len(labels) for count in counts))
+        k: KNNScores(*(count / len(queries) for count in counts))
         for k, counts in right.items()
     }
+
+
+def _tied_votes(cosines: torch.Tensor, labels: torch.Tensor, k: int,
+                last: torch.Tensor, temperature: float,
+                num_classes: int) -> torch.Tensor:
+    """Count votes where more than k are as near as the k-th: these share."""
+    nearer, tied = cosines > last, cosines == last
+    share = (k - nearer.sum(1, keepdim=True)) / tied.sum(1, keepdim=True)
+    weights = ((cosines - cosines.amax(1, keepdim=True)) / temperature).exp()
+    votes = weights.new_zeros(len(cosines), num_classes)
+    return votes.index_add_(1, labels, weights * (nearer + share * tied))
 
 
 @METRICS.register_module()

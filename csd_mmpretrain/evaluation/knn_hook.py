@@ -6,8 +6,10 @@ from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 
 from csd_mmpretrain.datasets.same_classes import (
-    check_same_classes,
+    check_unseen_classes,
+    compare_classes,
     dataset_classes,
+    is_unseen,
 )
 from csd_mmpretrain.runtime.periodic_hook import PeriodicHook
 from csd_mmpretrain.utils.unwrap import unwrap
@@ -95,8 +97,11 @@ class KNNHook(PeriodicHook):
         num_gallery = 0
         if self._gallery is not None:
             num_gallery = len(self._gallery.dataset)
-            check_same_classes(
-                dataset_classes(self._gallery.dataset),
+            compare_classes(self._gallery.dataset, self._query.dataset,
+                            'query')
+        if is_unseen(self._query.dataset):
+            check_unseen_classes(
+                dataset_classes(runner.train_dataloader.dataset),
                 dataset_classes(self._query.dataset), 'query')
         for metric in self.evaluator.metrics:
             metric.check_sizes(num_gallery, len(self._query.dataset))

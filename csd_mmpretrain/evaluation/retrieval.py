@@ -1,5 +1,5 @@
-"""Retrieval: Rank-1, Rank-5 and mAP under named protocols."""
-from typing import Dict, NamedTuple, Optional
+"""Retrieval: Rank-K (Recall@K) and mAP under named protocols."""
+from typing import Dict, NamedTuple, Optional, Sequence
 
 import torch
 from mmpretrain.registry import METRICS
@@ -8,7 +8,11 @@ from .feature_metric import FeatureMetric
 from .features import LabelledFeatures
 from .similarity import MEMORY, similarity_blocks, unit_features
 
+# Of training and test images.
 PROTOCOLS = ('every-9th', 'train-gallery', 'leave-one-out')
+# Of images that the data itself marks.
+QUERY_GALLERY = 'query-gallery'
+RANKS = (1, 5)
 
 
 class NothingToFindError(ValueError):
@@ -45,13 +49,13 @@ class RankedPositives(NamedTuple):
 
 
 class RetrievalScores(NamedTuple):
-    """Rank-1, Rank-5 and mAP as fractions, and how many images they are of.
+    """Rank-K and mAP as fractions, and how many images they are of.
 
-    Queries without an image of their class to find are left out.
+    Queries without an image of their class to find are left out. ``recall``
+    is by K.
     """
 
-    rank1: float
-    rank5: float
+    recall: Dict[int, float]
     mean_ap: float
     queries: int
     left_out: int
@@ -65,12 +69,14 @@ def split_protocol(protocol: str, num_train: int,
     ``every-9th``: the first test image and every 9th after it against the
     training images and the other test images. ``train-gallery``: all test
     images against the training images. ``leave-one-out``: each test image
-    against the others. Numbers of different protocols are not comparable.
+    against the others. ``query-gallery``: all queries against a gallery of
+    their classes, which stands in the place of the training images. Numbers
+    of different protocols are not comparable.
 
     Args:
-        protocol (str): One of the three.
-        num_train (int): Training images.
-        num_test (int): Test (or validation) images.
+        protocol (str): One of the four.
+        num_train (int): Training (or gallery) images.
+        num_test (int): Test (or validation, or query) images.
 
     Returns:
         RetrievalSplit: Test image i has the index ``num_train + i``.
@@ -87,11 +93,19 @@ def split_protocol(protocol: str, num_train: int,
         >>> split_protocol('every-9th', 2, 11).queries
         tensor([ 2, 11])
     """
-    if protocol not in PROTOCOLS:
+    if protocol not in (*PROTOCOLS, QUERY_GALLERY):
         raise ValueError(f'There is no retrieval protocol {protocol!r}; '
-                         f'choose one of {", ".join(PROTOCOLS)}.')
+                         f'choose one of {", ".join(PROTOCOLS)} or '
+                         f'{QUERY_GALLERY}.')
+    if protocol == QUERY_GALLERY and not (num_train and num_test):
+        raise NothingToFindError(
+            f'Retrieval, {protocol}: {num_test} images are queries and '
+            f'{num_train} are marked as the gallery, and both are needed. '
+            'Give a dataset whose images have `in_gallery` (InShopRetrieval), '
+            "which PackInputs' meta_keys must name, or choose "
+            "protocol='leave-one-out'.")
     train, test = torch.arange(num_train), torch.arange(num_test) + num_train
-    if protocol == 'train-gallery':
+    if protocol in ('train-gallery', QUERY_GALLERY):
         split = RetrievalSplit(test, train, None)
     elif protocol == 'leave-one-out':
         split = RetrievalSplit(test, test, torch.arange(num_test))
@@ -196,14 +210,19 @@ def _at_least(rows: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
 def evaluate_protocol(protocol: str,
                       train: LabelledFeatures,
                       test: LabelledFeatures,
-                      memory: float = MEMORY) -> RetrievalScores:
-    """Compute Rank-1, Rank-5 and mAP under a protocol.
+                      memory: float = MEMORY,
+                      ranks: Sequence[int] = RANKS) -> RetrievalScores:
+    """Compute Rank-K and mAP under a protocol.
+
+    Rank-K, also called Recall@K, is the fraction of the queries that have an
+    image of their class among the K nearest.
 
     Args:
         protocol (str): A name of :func:`split_protocol`.
         train (LabelledFeatures): Of the training images.
         test (LabelledFeatures): Of the test images, in their order.
         memory (float): As in :func:`rank_positives`.
+        ranks (Sequence[int]): K. Defaults to (1, 5).
 
     Returns:
         RetrievalScores: Not comparable with those of other protocols.
@@ -215,7 +234,7 @@ def evaluate_protocol(protocol: str,
     Example:
         >>> import torch
         >>> same = LabelledFeatures(torch.eye(2), torch.tensor([0, 1]))
-        >>> evaluate_protocol('train-gallery', same, same).rank1
+        >>> evaluate_protocol('train-gallery', same, same).recall[1]
         1.0
     """
     split = split_protocol(protocol, len(train.labels), len(test.labels))
@@ -232,15 +251,14 @@ def evaluate_protocol(protocol: str,
             'of the queries.')
     first = ranked.first[counted]
     return RetrievalScores(
-        (first <= 1).double().mean().item(),
-        (first <= 5).double().mean().item(),
+        {k: (first <= k).double().mean().item() for k in ranks},
         ranked.average_precision[counted].mean().item(), len(first),
         len(counted) - len(first), size - (split.own is not None))
 
 
 @METRICS.register_module()
 class RetrievalMetric(FeatureMetric):
-    """Rank-1, Rank-5 and mAP under a protocol.
+    """Rank-K and mAP under a protocol.
 
     It gives ``retrieval/<protocol>/rank1``, ``rank5`` and ``mAP`` in per cent,
     and the numbers of ``queries`` that count and of those ``left_out``, which
@@ -249,10 +267,13 @@ class RetrievalMetric(FeatureMetric):
 
     Args:
         protocol (str): As in :func:`split_protocol`.
+        ranks (Sequence[int]): As in :func:`evaluate_protocol`. Defaults to
+            (1, 5).
         **options: Of :class:`FeatureMetric`.
 
     Raises:
-        ValueError: If there is no such protocol, or nothing to look for.
+        ValueError: If there is no such protocol, a rank is below 1, or there
+            is nothing to look for.
 
     Example:
         ::
@@ -262,9 +283,16 @@ class RetrievalMetric(FeatureMetric):
 
     default_prefix = 'retrieval'
 
-    def __init__(self, protocol: str, **options) -> None:
+    def __init__(self,
+                 protocol: str,
+                 ranks: Sequence[int] = RANKS,
+                 **options) -> None:
         super().__init__(**options)
+        if not ranks or min(ranks) < 1:
+            raise ValueError(f'RetrievalMetric: ranks={tuple(ranks)}, '
+                             'expected numbers of 1 or more.')
         self.protocol = protocol
+        self.ranks = ranks
         self.check_sizes(2, 2)  # enough for any protocol: is there this one?
 
     def check_sizes(self, num_gallery: int, num_query: int) -> None:
@@ -272,11 +300,12 @@ class RetrievalMetric(FeatureMetric):
 
     def compare(self, gallery: LabelledFeatures,
                 query: LabelledFeatures) -> Dict[str, float]:
-        scores = evaluate_protocol(self.protocol, gallery, query, self.memory)
+        scores = evaluate_protocol(self.protocol, gallery, query, self.memory,
+                                   self.ranks)
         return {
             f'{self.protocol}/{name}': value
-            for name, value in (('rank1', 100 * scores.rank1),
-                                ('rank5', 100 * scores.rank5),
+            for name, value in (*((f'rank{k}', 100 * value)
+                                  for k, value in scores.recall.items()),
                                 ('mAP', 100 * scores.mean_ap),
                                 ('queries', scores.queries),
                                 ('left_out', scores.left_out))

@@ -10,6 +10,7 @@ from mmengine.model import BaseTTAModel
 from mmengine.runner import BaseLoop, Runner
 from mmpretrain.registry import HOOKS
 from torch import nn
+from torch.utils.data import Dataset
 
 from csd_mmpretrain.checkpoints.position_tables import (
     resize_position_tables,
@@ -19,7 +20,11 @@ from csd_mmpretrain.checkpoints.resume_changes import (
     describe_changes,
     other_optimizer,
 )
-from csd_mmpretrain.datasets.same_classes import dataset_classes
+from csd_mmpretrain.datasets.same_classes import (
+    check_unseen_classes,
+    dataset_classes,
+    is_unseen,
+)
 from csd_mmpretrain.layers.feature_queue import QUEUE_KEY
 from csd_mmpretrain.utils.num_classes import num_classes_of
 from csd_mmpretrain.utils.protocol import training_only_keys
@@ -67,7 +72,9 @@ class CheckpointMatchHook(Hook):
       that has none, most of the model);
     - weights of a Swin or BEiT of another window size are resized, see
       :func:`resize_position_tables`, in any run;
-    - a warning tells if the names of the classes are not those of the data.
+    - a warning tells if the names of the classes are not those of the data;
+    - a test of unseen classes (:mod:`~csd_mmpretrain.datasets.class_split`)
+      stops if the checkpoint was trained on one of them.
 
     Under mmengine's ``FlexibleRunner``, which may split the model, weights
     and classes are not compared.
@@ -129,7 +136,9 @@ class CheckpointMatchHook(Hook):
             found += hindrances + _changes(runner, checkpoint)
             unfit = unfit or bool(hindrances)
         old, new = _classes(runner, checkpoint)
-        if old and new and not match.wrong:
+        if stage == 'test' and is_unseen(_dataset(runner)):
+            check_unseen_classes(old, new, 'test')
+        elif old and new and not match.wrong:
             found += _describe_classes(old, new)
             unfit = unfit or len(old) != len(new)
         if stage == 'fine-tuning':
@@ -281,11 +290,14 @@ def _drop_queue(checkpoint: dict) -> None:
 
 def _classes(runner: Runner, checkpoint: dict) -> List[Sequence[str]]:
     """Return the classes of a checkpoint, and of the run's data."""
-    loops = (runner._train_loop, runner._test_loop, runner._val_loop)
-    dataset = next((loop.dataloader.dataset for loop in loops
-                    if isinstance(loop, BaseLoop)), None)
     meta = (checkpoint.get('meta') or {}).get('dataset_meta') or {}
-    return [meta.get('classes') or (), dataset_classes(dataset) or ()]
+    return [meta.get('classes') or (), dataset_classes(_dataset(runner)) or ()]
+
+
+def _dataset(runner: Runner) -> Optional[Dataset]:
+    loops = (runner._train_loop, runner._test_loop, runner._val_loop)
+    return next((loop.dataloader.dataset for loop in loops
+                 if isinstance(loop, BaseLoop)), None)
 
 
 def _describe_classes(old: Sequence[str], new: Sequence[str]) -> List[str]:

@@ -2,7 +2,7 @@
 import os
 from collections import Counter
 from itertools import chain
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Dict, Iterator, List, Optional, Sequence
 
 from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.hooks import Hook
@@ -10,17 +10,17 @@ from mmengine.runner import Runner
 from mmpretrain.evaluation import Accuracy, SingleLabelMetric
 from mmpretrain.models import ClsHead
 from mmpretrain.registry import HOOKS
+from torch import nn
 from torch.utils.data import Dataset
 
 from csd_mmpretrain.datasets.data_check import (
     REMEDY,
-    WORKERS,
+    check_classes,
+    check_files,
+    class_count_note,
     format_faults,
-)
-from csd_mmpretrain.datasets.image_files import find_broken_images
-from csd_mmpretrain.datasets.same_classes import (
-    check_same_classes,
-    dataset_classes,
+    shared_images_note,
+    whole_numbers,
 )
 from csd_mmpretrain.datasets.samples import (
     Sample,
@@ -43,16 +43,19 @@ class DatasetCheckHook(Hook):
     training, the others before validation and test. Every image file must
     exist, be whole and load as it looks, every label must be one of the
     model's classes, and training and validation data must number the same
-    classes. A classifier of single labels needs one for each image. Files are
-    judged by their first and last bytes and their header,
-    12,000 photos in about a second; only kinds that OpenCV may show
-    differently are decoded. All bad files are reported at once.
+    classes, or none in common if the validation data has unseen classes
+    (:func:`~csd_mmpretrain.datasets.class_split.ClassSplit`). A classifier of
+    single labels needs one for each image. Files are judged by their first and
+    last bytes and their header, 12,000 photos in about a second; only kinds
+    that OpenCV may show differently are decoded. All bad files are reported at
+    once.
     ``tools/train.py CONFIG --check-data`` decodes every image instead.
 
     A warning tells if no class of the training data has two images, as a
-    contrastive loss then finds no other image of an anchor's class, if it
-    has fewer classes than the model, or fewer images than a feature queue
-    has places.
+    contrastive loss then finds no other image of an anchor's class, if its
+    number of classes is not the model's, if it has fewer images than a
+    feature queue has places, or if validation images are among those of the
+    training.
 
     It works with any mmpretrain dataset and wrapper. Files behind another
     backend than the local disk are not checked. In distributed runs rank 0
@@ -100,23 +103,18 @@ class DatasetCheckHook(Hook):
             samples = {p: list_samples(d) for p, d in datasets.items()}
             try:
                 _check_files(samples, runner.work_dir)
-                # Before the labels, which a folder too many shifts.
-                if len(datasets) > 1:
-                    check_same_classes(
-                        *map(dataset_classes, datasets.values()), 'validation')
-                number = num_classes_of(runner.model)
                 for purpose, dataset in datasets.items():
-                    title = f'{type(dataset).__name__} ({purpose} data)'
                     if _needs_one_label(runner, purpose):
-                        _check_one_label(title, samples[purpose])
-                    _check_labels(
-                        title,
-                        samples[purpose],
-                        number or len(dataset_classes(dataset) or ()))
+                        _check_one_label(
+                            f'{type(dataset).__name__} ({purpose} data)',
+                            samples[purpose])
+                check_classes(datasets, samples,
+                              num_classes_of(runner.model))
             except (FileNotFoundError, ValueError) as found:
                 error = [found]
-            if 'training' in samples:
-                _warn(runner, samples['training'], datasets['training'])
+            else:
+                for text in _notes(runner.model, datasets, samples):
+                    runner.logger.warning(text)
         broadcast_object_list(error)
         if error[0] is not None:
             raise error[0]
@@ -124,8 +122,8 @@ class DatasetCheckHook(Hook):
 
 def _check_files(samples: Dict[str, Sequence[Sample]], work_dir: str) -> None:
     """Raise one error for all broken images; list many in work_dir."""
-    paths = image_paths(chain(*samples.values()))
-    broken = find_broken_images(paths, workers=WORKERS)
+    every = [*chain(*samples.values())]
+    broken = check_files(every)
     if not broken:
         return
     text = format_faults(broken, SHOWN)
@@ -135,25 +133,11 @@ def _check_files(samples: Dict[str, Sequence[Sample]], work_dir: str) -> None:
             file.write(format_faults(broken) + '\n')
         text += f'\nAll of them are listed in {path}.'
     kind = FileNotFoundError if all(
-        fault == 'missing' for _, fault in broken) else ValueError
+        fault.startswith('missing') for _, fault in broken) else ValueError
     raise kind(
-        f'{len(broken)} of {len(paths)} image files of the '
+        f'{len(broken)} of {len(image_paths(every))} image files of the '
         f'{" and ".join(samples)} data are missing or broken, expected all '
         f'to be whole:\n{text}\n{REMEDY}')
-
-
-def _check_labels(title: str, samples: Sequence[Sample],
-                  num_classes: int) -> None:
-    """Raise an error for the first label outside the classes, if known."""
-    for index, sample in enumerate(samples if num_classes else ()):
-        for label in _whole_numbers(sample.label):
-            if not 0 <= label < num_classes:
-                raise ValueError(
-                    f'{title}: label {label} of '
-                    f"'{sample.path or f'sample {index}'}' is outside "
-                    f'0..{num_classes - 1}. Set num_classes of the '
-                    "model's head to the dataset's number of classes, or "
-                    'correct the annotation.')
 
 
 def _needs_one_label(runner: Runner, purpose: str) -> bool:
@@ -169,7 +153,7 @@ def _needs_one_label(runner: Runner, purpose: str) -> bool:
 def _check_one_label(title: str, samples: Sequence[Sample]) -> None:
     """Raise an error for the first image without exactly one label."""
     for index, sample in enumerate(samples):
-        if len(_whole_numbers(sample.label)) != 1:
+        if len(whole_numbers(sample.label)) != 1:
             raise ValueError(
                 f'{title}: '
                 f"'{sample.path or f'sample {index}'}' has the label "
@@ -180,36 +164,27 @@ def _check_one_label(title: str, samples: Sequence[Sample]) -> None:
                 'metric (MultiLabelMetric).')
 
 
-def _whole_numbers(label: Any) -> List[int]:
-    """List the labels of a sample, of one or of several classes."""
-    if hasattr(label, 'tolist'):
-        label = label.tolist()
-    labels = label if isinstance(label, (list, tuple, set)) else [label]
-    return [value for value in labels if isinstance(value, int)]
-
-
-def _warn(runner: Runner, samples: Sequence[Sample],
-          dataset: Dataset) -> None:
-    """Warn if classes, images or the model suit a training badly."""
-    labels = (_whole_numbers(sample.label) for sample in samples)
+def _notes(model: nn.Module, datasets: Dict[str, Dataset],
+           samples: Dict[str, Sequence[Sample]]) -> Iterator[str]:
+    """Tell if classes, images or the model suit a training badly."""
+    if 'training' not in datasets:
+        return
+    labels = (whole_numbers(sample.label) for sample in samples['training'])
     counts = Counter(label[0] for label in labels if len(label) == 1)
     if counts and max(counts.values()) < 2:
-        runner.logger.warning(
+        yield (
             'In the training data no class has two images, so a contrastive '
             'loss finds no positives but the second view of the same image. '
             'Give at least some classes two images or more.')
-    number, classes = num_classes_of(runner.model), dataset_classes(dataset)
-    if number and classes and number > len(classes):
-        runner.logger.warning(
-            f'The model has {number} classes, the training data '
-            f'{len(classes)}. Set num_classes of the head to {len(classes)}, '
-            'if the others are not meant.')
+    yield from filter(None, (
+        class_count_note(datasets['training'], num_classes_of(model)),
+        shared_images_note(datasets, samples)))
     images = len({sample.path or index
-                  for index, sample in enumerate(samples)})
-    for name, queue in unwrap(runner.model).named_modules():
+                  for index, sample in enumerate(samples['training'])})
+    for name, queue in unwrap(model).named_modules():
         if (isinstance(queue, FeatureQueue)
                 and 0 < images * queue.per_image < queue.length):
-            runner.logger.warning(
+            yield (
                 f'model.{name}: the queue of {queue.length} features is '
                 f'longer than an epoch of {images} training images, so each '
                 'image meets older features of itself there, and they count '

@@ -1,8 +1,9 @@
 """A run's header, and its best and last epoch."""
 import os
 from collections import Counter
+from pathlib import Path
 from statistics import median
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Tuple
 
 import torch
 from mmengine.config import Config
@@ -19,10 +20,13 @@ from csd_mmpretrain.checkpoints.pretrained import (
     local_path,
     pretrained_parts,
 )
+from csd_mmpretrain.datasets.data_check import left_out_images
 from csd_mmpretrain.datasets.same_classes import dataset_classes
+from csd_mmpretrain.datasets.samples import source_datasets
 from csd_mmpretrain.runtime.bfloat16_optim_wrapper import BFloat16OptimWrapper
 from csd_mmpretrain.utils.protocol import describe, inference_model
 from csd_mmpretrain.utils.unwrap import unwrap
+from csd_mmpretrain.utils.wording import first_names
 
 STATE = 'run_summary'
 
@@ -118,9 +122,9 @@ def _is_number(value: object) -> bool:
 
 def _summarize(runner: Runner) -> str:
     model, cfg = unwrap(runner.model), runner.cfg
-    rows = [('train data', _dataset(runner.train_dataloader.dataset))]
+    rows = _data('train data', runner.train_dataloader.dataset)
     if runner.val_loop is not None:
-        rows.append(('val data', _dataset(runner.val_dataloader.dataset)))
+        rows += _data('val data', runner.val_dataloader.dataset)
     rows.append(('model', _model(model, cfg)))
     rows += [('weights', line) for line in _weights(model, cfg)]
     rows += [('parameters', _parameters(model)),
@@ -135,6 +139,18 @@ def _summarize(runner: Runner) -> str:
         rows += {**lines, **describe(part)}.items()
     return 'Run:\n' + '\n'.join(f'    {name:<12}{text}'
                                 for name, text in rows if text)
+
+
+def _data(title: str, dataset: Dataset) -> List[Tuple[str, str]]:
+    rows = [(title, _dataset(dataset))]
+    left_out = [path for source in source_datasets(dataset)
+                for path in left_out_images(source)]
+    if left_out:
+        kinds = sorted({Path(path).suffix for path in left_out})
+        rows.append(('left out', f'{len(left_out)} {", ".join(kinds)} files, '
+                     'which the dataset does not read (`extensions`): '
+                     + first_names(left_out, 3)))
+    return rows
 
 
 def _dataset(dataset: Dataset) -> str:
@@ -210,7 +226,7 @@ def _weights(model: nn.Module, cfg: Config) -> List[str]:
     lines = []
     for name, module, init_cfg in pretrained_parts(model):
         line = f'{_file(init_cfg["checkpoint"])} for {name}'
-        if _is_here(init_cfg['checkpoint']):
+        if _is_here(init_cfg['checkpoint']) and not cfg.get('resume'):
             taken, others = compare_weights(module, init_cfg)
             line += f', {len(taken)} of {len(taken) + len(others)} tensors'
         lines.append(line)

@@ -2,7 +2,7 @@
 import os
 from functools import partial
 from operator import attrgetter
-from typing import Any, Dict, List, Sequence, Union
+from typing import Any, Dict, List, Optional, Sequence, Union
 
 from mmengine.dataset import InfiniteSampler
 from mmengine.device import get_device
@@ -13,7 +13,11 @@ from mmengine.model import is_model_wrapper
 from mmengine.optim import LinearParamScheduler, OptimWrapper, OptimWrapperDict
 from mmengine.runner import IterBasedTrainLoop, Runner
 from mmpretrain.engine import PreciseBNHook
-from mmpretrain.evaluation import Accuracy
+from mmpretrain.evaluation import (
+    Accuracy,
+    ConfusionMatrix,
+    SingleLabelMetric,
+)
 from mmpretrain.registry import HOOKS
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -43,10 +47,11 @@ class SetupCheckHook(Hook):
     needs none. Several processes must share one model and have equally many
     steps. Batch norm and gradient checkpointing must suit a backbone that
     runs several times in a step. The validation's top k must not exceed the
-    number of classes, its scores must include the one that chooses the best
-    checkpoint, and it must be logged at its steps. A warm-up must end. If
-    some batch has one image, no batch norm may get one value of it, which
-    the first forward pass shows.
+    number of classes, no metric may read class scores that the head does not
+    give, its scores must include the one that chooses the best checkpoint,
+    and it must be logged at its steps. A warm-up must end. If some batch has
+    one image, no batch norm may get one value of it, which the first forward
+    pass shows.
 
     Raises:
         FileNotFoundError: If weights are missing or do not download.
@@ -105,6 +110,7 @@ class SetupCheckHook(Hook):
                     'val_cfg, val_dataloader and val_evaluator to None.')
             metrics = runner.val_loop.evaluator.metrics
             num_classes = num_classes_of(runner.model)
+            _check_scored('val_evaluator', metrics, num_classes)
             for metric in metrics:
                 if (isinstance(metric, Accuracy) and num_classes
                         and max(metric.topk) > num_classes):
@@ -134,6 +140,10 @@ class SetupCheckHook(Hook):
                 'train_dataloader.batch_sampler=None; a run can then be '
                 'resumed from the end of an epoch only.')
         self._watched = _watch_single_images(runner)
+
+    def before_test(self, runner: Runner) -> None:
+        _check_scored('test_evaluator', runner.test_loop.evaluator.metrics,
+                      num_classes_of(runner.model))
 
     def after_train_iter(self, runner: Runner, *args: Any,
                          **kwargs: Any) -> None:
@@ -169,6 +179,18 @@ def _watch_single_images(runner: Runner) -> List[Any]:
             if isinstance(norm, _BatchNorm)
             and not (isinstance(norm, nn.SyncBatchNorm)
                      and get_world_size() > 1)]
+
+
+def _check_scored(name: str, metrics: Sequence[BaseMetric],
+                  num_classes: Optional[int]) -> None:
+    """Refuse a metric of class scores for a head that gives none."""
+    for metric in metrics:
+        if num_classes == 0 and isinstance(
+                metric, (Accuracy, SingleLabelMetric, ConfusionMatrix)):
+            raise ValueError(
+                f'{name}: {type(metric).__name__} reads class scores, but the '
+                "model's head gives features alone. Use RetrievalMetric or "
+                'ClusteringMetric.')
 
 
 def _check_warmups(schedulers: Union[List[Any], Dict[str, List[Any]], None],

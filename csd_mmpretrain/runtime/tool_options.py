@@ -1,4 +1,5 @@
 """Command-line options that several tools share."""
+import math
 import os
 from argparse import ArgumentParser, ArgumentTypeError
 from contextlib import suppress
@@ -102,6 +103,18 @@ def positive(text: str) -> int:
     number = int(text)
     if number < 1:
         raise ArgumentTypeError(f'{text} must be at least 1.')
+    return number
+
+
+def amount(text: str) -> float:
+    """Read a finite number of 0 or more, as the ``type`` of an option.
+
+    Raises:
+        ArgumentTypeError: If it is below 0, infinite or nan.
+    """
+    number = float(text)
+    if not 0 <= number < math.inf:
+        raise ArgumentTypeError(f'{text} must be a number of 0 or more.')
     return number
 
 

@@ -1,5 +1,5 @@
 """The number of classes of a model."""
-from typing import Optional
+from typing import Any, Optional
 
 from torch import nn
 
@@ -20,3 +20,23 @@ def num_classes_of(model: nn.Module) -> Optional[int]:
         if isinstance(getattr(module, 'num_classes', None), int):
             return module.num_classes
     return None
+
+
+def num_classes_in(settings: Any) -> Optional[int]:
+    """Look up the number of classes in the settings of a head.
+
+    Args:
+        settings (dict): Those of a head, with other heads inside.
+
+    Returns:
+        int, optional: The first ``num_classes``, from outside to inside.
+
+    Example:
+        >>> num_classes_in(dict(cls_head=dict(num_classes=6)))
+        6
+    """
+    if not isinstance(settings, dict):
+        return None
+    if isinstance(settings.get('num_classes'), int):
+        return settings['num_classes']
+    return next(filter(None, map(num_classes_in, settings.values())), None)

@@ -3,8 +3,9 @@
 Any module of a model, and any hook, may have one of these members. A plain
 mmpretrain classifier has none and needs none.
 """
-from typing import Any, Dict, Tuple
+from typing import Any, Dict, Sequence, Tuple
 
+import torch
 from mmpretrain.registry import MODELS
 from torch import nn
 
@@ -81,7 +82,42 @@ def plain_settings(settings: dict) -> dict:
     Returns:
         dict: ``settings`` themselves where the class does not tell.
     """
-    kind = settings['type']
-    kind = MODELS.get(kind) if isinstance(kind, str) else kind
-    tell = getattr(kind, 'plain_settings', None)
+    tell = getattr(_class_of(settings), 'plain_settings', None)
     return settings if tell is None else tell(settings)
+
+
+def takes_map(settings: dict) -> bool:
+    """Ask whether a head takes the backbone's map, without a neck.
+
+    A registered class tells by ``takes_map`` (bool); its plain stand-in needs
+    a pooling neck.
+
+    Args:
+        settings (dict): Of a head in a config.
+
+    Returns:
+        bool: False where the class does not tell.
+    """
+    return getattr(_class_of(settings), 'takes_map', False)
+
+
+def _class_of(settings: dict) -> type:
+    kind = settings['type']
+    return MODELS.get(kind) if isinstance(kind, str) else kind
+
+
+def pooled_map(neck: nn.Module, feats: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Ask a neck for the map whose plain mean over positions it returns.
+
+    A neck that does more than average, such as a gate, tells by
+    ``pooled_map(feats)``.
+
+    Args:
+        neck (nn.Module): One that pools.
+        feats (Sequence[Tensor]): The backbone's outputs.
+
+    Returns:
+        Tensor: (B, C, h, w); the last output where the neck does not tell.
+    """
+    tell = getattr(neck, 'pooled_map', None)
+    return feats[-1] if tell is None else tell(feats)

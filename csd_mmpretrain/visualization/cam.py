@@ -159,13 +159,16 @@ def _maps(model: BaseModel,
 
 
 def grad_cams(model: BaseModel,
-              items: Sequence[dict]) -> Optional[List[np.ndarray]]:
-    """Compute Grad-CAM of the predicted classes, to show beside something.
+              items: Sequence[dict],
+              target: Optional[int] = None) -> Optional[List[np.ndarray]]:
+    """Compute Grad-CAM of a class, to show beside something.
 
     Args:
         model (BaseModel): A classifier; it is put in evaluation mode.
         items (Sequence[dict]): What a test pipeline returns for each image,
             at least one.
+        target (int, optional): The class. Defaults to None, the predicted
+            one of each image.
 
     Returns:
         list[ndarray] | None: (H, W) each, float32 in [0, 1]; None, with a
@@ -178,7 +181,8 @@ def grad_cams(model: BaseModel,
     images = model.data_preprocessor(dict(inputs=[items[0]['inputs']]))
     layer = find_target_layer(model, images['inputs'])
     try:
-        rows = cam_rows(model, items, get_layers(model, [layer]))
+        rows = cam_rows(model, items, get_layers(model, [layer]),
+                        () if target is None else (target, ))
     except ImportError as error:
         warnings.warn(f'Nothing is shown beside the explanations: {error}',
                       stacklevel=2)

@@ -7,10 +7,13 @@ from matplotlib.figure import Figure
 
 from csd_mmpretrain.evaluation.class_accuracy import ClassAccuracy
 
+from .figure_fonts import with_fonts
+
 # Up to LINES classes have a line each; of more, the WORST.
 LINES, WORST = 120, 40
 
 
+@with_fonts
 def draw_class_accuracy(rows: Sequence[ClassAccuracy]) -> Figure:
     """Draw the accuracies with their intervals, the worst on top.
 

@@ -7,11 +7,14 @@ from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
+from .figure_fonts import with_fonts
+
 # Most classes with names at the axes, counts in the cells, cells at all.
 NAMED, COUNTED, CELLS = 120, 100, 300
 LUMINANCE = (0.299, 0.587, 0.114)
 
 
+@with_fonts
 def draw_confusion(counts: np.ndarray,
                    classes: Sequence[str],
                    order: Optional[Sequence[int]] = None,

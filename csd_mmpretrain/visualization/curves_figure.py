@@ -4,7 +4,10 @@ from typing import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
+from .figure_fonts import with_fonts
 
+
+@with_fonts
 def draw_curves(groups: Mapping[str, Sequence[Mapping[int, float]]],
                 metric: str) -> Figure:
     """Draw the learning curves of groups of runs.

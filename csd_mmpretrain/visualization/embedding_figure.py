@@ -7,12 +7,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
+from .figure_fonts import with_fonts
+
 MARKERS = ('o', '^', 's', 'D', 'v', 'P', 'X', '*', 'p')
 # With more classes, the colors alone do not tell them apart.
 NUMBERED = 20
 LEGEND_ROWS = 28
 
 
+@with_fonts
 def draw_embedding_figure(panels: Sequence[Tuple[str, np.ndarray]],
                           labels: Sequence[int],
                           names: Mapping[int, str],

@@ -43,7 +43,7 @@ def explanation_figure(explanation: Explanation,
             f'{explanation.source!r}: the explanation has no reason, so there '
             'is nothing to draw. Ask for at least one.')
     boxes = [reason.part.box for reason in explanation.reasons]
-    first = [Panel(explanation.image, 'the photo and all its parts',
+    first = [Panel(explanation.image, 'all parts',
                    _lines(explanation.true_class, explanation.source),
                    boxes=boxes)]
     if cam is not None:
@@ -56,9 +56,9 @@ def explanation_figure(explanation: Explanation,
         [first, *rows], cell=_CELL, square=True, bar='Grad-CAM, scaled',
         title=f'{explanation.class_name} ({explanation.score:.1%})'
         + _verdict(explanation),
-        note=f'{points:+.3f} points of these {len(rows)} reasons '
-        f'{explanation.rest:+.3f} of all others and the bias '
-        f'= {explanation.logit:.3f}, the logit')
+        note=f'{points:.3f} (the reasons shown) '
+        f'{explanation.rest:+.3f} (all others and the bias) = '
+        f'{explanation.logit:.3f} (the logit)')
 
 
 def prototype_page(title: str, patches: Sequence[Patch],

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
+from .figure_fonts import with_fonts
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -13,6 +15,8 @@ GREEN, RED, BLUE, DARK, GRAY = '#1b7a4b', '#c0392b', '#2c5f8a', '0.25', '0.55'
 YELLOW = '#ffd400'
 _TITLE, _CAPTION = 8, 7  # points
 _LEAST, _GAP = 0.7, 0.15  # inches: a narrow column, an empty one
+# A color scale covers at least this fraction of the largest value.
+_LEAST_SPAN = 0.05
 _TO_GRAY = np.array([0.299, 0.587, 0.114])
 
 
@@ -44,6 +48,7 @@ class Panel(NamedTuple):
     dashed: bool = False
 
 
+@with_fonts
 def draw_grid(rows: Sequence[Sequence[Optional[Panel]]],
               headings: Sequence[str] = (),
               columns: Optional[int] = 1,
@@ -164,8 +169,11 @@ def _draw(axes: 'Axes', panel: Panel, aspect: float, scaled: bool) -> Any:
         low, high = panel.heat.min(), panel.heat.max()
         if scaled:
             low, high = 0, 1
-        elif high - low <= 1e-3 * abs(high):  # all alike, but for rounding
-            low, high = low - 0.1, high + 0.1
+        else:
+            # So little is shown as little.
+            least = _LEAST_SPAN * max(abs(low), abs(high)) or 0.2
+            wider = max(0, least - (high - low)) / 2
+            low, high = low - wider, high + wider
         heat = axes.imshow(
             panel.heat, cmap='viridis', alpha=0.62, extent=extent,
             interpolation='bilinear', vmin=low, vmax=high)

@@ -7,7 +7,10 @@ from matplotlib.figure import Figure
 
 from csd_mmpretrain.evaluation.calibration import Calibration
 
+from .figure_fonts import with_fonts
 
+
+@with_fonts
 def draw_reliability(found: Mapping[str, Calibration]) -> Figure:
     """Draw a reliability diagram with the counts of its bins.
 

@@ -47,6 +47,17 @@ def test_results_of_other_configs_and_options_are_not_mixed(job):
     assert job.config.read_text() == 'lr = 1'
 
 
+@pytest.mark.parametrize('text', [
+    '{}', '[]', '{"last": 1', '{"last": NaN, "best": 2, "epochs": 1, '
+    '"images": 1, "seconds": 1}', '{"last": 1, "best": 2, "epochs": 1, '
+    '"images": 1, "seconds": 1, "place": 1}', '{"last": "high", "best": 2, '
+    '"epochs": 1, "images": 1, "seconds": 1}'])
+def test_files_that_are_no_result(text, tmp_path):
+    (tmp_path / 'result.json').write_text(text)
+    with pytest.raises(ValueError, match='result.json (is no|does not load)'):
+        read_result(tmp_path)
+
+
 def test_results_of_other_configs_are_left_out(job, tmp_path, capsys):
     train = tmp_path / 'train.py'
     train.write_text(TRAIN)

@@ -84,7 +84,7 @@ def test_config_of_a_cell(write_suite):
     assert cfg.train_cfg.max_epochs == 5
     assert images == 2 * 24 * 5  # two views of 24 images in five epochs
     cfg.default_hooks.ssdp.scale = 0.5
-    assert cell_config(cfg, 24 * [0], cell, None)[1] == 1.25 * 24 * 5
+    assert cell_config(cfg, 24 * [0], None, cell, None)[1] == 1.25 * 24 * 5
 
 
 @pytest.mark.parametrize('kind', ['MultiView', 'mmpretrain.MultiView'])
@@ -98,25 +98,25 @@ def test_crops_are_counted(write_suite, tmp_path, num_views, views, kind):
         'default_hooks = dict()\n')
     cell = suite_cells(load_suite(write_suite()))[0]
     cfg = load_config(str(config))
-    _, images = cell_config(cfg, 24 * [0], cell, None)
+    _, images = cell_config(cfg, 24 * [0], None, cell, None)
     assert images == views * 24 * 2
     cfg.val_dataloader = None
     with pytest.raises(ValueError, match='one: .* no val_dataloader'):
-        cell_config(cfg, 24 * [0], cell, dict(num=2))
+        cell_config(cfg, 24 * [0], None, cell, dict(num=2))
 
 
 def test_epochs_are_what_is_compared(write_suite):
     suite = load_suite(write_suite())
-    cfg, labels = load_method(suite.methods[0])
+    cfg, labels, classes = load_method(suite.methods[0])
     cfg.train_cfg = dict(by_epoch=False, max_iters=100)
     with pytest.raises(ValueError, match='one: .* no train_cfg.max_epochs'):
-        cell_config(cfg, labels, suite_cells(suite)[0], None)
+        cell_config(cfg, labels, classes, suite_cells(suite)[0], None)
 
 
 def test_parts_may_be_augmented_differently_but_not_seen_more_often(
         write_suite):
     suite = load_suite(write_suite())
-    cfg, labels = load_method(suite.methods[0])
+    cfg, labels, classes = load_method(suite.methods[0])
     part = cfg.train_dataloader.dataset
     flip, crops = dict(type='RandomFlip', prob=0.5), dict(
         type='MultiView', num_views=2, transforms=[])
@@ -124,7 +124,8 @@ def test_parts_may_be_augmented_differently_but_not_seen_more_often(
     def images(step):
         cfg.train_dataloader.dataset = dict(
             type='ConcatDataset', datasets=[part, dict(part, pipeline=[step])])
-        return cell_config(cfg, labels, suite_cells(suite)[0], None)[1]
+        return cell_config(cfg, labels, classes, suite_cells(suite)[0],
+                           None)[1]
 
     assert images(flip) == 2 * 24 * 5
     with pytest.raises(ValueError, match='different numbers of views'):
@@ -169,11 +170,32 @@ def test_shots_are_drawn_anew_and_alike_each_time():
     assert splits[0] != split_images(labels, 0, 4, shots=3, seed=1)
 
 
-@pytest.mark.parametrize('options', [
-    dict(num=2, shots=2), dict(num=2, shots=0), dict(num=3), dict(num=1)])
-def test_too_few_images_for_a_split(options):
-    with pytest.raises(ValueError, match='smallest class has 2 images'):
-        split_images([0, 0, 0, 1, 1], 0, **options)
+@pytest.mark.parametrize('options, message', [
+    (dict(num=2, shots=2), r'shots=2 need 3 images .* 1 of 2 .*: oak \(2\)'),
+    (dict(num=3), r'num=3 folds need 3 .*: oak \(2\).*--keep-small-classes'),
+    (dict(num=2, shots=0), 'at least 1 shot'), (dict(num=1), 'at least 2'),
+    (dict(num=4, keep_small=True), r'ash \(3\), oak \(2\)')])
+def test_too_few_images_for_a_split(options, message):
+    with pytest.raises(ValueError, match=message):
+        split_images([0, 0, 0, 1, 1], 0, classes=['ash', 'oak'], **options)
+
+
+def test_small_classes_can_be_kept():
+    """One image is trained on always; the others are dealt as without it."""
+    labels = [0] * 6 + [1] + [2] * 2 + [3] * 6
+    held = []
+    for split in range(3):
+        train, out = split_images(labels, split, 3, keep_small=True)
+        assert sorted(train + out) == list(range(15)) and 6 in train
+        assert {labels[i] for i in train} == {0, 1, 2, 3}
+        held += out
+    assert sorted(held + [6]) == list(range(15))
+    labels = [0] * 6 + [1] + [3] * 6
+    kept, out = split_images(labels, 0, 3, keep_small=True)
+    assert out == [i + (i > 5) for i in
+                   split_images([0] * 6 + [3] * 6, 0, 3)[1]]
+    train, out = split_images(labels, 0, 3, shots=4, keep_small=True)
+    assert Counter(labels[i] for i in out) == {0: 2, 3: 2}
 
 
 @pytest.mark.parametrize('change, error', [
@@ -195,7 +217,12 @@ def test_missing_config(write_suite):
 def images_seen(cfg):
     ssdp = cfg.default_hooks.get('ssdp', dict(enabled=False))
     second = ssdp.get('scale', 1)**2 if ssdp.get('enabled', True) else 0
-    return cfg.train_cfg.max_epochs * (1 + second)
+    epochs = cfg.train_cfg.max_epochs
+    stages = cfg.default_hooks.get('prototypes')
+    if stages:  # a third of an epoch without the backbone's backward pass
+        epochs -= 2 / 3 * (stages.warm_epochs + stages.tune_epochs
+                           * len(stages.push_epochs))
+    return epochs * (1 + second)
 
 
 @pytest.mark.parametrize('path', SUITES, ids=lambda path: path.stem)
@@ -205,8 +232,10 @@ def test_shipped_suites_compare_at_equal_compute(path):
     for method in suite.methods:
         cfg = load_config(method.config, method.options)
         MODELS.build(cfg.model.head)
-        assert cfg.param_scheduler[1].end == cfg.train_cfg.max_epochs
         seen[method.name] = images_seen(cfg)
+        if 'prototypes' in cfg.default_hooks:
+            continue  # a schedule of its own
+        assert cfg.param_scheduler[1].end == cfg.train_cfg.max_epochs
         optimizer = dict(cfg.optim_wrapper.optimizer)
         optimizer.pop('fused', None)
         schedules.add(repr(optimizer))

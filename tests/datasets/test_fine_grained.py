@@ -126,6 +126,27 @@ def test_dogs_half_unpacked(tmp_path):
         StanfordDogs(str(tmp_path), split='val')
 
 
+@pytest.mark.parametrize('name, line, message', [
+    ('image_class_labels.txt', 'leaf', "'leaf' .* a whole number"),
+    ('image_class_labels.txt', '1.5', "'1.5' .* a whole number"),
+    ('image_class_labels.txt', '-1', "'-1' .* a whole number"),
+    ('train_test_split.txt', '2', "'2' .* 0 or 1")])
+def test_nabirds_values(nabirds, name, line, message):
+    path = nabirds / name
+    first, *others = path.read_text().splitlines()
+    path.write_text('\n'.join([f'{first.split()[0]} {line}', *others, '', '']))
+    with pytest.raises(ValueError, match=f'{name}: {message}'):
+        NABirds(str(nabirds))
+
+
+@pytest.mark.parametrize('label', [1.5, -1.0, 0.0, 121.0])
+def test_dogs_labels(tmp_path, label):
+    labels = [float(i // 2 + 1) for i in range(239)] + [label]
+    root = make_dogs(tmp_path / 'dogs', labels=labels)
+    with pytest.raises(ValueError, match='all of 1..120'):
+        StanfordDogs(str(root))
+
+
 def test_dogs_disorder(tmp_path, monkeypatch):
     root = make_dogs(tmp_path / 'dogs', labels=[1.0] * 240)
     with pytest.raises(ValueError, match='1 classes, expected one label'):

@@ -1,4 +1,6 @@
 """Broken image files are found, whole ones are not, and cheaply."""
+import struct
+
 import cv2
 import numpy as np
 import pytest
@@ -38,7 +40,9 @@ def test_faults_by_name(tmp_path, photo):
     (tmp_path / 'array.npy').write_bytes(b'\x93NUMPY whatever')
     names = ['whole.png', 'gone.png', 'empty.png', 'page.png', 'folder.png',
              'array.npy', 'whole.png/within.png']
-    broken = find_broken_images(str(tmp_path / name) for name in names)
+    broken = find_broken_images(
+        (str(tmp_path / name) for name in names),
+        others=[str(tmp_path / 'array.npy')])
     assert [(path[len(str(tmp_path)) + 1:], fault)
             for path, fault in broken] == [
                 ('gone.png', 'missing'), ('empty.png', 'empty'),
@@ -96,3 +100,67 @@ def test_order_and_progress(tmp_path, capsys, workers):
     assert broken == [(path, 'missing' if i % 2 else 'empty')
                       for i, path in enumerate(paths)]
     assert 'Looking' in capsys.readouterr().out
+
+
+def test_plain_tiff_files_are_not_decoded(tmp_path, photo, monkeypatch):
+    paths = []
+    for name, kind, options in (
+            ('raw', 'RGB', {}), ('lzw', 'RGB', dict(compression='tiff_lzw')),
+            ('gray', 'L', dict(compression='tiff_adobe_deflate'))):
+        paths.append(str(tmp_path / f'{name}.tif'))
+        Image.fromarray(photo).convert(kind).save(paths[-1], **options)
+    cmyk = str(tmp_path / 'cmyk.tif')
+    Image.fromarray(photo).convert('CMYK').save(cmyk)
+    assert find_broken_images(paths, decode=True) == []
+    monkeypatch.setattr(
+        'csd_mmpretrain.datasets.image_files._decode', lambda path: None)
+    assert find_broken_images(paths) == []
+    assert find_broken_images([cmyk]) == [
+        (cmyk, 'not read by OpenCV (TIFF, CMYK)')]
+
+
+@pytest.mark.parametrize('compression', [
+    'raw', 'packbits', 'tiff_lzw', 'tiff_adobe_deflate'])
+def test_a_tiff_header_that_says_too_much_is_not_decoded(
+        tmp_path, photo, compression, monkeypatch):
+    path = tmp_path / 'leaf.tif'
+    Image.fromarray(photo).save(path, compression=compression)
+    with Image.open(path) as image:
+        tags = image.tag_v2
+        data = path.read_bytes()
+        for tag, side in (256, 50), (257, 40):
+            for form in '<HHIHH', '<HHII':
+                old = struct.pack(form, tag, 3 if form == '<HHIHH' else 4, 1,
+                                  side, *[0] * (form == '<HHIHH'))
+                data = data.replace(old, struct.pack('<HHII', tag, 4, 1,
+                                                     13000))
+        assert tags[256] == 50
+    path.write_bytes(data)
+    with Image.open(path) as image:
+        assert image.size == (13000, 13000)
+    monkeypatch.setattr(Image.Image, 'load', lambda image: 1 / 0)
+    for decode in (False, True):
+        assert image_fault(str(path), decode) == 'truncated'
+
+
+def test_large_images_are_compared_in_parts(tmp_path, photo, monkeypatch):
+    monkeypatch.setattr(
+        'csd_mmpretrain.datasets.image_files._LARGE', 120)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for name in ('leaf.png', 'leaf.tif', 'leaf.bmp'):
+        Image.fromarray(photo).save(tmp_path / name)
+        assert image_fault(str(tmp_path / name), decode=True) is None
+    Image.fromarray(photo).save(tmp_path / 'turned.jpg', exif=exif)
+    assert image_fault(str(tmp_path / 'turned.jpg'), decode=True) is None
+    monkeypatch.setattr('csd_mmpretrain.datasets.image_files._decode',
+                        lambda path: photo)
+    assert 'differently' in image_fault(str(tmp_path / 'leaf.png'), True)
+
+
+def test_narrow_images_are_named(tmp_path):
+    for size, narrow in (((1, 201), True), ((200, 1), False)):
+        Image.new('RGB', size).save(tmp_path / 'leaf.png')
+        fault = image_fault(str(tmp_path / 'leaf.png'))
+        assert bool(fault) == narrow
+        assert not narrow or fault.startswith('too narrow (1 x 201 pixels')

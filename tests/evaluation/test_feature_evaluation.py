@@ -107,8 +107,8 @@ def test_equals_the_functions(kind, collate):
     for protocol in PROTOCOLS:
         scores = evaluate_protocol(protocol, gallery, query)
         prefix = f'retrieval/{protocol}'
-        expected[f'{prefix}/rank1'] = 100 * scores.rank1
-        expected[f'{prefix}/rank5'] = 100 * scores.rank5
+        expected[f'{prefix}/rank1'] = 100 * scores.recall[1]
+        expected[f'{prefix}/rank5'] = 100 * scores.recall[5]
         expected[f'{prefix}/mAP'] = 100 * scores.mean_ap
         expected[f'{prefix}/queries'] = scores.queries
         expected[f'{prefix}/left_out'] = 0

@@ -48,6 +48,31 @@ def test_equal_features_are_worth_nothing():
     assert knn_scores(same, same, [10])[10] == (0, 1)
 
 
+@pytest.mark.parametrize('channels', [3, 1280])
+@pytest.mark.parametrize('block', [1, 7, 1000])
+def test_ties_do_not_count_by_position(channels, block):
+    """Equal but for their length, and rounding."""
+    torch.manual_seed(channels)
+    features = torch.rand(channels) * (1 + torch.rand(60, 1))
+    same = LabelledFeatures(features, torch.arange(60) % 5)
+    scores = knn_scores(same, same, (1, 5, 20, 60),
+                        memory=block * BYTES_PER_PAIR * 60 / 2**20)
+    assert [found.top1 for found in scores.values()] == [0.] * 4
+    most = LabelledFeatures(features, (torch.arange(60) % 5).clamp(max=1))
+    assert knn_scores(most, most, (7, ))[7].top1 == .8  # the largest class
+
+
+def test_places_that_are_left_are_shared():
+    gallery = LabelledFeatures(
+        torch.tensor([[1., 0], [0, 1], [0, 2], [0, 1]]),
+        torch.tensor([0, 1, 1, 2]))
+    query = LabelledFeatures(torch.tensor([[0., 3.]]), torch.tensor([1]))
+    for k in (1, 2, 3):
+        assert knn_scores(query, gallery, (k, ))[k].top1 == 1
+    other = LabelledFeatures(query.features, torch.tensor([2]))
+    assert knn_scores(other, gallery, (1, ))[1] == (0, 1)
+
+
 def test_errors():
     x = LabelledFeatures(torch.randn(3, 4), torch.tensor([0, 1, 2]))
     with pytest.raises(ValueError, match=r'ks=\(2, 20\): .* has 3 images'):

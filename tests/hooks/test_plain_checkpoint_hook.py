@@ -248,7 +248,7 @@ def test_takes_checkpoints_written_without_it(tmp_path):
     assert checkpoint['message_hub']['log_scalars']['train/loss'] is history
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason='AMP needs a GPU')
+@pytest.mark.gpu
 def test_loss_scale_is_resumed(tmp_path):
     optim_wrapper = dict(
         type='AmpOptimWrapper', optimizer=dict(type='AdamW', lr=0.1))

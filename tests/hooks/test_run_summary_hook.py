@@ -43,6 +43,17 @@ def test_dataset(dataset, tmp_path):
         '(min-median-max), 48 px')
 
 
+def test_images_that_are_left_out(dataset, tmp_path):
+    assert len(run_summary_hook._data('train data', dataset)) == 1
+    for name in ('a.webp', 'b.HEIC', '.hidden.webp', 'notes.txt'):
+        (tmp_path / 'class1' / name).touch()
+    (tmp_path / 'above.webp').touch()
+    (_, first), (title, text) = run_summary_hook._data('train data', dataset)
+    assert first.startswith('CustomDataset') and title == 'left out'
+    assert text.startswith('2 .HEIC, .webp files, which the dataset does not')
+    assert f'{tmp_path}/class1/a.webp' in text
+
+
 @pytest.mark.parametrize('wrap, counts', [
     (lambda d: RepeatDataset(d, times=2), '2-4-10'),
     (lambda d: ConcatDataset([d, d]), '2-4-10'),

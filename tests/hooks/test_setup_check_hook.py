@@ -30,6 +30,7 @@ from mmpretrain.evaluation import (
     AveragePrecision,
     MultiLabelMetric,
     RetrievalRecall,
+    SingleLabelMetric,
 )
 from torch import nn
 from torch.utils.data import BatchSampler, DataLoader
@@ -352,6 +353,20 @@ def test_pretrained_cfg(init_cfg, found):
     cfg = pretrained_cfg(init_cfg)
     assert (cfg == dict(type='Pretrained', checkpoint='a')) is found
     assert (cfg is None) is not found
+
+
+@pytest.mark.parametrize('metric', [Accuracy(), SingleLabelMetric()])
+def test_metrics_of_scores_need_a_head_that_gives_them(metric):
+    head = nn.Module()
+    head.num_classes = 0
+    runner = runner_of(
+        model=SimpleNamespace(head=head),
+        test_loop=SimpleNamespace(evaluator=Evaluator([metric])))
+    with pytest.raises(ValueError, match=f'{type(metric).__name__} reads '
+                       'class scores.*RetrievalMetric'):
+        SetupCheckHook().before_test(runner)
+    head.num_classes = 3
+    SetupCheckHook().before_test(runner)
 
 
 @pytest.mark.parametrize('interval', [0, -1])

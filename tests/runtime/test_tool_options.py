@@ -1,10 +1,11 @@
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
 
 import pytest
 import torch
 
 from csd_mmpretrain.runtime.tool_options import (
     add_device,
+    amount,
     output_file,
     output_folder,
 )
@@ -20,6 +21,19 @@ def test_a_gpu_that_is_not_there_is_refused(monkeypatch, capsys):
         with pytest.raises(SystemExit):
             parser.parse_args(['--device', name])
         assert f'{name}: torch finds no GPU' in capsys.readouterr().err
+
+
+def test_amounts():
+    assert [amount(text) for text in ('0', '1e-4', '3')] == [0, 1e-4, 3]
+    for text in ('nan', 'inf', '-inf', '-1e-9', '1e999'):
+        with pytest.raises(ArgumentTypeError, match=f'{text} must be a num'):
+            amount(text)
+
+
+def test_no_option_of_a_tool_takes_nan(repo_root):
+    """That of the test tool is mmpretrain's."""
+    texts = [path.read_text() for path in (repo_root / 'tools').rglob('*.py')]
+    assert texts and not any('type=float' in text for text in texts)
 
 
 def test_an_output_file_keeps_its_content_and_leaves_no_other(tmp_path):

@@ -14,8 +14,7 @@ from csd_mmpretrain.runtime.bfloat16_optim_wrapper import BFloat16OptimWrapper
 
 CHANNELS = 64  # of the last feature map
 LABELS = [0, 0, 1, 2]
-GPU = pytest.param('cuda', marks=pytest.mark.skipif(
-    not torch.cuda.is_available(), reason='no GPU'))
+GPU = pytest.param('cuda', marks=pytest.mark.gpu)
 DEVICES = ['cpu', GPU]
 
 

@@ -133,8 +133,7 @@ def test_no_thread_outlives_the_group(kind, run_python, free_port,
     assert 'threads left: 0' in done.stdout
 
 
-@pytest.mark.skipif(
-    not torch.cuda.is_available(), reason='SyncBN and NCCL need a GPU')
+@pytest.mark.gpu
 @pytest.mark.parametrize('kind', ['sync_bn', 'fsdp'])
 def test_on_gpus(kind, run_script, tiny_config, tmp_path):
     """One process for each GPU there is."""

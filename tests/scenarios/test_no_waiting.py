@@ -195,7 +195,7 @@ def test_numbers_are_not_sent_to_the_device(monkeypatch, part, uploads):
     assert bool(seen.count) == bool(uploads)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
+@pytest.mark.gpu
 def test_a_whole_step_does_not_wait_on_a_gpu():
     model = MODELS.build(
         dict(

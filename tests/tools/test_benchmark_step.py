@@ -9,11 +9,9 @@ from csd_mmpretrain.benchmark.step_benchmark import (
     StepSetting,
     config_img_size,
     format_table,
+    model_step,
     plain_model_cfg,
     step_variants,
-)
-from csd_mmpretrain.benchmark.step_benchmark import (
-    _model_step as model_step,
 )
 from csd_mmpretrain.checkpoints.bare_model import build_bare_model
 from csd_mmpretrain.utils.measure import Cost
@@ -88,6 +86,19 @@ def test_the_plain_model(cfg, name):
         type='SSDPNeck', layout='tokens', gating='none', kernel='gap')
     with pytest.raises(ValueError, match='head is LinearClsHead'):
         plain_model_cfg(plain)
+
+
+def test_a_head_that_takes_the_map_is_compared_with_a_pooled_one(cfg):
+    cfg.model.pop('neck')
+    cfg.model.head = dict(
+        type='STProtoPNetHead', num_classes=6, in_channels=1280)
+    plain = plain_model_cfg(cfg.model)
+    assert plain['neck'] == dict(type='GlobalAveragePooling')
+    assert plain['head'] == dict(
+        type='LinearClsHead', num_classes=6, in_channels=1280)
+    cfg.default_hooks.pop('ssdp')
+    for name in step_variants(StepSetting(cfg, 4, 64)):
+        model_step(StepSetting(cfg, 4, 64), name)()
 
 
 def test_no_weights_are_fetched(cfg):

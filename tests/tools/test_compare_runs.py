@@ -9,6 +9,7 @@ from csd_mmpretrain.benchmark.run_comparison import (
 )
 from csd_mmpretrain.benchmark.run_logs import (
     read_run,
+    read_run_config,
     read_scores,
     score_names,
 )
@@ -54,10 +55,44 @@ def test_attempts_are_joined_and_the_newer_counts(write_run):
     assert not read_run(write_run('b', [1., 2.], epochs=3), METRIC).finished
 
 
+def test_an_attempt_from_an_earlier_checkpoint(write_run):
+    folder = write_run('a', {1: 10., 2: 20., 3: 30.}, {4: 40., 5: 50.},
+                       {3: 33.}, epochs=5)
+    assert read_scores(folder, METRIC) == {1: 10, 2: 20, 3: 33}
+
+
 def test_an_attempt_from_the_start_replaces_an_earlier_training(write_run):
     folder = write_run('a', {5: 50., 10: 90.}, {5: 40.}, epochs=10)
     assert read_scores(folder, METRIC) == {5: 40}
     assert not read_run(folder, METRIC).finished
+
+
+@pytest.mark.parametrize('order', [(2, 1), (1, 3, 2), (3, 1, 2), (3, 2, 1)])
+def test_attempts_of_a_clock_that_was_put_back(write_run, order):
+    """Attempt i is named as if it were the order[i]th."""
+    attempts = [{1: 10., 2: 20., 3: 30.}, {3: 33., 4: 44.},
+                {5: 55., 6: 66.}][:len(order)]
+    folder = write_run('a', *attempts, epochs=6)
+    logs = sorted(path for path in folder.iterdir() if path.is_dir())
+    for path in logs:
+        path.rename(f'{path}_')
+    for path, place in zip(logs, order):
+        config = path.with_name(f'{path.name}_') / 'vis_data/config.py'
+        config.write_text(f'{config.read_text()}\nown = {str(path)!r}\n')
+        path.with_name(f'{path.name}_').rename(folder / f'2020010{place}')
+    expected = {1: 10., 2: 20., 3: 33., 4: 44.}
+    if len(order) == 3:
+        expected.update({5: 55., 6: 66.})
+    assert read_scores(folder, METRIC) == expected
+    assert read_run_config(folder).own == str(logs[-1])
+
+
+@pytest.mark.parametrize('score', [float('nan'), float('inf'), 'high', None])
+def test_scores_that_are_no_numbers(write_run, score):
+    folder = write_run('a', {1: 10., 2: score})
+    with pytest.raises(ValueError, match=f'a: the validation of step 2 has '
+                       f'{METRIC} {score}, which is no finite'):
+        read_run(folder, METRIC)
 
 
 def test_names_of_scores(write_run):

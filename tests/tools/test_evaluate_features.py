@@ -9,7 +9,7 @@ from mmpretrain.registry import MODELS
 
 from csd_mmpretrain.checkpoints.bare_model import build_bare_model
 from csd_mmpretrain.evaluation.feature_data import (
-    _labelled_images as labelled_images,
+    labelled_images,
 )
 from csd_mmpretrain.evaluation.feature_table import feature_table
 from csd_mmpretrain.evaluation.features import (

@@ -1,19 +1,34 @@
 """The demo, driven in a real browser."""
 import json
 import os
+import resource
+import runpy
 import shutil
 import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
+from types import SimpleNamespace
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
+import numpy as np
+import prototype_runs
 import pytest
 import torch
 from mmengine.config import Config
+from noise_images import write_noise_images
+from PIL import Image
 
 from csd_mmpretrain.checkpoints.bare_model import build_bare_model
+from csd_mmpretrain.checkpoints.trained_model import load_model
+from csd_mmpretrain.datasets.eval_images import eval_pipeline
 from csd_mmpretrain.deployment.demo_predictor import DemoPredictor
+from csd_mmpretrain.evaluation.feature_data import labelled_splits
+from csd_mmpretrain.methods.epic.fit_classifier import fit_classifier
+from csd_mmpretrain.methods.epic.fitted_epic import preprocessing_of
+from csd_mmpretrain.methods.epic.pooled_classifier import PooledClassifier
 
 CONFIG = """
 _base_ = ['{base}']
@@ -59,7 +74,28 @@ def checkpoint(config, model):
 
 
 @pytest.fixture(scope='module')
-def address(repo_root, config, checkpoint):
+def epic(config, model):
+    """EPIC, fitted for a single step on the same model."""
+    cfg = Config.fromfile(config)
+    fitted = fit_classifier(
+        PooledClassifier(model), labelled_splits(cfg)['train'],
+        preprocessing_of(model, eval_pipeline(cfg)), config.parent,
+        dict(parametrization='cayley', prototypes=[2, 2], rounds=1, epochs=1,
+             batch_size=10**4))
+    path = config.parent / 'epic.pth'
+    fitted.save(str(path))
+    return path
+
+
+@pytest.fixture(scope='module')
+def tool(repo_root):
+    """The functions of the program."""
+    return SimpleNamespace(**runpy.run_path(
+        str(repo_root / 'tools/demo/gradio_demo.py')))
+
+
+@pytest.fixture(scope='module')
+def address(repo_root, config, checkpoint, epic):
     """The address of a demo that runs."""
     pytest.importorskip('gradio', minversion='6.0')
     pytest.importorskip('playwright.sync_api')
@@ -72,7 +108,8 @@ def address(repo_root, config, checkpoint):
     with open(log, 'w') as file:
         server = subprocess.Popen([
             sys.executable, repo_root / 'tools/demo/gradio_demo.py', config,
-            checkpoint, '--port', str(port), '--num', '4', '--device', 'cpu'
+            checkpoint, '--epic', epic, '--port', str(port), '--num', '4',
+            '--device', 'cpu'
         ], stdout=file, stderr=subprocess.STDOUT,
             env=dict(os.environ, CUDA_VISIBLE_DEVICES=''))
     try:
@@ -87,14 +124,18 @@ def address(repo_root, config, checkpoint):
         server.wait()
 
 
-def test_in_a_browser(address, model, config, tiny_data, tmp_path):
+def test_in_a_browser(address, model, config, epic, tool, tiny_data,
+                      tmp_path):
     from playwright.sync_api import sync_playwright
     image = tiny_data / 'test' / 'class2' / '0.png'
     wrong = tmp_path / 'notes<b>.png'
     wrong.write_text('no image at all')
     classes = [f'class{i}' for i in range(6)]
-    expected = DemoPredictor(Config.fromfile(config), model, [], classes)(
-        str(image))[0]
+    cfg = Config.fromfile(config)
+    figures = tool.figures_of(SimpleNamespace(epic=str(epic)), cfg, model)
+    assert list(figures) == [tool.MASK, tool.WHY]
+    expected, why = DemoPredictor(cfg, model, [figures[tool.WHY]], classes)(
+        str(image))
     best = sorted(expected, key=expected.get, reverse=True)[:5]
 
     with sync_playwright() as playwright:
@@ -106,9 +147,7 @@ def test_in_a_browser(address, model, config, tiny_data, tmp_path):
         page.on('request', lambda request: asked.append(request.url))
         page.goto(address)
         # The first example is explained at once.
-        figure = page.locator('#figure img')
-        figure.wait_for()
-        first = page.evaluate('document.querySelector("#figure img").src')
+        first = page.locator('#figure img').evaluate('image => image.src')
         assert page.locator('#examples img').count() == 4
 
         page.locator('#upload input[type=file]').set_input_files(str(image))
@@ -122,6 +161,11 @@ def test_in_a_browser(address, model, config, tiny_data, tmp_path):
                     && names.join() === best.join();
             }""", arg=[first, best])
 
+        page.get_by_role('tab', name=tool.WHY).click()
+        source = page.locator('#figure1 img').evaluate('image => image.src')
+        shown = np.asarray(Image.open(urlopen(source)).convert('RGB'))
+        np.testing.assert_array_equal(shown, why)
+
         page.locator('#upload button[aria-label*=emove]').click()
         page.locator('#upload input[type=file]').set_input_files(str(wrong))
         message = page.get_by_text('not an image')
@@ -134,6 +178,36 @@ def test_in_a_browser(address, model, config, tiny_data, tmp_path):
     assert foreign == []
 
 
+def test_the_tabs_of_a_model(config, model, epic, tool):
+    cfg = Config.fromfile(config)
+    assert list(tool.figures_of(SimpleNamespace(epic=None), cfg, model)) == [
+        tool.MASK]
+    cfg.model.neck = dict(type='GlobalAveragePooling')
+    plain = build_bare_model(cfg).eval()
+    with pytest.raises(TypeError, match='no pattern map.*give --epic FILE'):
+        tool.figures_of(SimpleNamespace(epic=None), cfg, plain)
+    torch.nn.init.ones_(plain.head.cls_head.fc.bias)
+    with pytest.raises(ValueError, match='fitted on the weights'):
+        tool.figures_of(SimpleNamespace(epic=str(epic)), cfg, plain)
+
+
+def test_a_model_with_prototypes_is_explained(tool, tmp_path):
+    images, work_dir = tmp_path / 'images', tmp_path / 'run'
+    images.mkdir()
+    write_noise_images(images, 3, classes=prototype_runs.CLASSES)
+    prototype_runs.runner(images, work_dir).train()
+    cfg = prototype_runs.config(images, work_dir)
+    checkpoint = str(work_dir / f'epoch_{prototype_runs.EPOCHS}.pth')
+    args = SimpleNamespace(epic=None, checkpoint=checkpoint, device='cpu')
+    model = load_model(cfg, checkpoint).model
+    figures = tool.figures_of(args, cfg, model)
+    assert list(figures) == [tool.WHY]
+    scores, picture = DemoPredictor(cfg, model, list(figures.values()))(
+        str(images / 'class1' / '0.png'))
+    assert len(scores) == prototype_runs.CLASSES
+    assert picture.shape[2] == 3 and picture.std() > 20
+
+
 def test_a_file_that_is_no_image(config, model, tmp_path):
     predict = DemoPredictor(Config.fromfile(config), model, [])
     for name in ('notes.png', 'notes.txt'):
@@ -143,6 +217,51 @@ def test_a_file_that_is_no_image(config, model, tmp_path):
     (tmp_path / 'empty.png').touch()
     with pytest.raises(ValueError, match='empty'):
         predict(str(tmp_path / 'empty.png'))
+
+
+def test_small_files_of_large_images(config, model, tmp_path):
+    """What fills the memory when it is decoded or resized is refused."""
+    predict = DemoPredictor(Config.fromfile(config), model, [])
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for size, message in (((60000, 1), 'too narrow'), ((1, 201), 'narrow'),
+                          ((8000, 8000), 'too large .64000000 pixels')):
+        Image.new('1', size).save(tmp_path / 'bomb.png')
+        assert (tmp_path / 'bomb.png').stat().st_size < 20_000
+        with pytest.raises(ValueError, match=message):
+            predict(str(tmp_path / 'bomb.png'))
+    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert after - before < 100 << 10  # KiB
+
+
+def test_uploads_are_limited_and_deleted(monkeypatch, tmp_path):
+    pytest.importorskip('gradio', minversion='6.0')
+    monkeypatch.setenv('GRADIO_ANALYTICS_ENABLED', 'False')
+    monkeypatch.setenv('GRADIO_TEMP_DIR', str(tmp_path))
+    from csd_mmpretrain.deployment import demo_page
+    monkeypatch.setattr(demo_page, 'KEPT', 10)
+    page = demo_page.make_demo_page(print, [], 'title', 'text')
+    demo_page.launch_page(page, prevent_thread_lock=True, quiet=True)
+
+    def upload(size):
+        body = (b'--x\r\nContent-Disposition: form-data; name="files"; '
+                b'filename="a.png"\r\n\r\n' + bytes(size)
+                + b'\r\n--x--\r\n')
+        request = Request(f'{page.local_url}gradio_api/upload', body, {
+            'Content-Type': 'multipart/form-data; boundary=x'})
+        return json.load(urlopen(request))
+
+    try:
+        with pytest.raises(HTTPError):
+            upload(21 << 20)
+        path, = map(Path, upload(1000))
+        assert path.is_file() and tmp_path in path.parents
+        for _ in range(30 * 5):
+            if not path.exists():
+                break
+            time.sleep(0.2)
+        assert not path.exists()
+    finally:
+        page.close()
 
 
 def test_requests_cannot_read_other_files(tiny_data, monkeypatch):
@@ -169,7 +288,6 @@ def test_requests_cannot_read_other_files(tiny_data, monkeypatch):
 
 
 def test_missing_gradio_names_the_extra(repo_root, monkeypatch, tmp_path):
-    import runpy
     tool = str(repo_root / 'tools/demo/gradio_demo.py')
     monkeypatch.setattr(sys, 'argv', [tool, 'config.py', 'checkpoint.pth',
                                       '--debug'])

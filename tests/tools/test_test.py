@@ -3,6 +3,7 @@ import json
 import re
 
 import pytest
+import torch
 
 from csd_mmpretrain.checkpoints.bare_model import build_bare_model
 from csd_mmpretrain.datasets.eval_images import eval_steps
@@ -59,6 +60,18 @@ def test_tta_and_predictions(trained, run_python, repo_root, tiny_config,
     assert scores.shape == (12, 6)
     assert [[row] for row in scores.argmax(1)] == [
         row['pred_label'] for row in found]
+
+
+def test_nan_weights_are_no_result(trained, run_python, repo_root, tiny_config,
+                                   tmp_path):
+    content, path = torch.load(trained.checkpoint), tmp_path / 'nan.pth'
+    content['state_dict']['backbone.conv1.conv.weight'][0] = float('nan')
+    torch.save(content, path)
+    done = run_python(repo_root / 'tools/test.py', tiny_config, path,
+                      '--work-dir', tmp_path / 'run', fails=True)
+    assert 'finite before the first step: backbone.conv1.conv.weight' in (
+        done.stdout)
+    assert 'accuracy' not in done.stdout.splitlines()[-1]
 
 
 def test_default_tta_is_the_image_and_its_mirror(trained, tiny_config):

@@ -314,6 +314,19 @@ def test_weights_of_another_model(run_python, repo_root, tiny_config,
     assert 'other.pth has no weights for backbone (MobileNetV2)' in last
 
 
+def test_a_second_start_leaves_the_first_alone(run_python, repo_root,
+                                               tiny_config, trained):
+    files = {path: path.read_bytes() for path in trained.work_dir.rglob('*')
+             if path.is_file()}
+    done = run_python(repo_root / 'tools/train.py', tiny_config, '--work-dir',
+                      trained.work_dir, fails=True)
+    assert (f'{trained.work_dir} has the checkpoints of another training '
+            '(epoch_1.pth, epoch_2.pth)') in done.stdout
+    assert '--resume' in done.stdout
+    assert {path: path.read_bytes() for path in trained.work_dir.rglob('*')
+            if path.is_file()} == files
+
+
 def test_dumped_config_trains_again(trained):
     """The config beside the checkpoints is complete."""
     cfg = Config.fromfile(trained.work_dir / 'tiny.py')

@@ -83,8 +83,9 @@ def test_a_folder_of_images_and_weights_of_the_backbone_alone(
     state['head.fc.weight'] = torch.zeros(1000, 1280)
     torch.save(dict(state_dict=state), weights)
     out = config.parent / 'folder.pdf'
-    run_tool(config, weights, tiny_data / 'test', '--num', 3,
-             '--out', out, '--mode', 'soft', 'crop')
+    printed = run_tool(config, weights, tiny_data / 'test', '--num', 3,
+                       '--out', out, '--mode', 'soft', 'crop')
+    assert 'Taking 3 of 12 images' in printed and '`--num 12`' in printed
     assert out.read_bytes().startswith(b'%PDF')
 
 

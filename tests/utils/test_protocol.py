@@ -10,6 +10,8 @@ from csd_mmpretrain.utils.protocol import (
     describe,
     inference_model,
     plain_settings,
+    pooled_map,
+    takes_map,
     training_only_keys,
     views_per_image,
 )
@@ -29,7 +31,9 @@ def test_a_plain_classifier_tells_nothing():
     assert inference_model(model.head) is model.head
     assert describe(model.head) == {}
     assert views_per_image(model) == 1
+    assert pooled_map(model.neck, (1, 2)) == 2
     assert plain_settings(LINEAR) is LINEAR
+    assert not takes_map(LINEAR)
     assert plain_settings(dict(type=nn.Identity)) == dict(type=nn.Identity)
 
 
@@ -51,6 +55,7 @@ def test_what_parts_tell_is_taken_over():
     part = SimpleNamespace(describe=lambda: dict(a='b'), views_per_image=1.25)
     assert describe(part) == dict(a='b')
     assert views_per_image(part) == 1.25
+    assert pooled_map(SimpleNamespace(pooled_map=sum), (1, 2)) == 3
 
 
 @pytest.mark.parametrize('scope', ['', 'mmpretrain.'])

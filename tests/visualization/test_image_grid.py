@@ -119,7 +119,7 @@ def test_full_masks_and_maps_that_are_all_alike(edge):
                          Panel(image(), heat=100 * heat - 100)]])
     figure.savefig(io.BytesIO(), format='pdf')
     even, other = (axes.images[-1].get_clim() for axes in figure.axes[:2])
-    assert even == pytest.approx((0.9, 1.1), abs=1e-3)
+    assert even == pytest.approx((0.975, 1.025), abs=1e-3)
     assert np.ptp(other) == pytest.approx(100 * np.ptp(heat))
 
 

@@ -32,8 +32,11 @@ def parse_args() -> argparse.Namespace:
         'work_dirs', nargs='+', type=Path, help='work directories')
     parser.add_argument(
         '--metric',
-        default='accuracy/top1',
-        help="the validation's name of the score (accuracy/top1)")
+        nargs='+',
+        default=['accuracy/top1'],
+        metavar='NAME',
+        help="the validation's name of the score (accuracy/top1); of several "
+        'each makes groups and curves of its own')
     parser.add_argument(
         '--score',
         choices=SCORES,
@@ -59,8 +62,13 @@ def main() -> None:
     """Write and draw what the command line asks for."""
     args = parse_args()
     runs = [
-        read_run(folder, args.metric, args.group) for folder in args.work_dirs
+        read_run(folder, metric, args.group) for metric in args.metric
+        for folder in args.work_dirs
     ]
+    if len(args.metric) > 1:
+        metrics = [name for name in args.metric for _ in args.work_dirs]
+        runs = [run._replace(group=f'{run.group}, {metric}')
+                for run, metric in zip(runs, metrics)]
     for run in runs:
         if not run.finished:
             print(f'{run.folder} is left out: its last validation is at '
@@ -81,7 +89,8 @@ def main() -> None:
             name: [run.scores for run in members.values()]
             for name, members in groups.items()
         }
-        draw_curves(curves, args.metric).savefig(args.show_path, dpi=args.dpi)
+        draw_curves(curves, ', '.join(args.metric)).savefig(
+            args.show_path, dpi=args.dpi)
         print(f'Wrote {args.show_path}')
 
 

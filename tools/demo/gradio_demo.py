@@ -1,10 +1,22 @@
-"""A page that shows prediction and masks: gradio_demo.py CONFIG CHECKPOINT."""
+"""A page that shows predictions and why: gradio_demo.py CONFIG CHECKPOINT."""
 import argparse
 import os
+from typing import TYPE_CHECKING, Callable, Dict, Optional
+
+from mmengine.config import Config
+from mmengine.model import BaseModel
 
 from csd_mmpretrain.checkpoints.trained_model import load_model
 from csd_mmpretrain.datasets.data_root import check_dataset_folders
 from csd_mmpretrain.datasets.eval_images import dataset_items
+from csd_mmpretrain.deployment.demo_page import launch_page, make_demo_page
+from csd_mmpretrain.deployment.demo_predictor import DemoPredictor
+from csd_mmpretrain.methods.csdnet.figures.demo_figure import DemoFigure
+from csd_mmpretrain.methods.epic.load_explainer import load_explainer
+from csd_mmpretrain.methods.st_protopnet.explainer import PrototypeExplainer
+from csd_mmpretrain.methods.st_protopnet.st_protopnet_head import (
+    STProtoPNetHead,
+)
 from csd_mmpretrain.runtime.run_options import load_config
 from csd_mmpretrain.runtime.run_tool import run_tool
 from csd_mmpretrain.runtime.tool_options import (
@@ -12,11 +24,22 @@ from csd_mmpretrain.runtime.tool_options import (
     add_cfg_options,
     add_device,
 )
+from csd_mmpretrain.visualization.cam import grad_cams
+from csd_mmpretrain.visualization.explanation import Explanation
+from csd_mmpretrain.visualization.explanation_figure import explanation_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 TEXT = """Choose an example, or drop an image of your own, and see the five \
-likeliest classes of **{name}**. Below them: the image as the network gets \
-it, its pattern map, and the mask and the second view that training makes of \
-that map."""
+likeliest classes of **{name}**. Below them: {shown}."""
+MASK, WHY = 'Pattern map', 'Why this class'
+SHOWN = {
+    MASK: 'the image as the network gets it, its pattern map, and the mask '
+    'and the second view that training makes of that map',
+    WHY: 'the parts that speak for the likeliest class, and the training '
+    'photos that have parts like them'
+}
 
 
 def parse_args() -> argparse.Namespace:
@@ -27,9 +50,15 @@ def parse_args() -> argparse.Namespace:
     """
     parser = ToolParser(
         description='Open a page in which one chooses an image and sees the '
-        'prediction, the pattern map, the mask and the second view.')
-    parser.add_argument('config', help='config file of a CSDNet')
+        'prediction; of a CSDNet the pattern map, the mask and the second '
+        'view; of an ST-ProtoPNet, or with --epic, why it is predicted.')
+    parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help='checkpoint of its model')
+    parser.add_argument(
+        '--epic',
+        metavar='FILE',
+        help='epic.pth of tools/visualization/epic.py, fitted on this '
+        'checkpoint: explains the prediction')
     parser.add_argument(
         '--num',
         type=int,
@@ -55,6 +84,70 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
+def figures_of(args: argparse.Namespace, cfg: Config,
+               model: BaseModel) -> Dict[str, Callable[[dict], 'Figure']]:
+    """Find what there is to draw of an image.
+
+    Args:
+        args (Namespace): The options.
+        cfg (Config): The whole config.
+        model (BaseModel): Its model.
+
+    Returns:
+        dict[str, Callable]: By the name of the tab: from what the test
+        pipeline returns to a figure.
+
+    Raises:
+        TypeError: If there is nothing to draw.
+        FileNotFoundError, ValueError: If there is no file of EPIC, or it was
+            fitted on something else.
+    """
+    figures = {}
+    explain = explainer_of(args, cfg, model)
+    try:
+        figures[MASK] = DemoFigure(cfg, model)
+    except TypeError as error:
+        if explain is None:
+            raise TypeError(
+                f'{error} Or fit EPIC with tools/visualization/epic.py, which '
+                'explains any classifier, and give --epic FILE.') from None
+    if explain is not None:
+
+        def why(item: dict) -> 'Figure':
+            cams = grad_cams(model, [item])
+            return explanation_figure(explain(item), cams and cams[0])
+
+        figures[WHY] = why
+    return figures
+
+
+def explainer_of(
+        args: argparse.Namespace, cfg: Config,
+        model: BaseModel) -> Optional[Callable[[dict], Explanation]]:
+    """Find what explains the predictions of a model.
+
+    Args:
+        args (Namespace): The options.
+        cfg (Config): The whole config.
+        model (BaseModel): Its model.
+
+    Returns:
+        Callable | None: From what the test pipeline returns to an
+        explanation; None if there is none.
+
+    Raises:
+        FileNotFoundError, ValueError: As :func:`figures_of`.
+    """
+    if args.epic:
+        by_channels = load_explainer(cfg, model, args.epic)
+        return lambda item: by_channels.explain([item])[0]
+    if isinstance(model.head, STProtoPNetHead):
+        by_parts = PrototypeExplainer(cfg, args.checkpoint, args.device)
+        return lambda item: by_parts.explain(
+            dict(img_path=item['data_samples'].img_path))
+    return None
+
+
 def main() -> None:
     """Serve the page that the command line asks for, until it is stopped."""
     args = parse_args()
@@ -62,15 +155,6 @@ def main() -> None:
     os.environ['GRADIO_ANALYTICS_ENABLED'] = 'False'
     try:
         import gradio  # noqa: F401
-
-        from csd_mmpretrain.deployment.demo_page import (
-            launch_page,
-            make_demo_page,
-        )
-        from csd_mmpretrain.deployment.demo_predictor import DemoPredictor
-        from csd_mmpretrain.methods.csdnet.figures.demo_figure import (
-            DemoFigure,
-        )
     except ImportError as error:
         raise ImportError(
             f'The demo needs {error.name}. Install the extra `demo`, '
@@ -89,9 +173,13 @@ def main() -> None:
         examples = [item['data_samples'].img_path for item in items]
 
     name = os.path.splitext(os.path.basename(args.config))[0]
+    figures = figures_of(args, cfg, model)
     page = make_demo_page(
-        DemoPredictor(cfg, model, [DemoFigure(cfg, model)], classes),
-        examples, 'What CSDNet sees', TEXT.format(name=name))
+        DemoPredictor(cfg, model, list(figures.values()), classes), examples,
+        'What CSDNet sees' if MASK in figures else 'What the network sees',
+        TEXT.format(name=name,
+                    shown='; '.join(SHOWN[figure] for figure in figures)),
+        list(figures))
     launch_page(
         page,
         server_name=args.host,

@@ -22,6 +22,7 @@ from csd_mmpretrain.runtime.run_tool import run_tool
 from csd_mmpretrain.runtime.tool_options import (
     ToolParser,
     add_cfg_options,
+    amount,
     output_file,
     positive,
 )
@@ -82,7 +83,7 @@ def parse_args() -> argparse.Namespace:
         help='how many images to check with at most (50)')
     parser.add_argument(
         '--tolerance',
-        type=float,
+        type=amount,
         default=1e-4,
         help='the largest difference from the model that is allowed (1e-4)')
     add_cfg_options(parser)

@@ -1,11 +1,17 @@
 """Hand a pre-trained backbone over: export_backbone.py CHECKPOINT OUT."""
+import argparse
+
 from csd_mmpretrain.checkpoints.backbone_file import PREFIXES, export_backbone
 from csd_mmpretrain.runtime.run_tool import run_tool
 from csd_mmpretrain.runtime.tool_options import ToolParser, output_file
 
 
-def main() -> None:
-    """Write the backbone, and say how to start from it."""
+def parse_args() -> argparse.Namespace:
+    """Read the command line.
+
+    Returns:
+        Namespace: The options.
+    """
     parser = ToolParser(
         description='Write the backbone of a pre-training (CMD, DINO, MoCo '
         'and others) to a file that any config can start from.')
@@ -20,7 +26,12 @@ def main() -> None:
         default='teacher',
         help="the network: CMD's and DINO's teacher (the default), or the "
         'student, the one network of other models')
-    args = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Write the backbone, and say how to start from it."""
+    args = parse_args()
     count = export_backbone(args.checkpoint, args.out, args.part)
     print(f'{args.out}: {count} tensors of the {args.part}. Start from it '
           f'with: tools/train.py CONFIG --weights {args.out}')

@@ -31,6 +31,7 @@ from csd_mmpretrain.runtime.run_tool import run_tool
 from csd_mmpretrain.runtime.tool_options import (
     ToolParser,
     add_cfg_options,
+    amount,
     output_folder,
 )
 from csd_mmpretrain.visualization.browse_steps import (
@@ -71,7 +72,7 @@ def parse_args() -> argparse.Namespace:
         '--show-number', '-n', type=int, default=sys.maxsize, metavar='N',
         help='how many images at most, evenly spread over the dataset (all)')
     parser.add_argument(
-        '--show-interval', '-i', type=float, default=2, metavar='SECONDS',
+        '--show-interval', '-i', type=amount, default=2, metavar='SECONDS',
         help='how long a window shows an image (2)')
     parser.add_argument(
         '--mode', '-m', default='transformed',
@@ -80,7 +81,7 @@ def parse_args() -> argparse.Namespace:
         'returns it; both; after every step; or both with the second view '
         '(transformed)')
     parser.add_argument(
-        '--rescale-factor', '-r', type=float, default=1., metavar='FACTOR',
+        '--rescale-factor', '-r', type=amount, default=1., metavar='FACTOR',
         help="size of the pictures: in mode original of the image's own "
         'size, else of a height of 330 pixels (1)')
     parser.add_argument(

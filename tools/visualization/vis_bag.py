@@ -6,7 +6,11 @@ from mmengine.utils import track_iter_progress
 
 from csd_mmpretrain.checkpoints.trained_model import load_model
 from csd_mmpretrain.datasets.data_root import check_dataset_folders
-from csd_mmpretrain.datasets.eval_images import dataset_items, file_items
+from csd_mmpretrain.datasets.eval_images import (
+    dataset_items,
+    file_items,
+    file_name,
+)
 from csd_mmpretrain.methods.cmd.bag_maps import bag_maps
 from csd_mmpretrain.runtime.run_options import load_config
 from csd_mmpretrain.runtime.run_tool import run_tool
@@ -20,7 +24,7 @@ from csd_mmpretrain.runtime.tool_options import (
     positive,
 )
 from csd_mmpretrain.visualization.figure_pages import save_pages
-from csd_mmpretrain.visualization.image_grid import Panel, draw_grid
+from csd_mmpretrain.visualization.image_grid import GRAY, Panel, draw_grid
 
 PER_PAGE = 24
 
@@ -74,9 +78,12 @@ def main() -> None:
         items, _ = dataset_items(cfg, 'train', args.num)
     rows = []
     for start in track_iter_progress(range(0, len(items), args.batch_size)):
-        for row in bag_maps(model, items[start:start + args.batch_size]):
-            rows.append([Panel(row.image), Panel(row.image, heat=row.weights),
-                         Panel(row.image, heat=row.agreement)])
+        batch = items[start:start + args.batch_size]
+        for item, row in zip(batch, bag_maps(model, batch)):
+            rows.append([
+                Panel(row.image, captions=[(file_name(item), GRAY)]),
+                Panel(row.image, heat=row.weights),
+                Panel(row.image, heat=row.agreement)])
     draw = partial(
         draw_grid, columns=None,
         headings=['image', 'weight in the bag (even: 1)',

@@ -5,7 +5,7 @@ import os
 from PIL import Image
 
 from csd_mmpretrain.checkpoints.trained_model import load_model
-from csd_mmpretrain.datasets.eval_images import file_items
+from csd_mmpretrain.datasets.eval_images import file_items, file_name
 from csd_mmpretrain.runtime.run_options import load_config
 from csd_mmpretrain.runtime.run_tool import run_tool
 from csd_mmpretrain.runtime.tool_options import (
@@ -188,7 +188,7 @@ def explain(args: argparse.Namespace, config: str, checkpoint: str) -> tuple:
         print(f'{empty} maps are empty: no position speaks for the class. '
               '--relative explains the logit less the mean of all logits.')
     files = [
-        os.path.basename(item['data_samples'].get('img_path') or '')
+        file_name(item)
         for item in items
     ]
     images = [Panel(row.image, captions=[(file, DARK)])

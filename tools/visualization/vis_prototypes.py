@@ -1,9 +1,6 @@
 """Explain ST-ProtoPNet by its prototypes: vis_prototypes.py CONFIG FILE."""
 import argparse
 import os
-from typing import List, Optional
-
-import numpy as np
 
 from csd_mmpretrain.datasets.dataset_settings import build_without_pipeline
 from csd_mmpretrain.datasets.eval_images import (
@@ -27,11 +24,7 @@ from csd_mmpretrain.runtime.tool_options import (
     positive,
 )
 from csd_mmpretrain.utils.tables import markdown_table
-from csd_mmpretrain.visualization.cam import cam_rows, find_category
-from csd_mmpretrain.visualization.cam_layers import (
-    find_target_layer,
-    get_layers,
-)
+from csd_mmpretrain.visualization.cam import find_category, grad_cams
 from csd_mmpretrain.visualization.explanation_figure import (
     explanation_figure,
     prototype_page,
@@ -98,26 +91,6 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def grad_cams(explainer: PrototypeExplainer, infos: List[dict],
-              label: Optional[int]) -> List[np.ndarray]:
-    """Compute the class activation map of each photo.
-
-    Args:
-        explainer (PrototypeExplainer): Whose model is looked at.
-        infos (list[dict]): The photos.
-        label (int, optional): The class; None for the predicted one.
-
-    Returns:
-        list[ndarray]: (H, W) each, 0 to 1.
-    """
-    model = explainer.model
-    items = load_items(infos, eval_pipeline(explainer.cfg))
-    images = model.data_preprocessor(dict(inputs=[items[0]['inputs']]))
-    layers = get_layers(model, [find_target_layer(model, images['inputs'])])
-    rows = cam_rows(model, items, layers, [] if label is None else [label])
-    return [row.cams[0] for row in rows]
-
-
 def main() -> None:
     """Write the pictures and the report that the command line asks for."""
     args = parse_args()
@@ -153,7 +126,10 @@ def main() -> None:
               prototype_page(f'Prototypes of {explainer.classes[i]}',
                              *explainer.class_prototypes(i)))
              for i in shown]
-    cams = grad_cams(explainer, infos, label) if args.cam else None
+    cams = None
+    if args.cam:
+        items = load_items(infos, eval_pipeline(cfg))
+        cams = grad_cams(explainer.model, items, label)
     os.makedirs(args.out_dir, exist_ok=True)
     for i, explanation in enumerate(explanations):
         figure = explanation_figure(explanation, cams and cams[i])

@@ -17,6 +17,7 @@ from csd_mmpretrain.runtime.tool_options import (
     add_cfg_options,
     add_device,
     add_dpi,
+    amount,
     default_figure,
     figure_file,
     positive,
@@ -46,7 +47,7 @@ def parse_args() -> argparse.Namespace:
         '--num', type=positive, default=8,
         help='how many images at most, evenly spread (8)')
     parser.add_argument(
-        '--progress', type=float, default=1.,
+        '--progress', type=amount, default=1.,
         help='of the training, 0 to 1, for the curriculum (1)')
     parser.add_argument(
         '--out',

@@ -20,6 +20,7 @@ from csd_mmpretrain.runtime.tool_options import (
     add_cfg_options,
     add_device,
     add_dpi,
+    amount,
     figure_file,
     output_file,
 )
@@ -127,12 +128,12 @@ def parse_args() -> argparse.Namespace:
     tsne = parser.add_argument_group('t-SNE')
     tsne.add_argument(
         '--perplexity',
-        type=float,
+        type=amount,
         help='effective number of neighbors (30, or a third of the images '
         'less one, where that is less)')
     tsne.add_argument(
         '--early-exaggeration',
-        type=float,
+        type=amount,
         default=12.0,
         help='how tight the clusters are at first (12)')
     tsne.add_argument(
@@ -158,7 +159,7 @@ def parse_args() -> argparse.Namespace:
         '--n-neighbors', type=int, default=15, help='neighbors (15)')
     umap.add_argument(
         '--min-dist',
-        type=float,
+        type=amount,
         default=0.1,
         help='how close points may come (0.1)')
     args = parser.parse_args()

@@ -9,7 +9,7 @@ import torch
 from csd_mmpretrain.layers.unit_vectors import unit_vectors
 from csd_mmpretrain.utils.measure import (
     Cost,
-    in_process,
+    apart,
     peak_growth,
     take_turns,
 )
@@ -104,7 +104,8 @@ def benchmark_ddl(setting: DDLSetting,
     """Measure one queue length.
 
     Time: steps of all contenders alternate in one process, with one queue.
-    Memory: growth by a step, without the queue, in a process of its own.
+    Memory: growth by a step, without the queue, on a CPU in a process of its
+    own.
 
     Args:
         setting (DDLSetting): What is measured.
@@ -115,7 +116,8 @@ def benchmark_ddl(setting: DDLSetting,
     Returns:
         dict[str, Cost]: By contender.
     """
-    peaks = {name: in_process(_peak_memory, setting, name) for name in names}
+    peaks = {name: apart(setting.device, _peak_memory, setting, name)
+             for name in names}
     inputs = _inputs(setting)
     steps = {name: partial(contenders()[name], *inputs) for name in names}
     seconds = take_turns(steps, iters, warmup, setting.device)

@@ -245,6 +245,20 @@ class SSDPNeck(BaseModule):
             weights = gate_weights(pattern, self.gating, valid)
             return (_weighted_mean(x, weights, valid).to(dtype), )
 
+    def pooled_map(self, feats: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Give the gated map, whose mean is the feature.
+
+        Args:
+            feats (Sequence[Tensor]): The backbone's outputs.
+
+        Returns:
+            Tensor: X times its gate, (B, C, h, w), float32.
+        """
+        x = self.feature_map(feats)
+        with torch.autocast(x.device.type, enabled=False):
+            x = x.float()
+            return x * gate_weights(self._pattern(x), self.gating)[:, None]
+
     def _pattern(self,
                  x: torch.Tensor,
                  valid: Optional[torch.Tensor] = None) -> torch.Tensor:

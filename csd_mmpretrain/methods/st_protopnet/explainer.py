@@ -87,6 +87,10 @@ class PrototypeExplainer:
                 'PrototypeExplainer explains STProtoPNetHead, but the head '
                 f'is {type(self.model.head).__name__}. Give a config of '
                 'configs/st_protopnet, or use vis_cam.py.')
+        if not loaded.has_classifier:
+            raise ValueError(
+                f"{checkpoint} holds no head that fits the config's. Give "
+                'the config that it was trained with.')
         meta = read_checkpoint(checkpoint).get('meta') or {}
         self.record = meta.get(RECORD) or {}
         self.classes = loaded.classes or [

@@ -92,6 +92,8 @@ class STProtoPNetHead(ClsHead):
                 tune_epochs=10))
     """
 
+    takes_map = True
+
     def __init__(self,
                  num_classes: int,
                  in_channels: int,

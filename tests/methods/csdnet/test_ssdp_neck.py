@@ -231,3 +231,14 @@ def test_weighted_mean_equals_the_loop():
                 if v is None or v[b, i, j]
             ]
             torch.testing.assert_close(out[b], sum(values) / len(values))
+
+
+@pytest.mark.parametrize('kernel, gating', [
+    ('gap', 'multiply'), ('cosine', 'standardised'), ('conv', 'residual'),
+    ('gap', 'none')])
+def test_the_pooled_map_has_the_feature_as_its_mean(kernel, gating):
+    neck = SSDPNeck(5, kernel, gating)
+    x = torch.randn(2, 5, 3, 4)
+    found = neck.pooled_map((x, ))
+    assert found.shape == x.shape
+    torch.testing.assert_close(found.mean((2, 3)), neck((x, ))[0])

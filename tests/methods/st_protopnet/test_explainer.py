@@ -94,6 +94,9 @@ def test_unpushed_prototypes_are_refused(run, tmp_path):
 
 def test_another_head_is_refused(run):
     cfg = copy.deepcopy(run[0])
+    cfg.model.head.num_prototypes = 3
+    with pytest.raises(ValueError, match='no head that fits'):
+        PrototypeExplainer(cfg, str(run[1] / 'epoch_2.pth'))
     cfg.model.head = dict(
         type='LinearClsHead', num_classes=CLASSES, in_channels=64)
     cfg.model.neck = dict(type='GlobalAveragePooling')

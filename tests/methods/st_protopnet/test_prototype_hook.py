@@ -255,6 +255,13 @@ def test_refused_before_the_first_step(changes, error, message, images,
     assert run.iter == 0
 
 
+def test_a_wrapper_that_waits_for_all_gradients_is_refused(images, tmp_path):
+    run = runner(images, tmp_path)
+    run.model.find_unused_parameters = False  # as DDP has it
+    with pytest.raises(ValueError, match='Write `find_unused_parameters = '):
+        run.train()
+
+
 def test_resume_with_other_prototypes_is_refused(unbroken, images, tmp_path):
     for changes, message in (
             ({'model.head.num_prototypes': 3}, 'head.trivial.prototypes '
@@ -308,3 +315,17 @@ def test_the_published_stages(oracle, name, warm, pushes, tune):
     assert stages.count(LAST_LAYER) == tune * len(ours)
     trained = [stage for stage in stages if stage != LAST_LAYER]
     assert [stage == WARM for stage in trained] == np.isnan(rates).tolist()
+
+
+def test_frozen_parts_stay_frozen_in_all_stages(images, tmp_path):
+    """And one prototype of a class is enough."""
+    states = []
+    run = runner(
+        images, tmp_path,
+        ('before_train_epoch', lambda runner: states.append(state_of(runner))),
+        **{'default_hooks.frozen_parts': dict(type='FrozenPartsHook'),
+           'default_hooks.prototypes.push_epochs': (2, ),
+           'train_cfg.max_epochs': 3, 'model.head.num_prototypes': 1})
+    run.train()
+    names = moved([states[0], state_of(run)])
+    assert names and not any(name.startswith('backbone') for name in names)

@@ -45,4 +45,4 @@ class DemoFigure:
         row, = ssdp_rows(
             self.model, [item], self.views, has_classifier=False)
         # The gate looks like the map.
-        return draw_ssdp_figure([row._replace(gate=None)])
+        return draw_ssdp_figure([row._replace(gate=None, file='')])

@@ -14,6 +14,7 @@ from mmengine.runner.checkpoint import CheckpointLoader
 from csd_mmpretrain.checkpoints.bare_model import build_bare_model
 from csd_mmpretrain.checkpoints.pretrained import read_names
 from csd_mmpretrain.methods.csdnet.ddl_queue_loss import DDLQueueLoss
+from csd_mmpretrain.visualization.figure_fonts import with_fonts
 
 POSITIVE, NEGATIVE, MARGIN = '#1a7f37', '#8250df', '#24292f'
 # Inches of the matrix and of the panels beside it.
@@ -95,6 +96,7 @@ def read_queue(cfg: Config, checkpoint: str) -> QueueContents:
         len(labels), loss.margin, classes.get('classes'))
 
 
+@with_fonts
 def draw_queue_figure(queue: QueueContents, title: str = '') -> Figure:
     """Draw the cosines between the features, and the margin.
 

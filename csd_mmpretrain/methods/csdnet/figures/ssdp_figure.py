@@ -3,6 +3,7 @@ from typing import TYPE_CHECKING, Optional, Sequence
 
 from csd_mmpretrain.visualization.image_grid import (
     DARK,
+    GRAY,
     GREEN,
     Panel,
     draw_grid,
@@ -24,8 +25,8 @@ def draw_ssdp_figure(rows: Sequence[SSDPRow],
     """Draw one row per image: I, P, gate, M and every second view I'.
 
     Maps lie over the image; the white line on them is the edge of M. Below
-    the image and the second views are the best predictions, with the true
-    class in green.
+    the image is the name of its file, and below it and the second views are
+    the best predictions, with the true class in green.
 
     Args:
         rows (Sequence[SSDPRow]): Of one model and the same views.
@@ -65,7 +66,8 @@ def _panels(row: SSDPRow, classes: Optional[Sequence[str]]) -> list:
     best = best or [[]] * (1 + len(row.seconds))
     true = [] if row.gt_label is None else [
         (f'true: {name(row.gt_label)}', GREEN)]
-    panels = [Panel(row.image, 'image I', true + best[0])]
+    file = [(row.file, GRAY)] if row.file else []
+    panels = [Panel(row.image, 'image I', file + true + best[0])]
     edge = None
     if row.mask is not None and row.mask.dtype == bool:
         edge = row.mask

@@ -5,6 +5,7 @@ import numpy as np
 import torch
 from mmengine.model import BaseModel
 
+from csd_mmpretrain.datasets.eval_images import file_name
 from csd_mmpretrain.methods.csdnet.discrepancy_mask_view import (
     DiscrepancyMaskView,
 )
@@ -29,6 +30,7 @@ class SSDPRow(NamedTuple):
         predictions (list, optional): For the image and for each second view,
             the best classes as pairs (class, probability).
         gt_label (int, optional): The true class, if it is known.
+        file (str): Name of the image's file, if it has one.
     """
 
     image: np.ndarray
@@ -38,6 +40,7 @@ class SSDPRow(NamedTuple):
     seconds: Dict[str, np.ndarray]
     predictions: Optional[list] = None
     gt_label: Optional[int] = None
+    file: str = ''
 
 
 def check_pattern_map(model: BaseModel, views: Mapping[str, Any]) -> None:
@@ -123,7 +126,7 @@ def ssdp_rows(model: BaseModel,
     ]
     return [
         SSDPRow(*arrays, {name: view[i] for name, view in pixels.items()},
-                predictions[i], labels[i])
+                predictions[i], labels[i], file_name(batch[i]))
         for i, arrays in enumerate(zip(*columns))
     ]
 

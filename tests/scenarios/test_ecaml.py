@@ -1,0 +1,189 @@
+"""ECAML from training to pictures, and a training that is interrupted."""
+import csv
+import json
+import re
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from mmpretrain.registry import HOOKS
+
+CONFIG = """
+_base_ = ['{repo}/configs/_base_/datasets/unseen_pk65x2_224.py']
+pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='RandomResizedCrop', scale=32),
+    dict(type='PackInputs'),
+]
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='ResizeEdge', scale=40),
+    dict(type='CenterCrop', crop_size=32),
+    dict(type='PackInputs'),
+]
+test = dict(
+    type='CustomDataset', data_root='{data}/test', pipeline=test_pipeline)
+seen = dict(type='ClassSplit', classes='first-half', dataset=test)
+unseen = dict(
+    type='ClassSplit', classes='last-half', unseen=True, dataset=test)
+train_dataloader = dict(
+    batch_size=4,
+    num_workers=0,
+    persistent_workers=False,
+    sampler=dict(num_classes=2, num_images=2, num_batches=3),
+    dataset=dict(
+        type='ClassSplit',
+        classes='first-half',
+        dataset=dict(
+            type='CustomDataset',
+            data_root='{data}/train',
+            pipeline=pipeline)))
+test_dataloader = dict(batch_size=4, num_workers=0, dataset=unseen)
+few = dict(batch_size=4, num_workers=0)
+default_hooks = dict(
+    logger=dict(interval=1),
+    seen=dict(interval=1, query_dataloader=dict(**few, dataset=seen)),
+    unseen=dict(interval=1, query_dataloader=dict(**few, dataset=unseen)))
+model = dict(
+    type='ImageClassifier',
+    backbone=dict(type='MobileNetV2', widen_factor=0.25),
+    neck=dict(type='GlobalAveragePooling'),
+    head=dict(
+        type='EmbeddingHead',
+        in_channels=1280,
+        embed_dims=16,
+        metric=dict(type='BinomialDevianceLoss'),
+        confusion=dict(type='EnergyConfusionLoss', random_num=1)))
+optim_wrapper = dict(optimizer=dict(type='Adam', lr=1e-3))
+train_cfg = dict(by_epoch=True, max_epochs=2)
+test_cfg = dict()
+randomness = dict(deterministic=True)
+"""
+
+
+@HOOKS.register_module()
+class BreakOffHook(Hook):
+    """Stop like a crash, when everything of a step is done."""
+    priority = 'LOWEST'
+
+    def __init__(self, step):
+        self.step = step
+
+    def after_train_iter(self, runner, *_, **__):
+        if runner.iter >= self.step:
+            raise KeyboardInterrupt
+
+
+@pytest.fixture
+def config(tmp_path, repo_root, tiny_data):
+    path = tmp_path / 'ecaml.py'
+    path.write_text(CONFIG.format(repo=repo_root.as_posix(),
+                                  data=tiny_data.as_posix()))
+    return path
+
+
+def test_the_commands_that_users_know(run_python, mmpretrain_tools, repo_root,
+                                      config, tmp_path):
+    work = tmp_path / 'work'
+    log = run_python(mmpretrain_tools / 'train.py', config, '--work-dir',
+                     work).stdout
+    assert re.search(r'Epoch\(train\) \[2\]\[3/3\].*loss_metric: .*energy: .*'
+                     'loss_ec: .*loss_row_norm: .*embedding_norm: ', log)
+    assert re.search('loss +1 x BinomialDevianceLoss .* 0.13 x Energy', log)
+    checkpoint = work / 'epoch_2.pth'
+    log = run_python(mmpretrain_tools / 'test.py', config, checkpoint,
+                     '--work-dir', tmp_path / 'test').stdout
+    for name in ('retrieval/leave-one-out/rank8', 'clustering/nmi'):
+        assert f'{name}: ' in log
+
+    log = run_python(repo_root / 'tools/evaluate_features.py', config,
+                     checkpoint, '--stage', 'pre_logits').stdout
+    assert '16 channels, 12 training and 6 test images' in log
+    assert 'leave-one-out' in log and '| kNN' not in log
+    assert 'No test image is of a class of the training images' in log
+    log = run_python(
+        repo_root / 'tools/visualization/vis_retrieval.py', config, checkpoint,
+        '--stage', 'pre_logits', '--protocol', 'leave-one-out', '--out',
+        tmp_path / 'found.png').stdout
+    assert '6 queries (leave-one-out)' in log
+    assert (tmp_path / 'found.png').stat().st_size > 10000
+
+    curve = tmp_path / 'curve.png'
+    log = run_python(
+        repo_root / 'tools/analysis_tools/compare_runs.py', work, '--metric',
+        'seen/leave-one-out/rank1', 'unseen/leave-one-out/rank1',
+        '--show-path', curve).stdout
+    assert 'ecaml, seen/leave-one-out/rank1' in log
+    assert 'ecaml, unseen/leave-one-out/rank1' in log and curve.exists()
+    scalars, = work.glob('*/vis_data/scalars.json')
+    lines = map(json.loads, scalars.read_text().splitlines())
+    assert [line['step'] for line in lines
+            if 'unseen/leave-one-out/rank1' in line] == [0, 1, 2]
+
+    table = tmp_path / 'table.csv'
+    run_python(
+        repo_root / 'tools/benchmark_ecaml.py', config, '--checkpoint',
+        checkpoint, '--views', 2, '--steps', 3, '--seeds', 0, 1, '--rates',
+        '1e-3', '--out', table)
+    with open(table, newline='') as file:
+        header, *rows = csv.reader(file)
+    assert header[2:4] == ['seen R@1', 'unseen R@1'] and len(rows) == 5
+    alone, confused = (row[header.index('length')] for row in rows[1:3])
+    assert alone != confused
+    assert ' to ' in rows[2][-1] and not rows[1][-1]
+
+    # Classes that were trained on are no unseen ones, whatever the config
+    # says of the training.
+    other = 'test_dataloader.dataset.classes=even'
+    log = run_python(repo_root / 'tools/test.py', config, checkpoint,
+                     '--work-dir', tmp_path / 'test', '--cfg-options', other,
+                     fails=True).stdout
+    assert '2 of its 3 classes are trained on: class0, class2' in log
+
+
+def run(config, work_dir, step=None, **changes):
+    cfg = Config.fromfile(config)
+    cfg.merge_from_dict(dict(
+        work_dir=str(work_dir), experiment_name=f'ecaml-{work_dir.name}{step}',
+        log_level='ERROR', **changes))
+    cfg.default_hooks.checkpoint.update(by_epoch=False, interval=1)
+    if step is not None:
+        cfg.custom_hooks = [dict(type='BreakOffHook', step=step)]
+    return Runner.from_cfg(cfg)
+
+
+def test_a_resumed_training_ends_like_an_unbroken_one(config, tmp_path):
+    run(config, tmp_path / 'whole').train()
+    for step in (2, 3, 5):  # in an epoch, at its end, in the next one
+        work = tmp_path / f'broken{step}'
+        with pytest.raises(KeyboardInterrupt):
+            run(config, work, step - 1).train()
+        run(config, work, resume=True).train()
+        ours, theirs = (torch.load(folder / 'iter_6.pth', weights_only=False)
+                        for folder in (work, tmp_path / 'whole'))
+        for name, value in theirs['state_dict'].items():
+            assert torch.equal(ours['state_dict'][name], value), (step, name)
+        for key, state in theirs['optimizer']['state'].items():
+            for name, value in state.items():
+                assert torch.equal(
+                    torch.as_tensor(ours['optimizer']['state'][key][name]),
+                    torch.as_tensor(value)), (step, name)
+
+
+@pytest.mark.parametrize('changes, error', [
+    (dict(val_cfg=dict()), 'val_evaluator: Accuracy reads class scores'),
+    ({'default_hooks.unseen.query_dataloader.dataset.classes': 'odd'},
+     '1 of its 3 classes are trained on: class1'),
+    ({'train_dataloader.sampler.num_classes': 4},
+     'num_classes=4, but the data has images of 3 classes'),
+    ({'train_dataloader.sampler.num_images': 1}, 'num_images=1')])
+def test_refused_before_the_first_step(config, tmp_path, changes, error):
+    if 'val_cfg' in changes:
+        cfg = Config.fromfile(config)
+        changes.update(val_dataloader=cfg.test_dataloader,
+                       val_evaluator=dict(type='Accuracy'))
+    with pytest.raises(ValueError, match=error):
+        run(config, tmp_path / 'refused', **changes).train()
+    assert not list(tmp_path.glob('refused/*.pth'))
