@@ -9,7 +9,8 @@ from typing import Callable, List
 
 from mmengine.logging import MMLogger
 
-# Their messages say where the fault is; others need the line of code.
+# Raised on purpose, their messages say where the fault is; others need the
+# line of code.
 TOLD = (FloatingPointError, ImportError, OSError, SyntaxError, ValueError)
 
 
@@ -61,9 +62,10 @@ def error_text(error: Exception) -> str:
     if text.startswith('Caught ') and worker:
         return worker[-1].strip()
     text = f'{type(error).__name__}: {text}'.rstrip(': ')
-    if isinstance(error, TOLD) and error.args:
-        return text
     frame = traceback.extract_tb(error.__traceback__)[-1]
+    told = isinstance(error, OSError) or (frame.line or '').startswith('raise ')
+    if isinstance(error, TOLD) and error.args and told:
+        return text
     return f'{text} ({frame.filename}, line {frame.lineno}: {frame.line})'
 
 

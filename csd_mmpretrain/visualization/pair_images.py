@@ -92,7 +92,7 @@ def training_files(cfg: Config) -> Dict[int, List[str]]:
     except FileNotFoundError:
         return {}
     files = {}
-    for path, label in list_samples(dataset):
-        if path is not None and np.size(label) == 1:
-            files.setdefault(int(label), []).append(path)
+    for sample in list_samples(dataset):
+        if sample.path is not None and np.size(sample.label) == 1:
+            files.setdefault(int(sample.label), []).append(sample.path)
     return files

@@ -39,6 +39,8 @@ def test_an_error_without_words_has_the_line_of_code():
         assert 1 > 2
     text = error_text(raised(main))
     assert text.startswith('AssertionError') and ': assert 1 > 2)' in text
+    text = error_text(raised(lambda: int('a')))
+    assert text.startswith('ValueError: invalid literal') and 'line' in text
     text = error_text(raised(lambda: {}['batch_size']))
     assert text.startswith('KeyError: batch_size (')
 
