@@ -81,7 +81,8 @@ def test_cmd_runs_its_backbone_several_times_too():
     model.num_global_crops = 2
     model.backbone = make_model(with_cp=True)['backbone']
     runner = SimpleNamespace(
-        model=PretendedDDP(model), train_dataloader=DataLoader(range(3)), val_loop=None,
+        model=PretendedDDP(model), train_dataloader=DataLoader(range(3)),
+        val_loop=None,
         param_schedulers=None, hooks=[], cfg=Config(dict()))
     with pytest.raises(ValueError, match='runs more than once a step'):
         SetupCheckHook().before_train(runner)
