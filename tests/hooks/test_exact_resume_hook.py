@@ -394,6 +394,6 @@ def test_warns_of_half_accumulated_gradients(repo_root, images, tmp_path,
         changes['default_hooks.checkpoint.interval'] = interval
         with pytest.raises(KeyboardInterrupt):
             Runner.from_cfg(
-                config(repo_root, images, tmp_path, after_step(4),
-                       **changes)).train()
+                config(repo_root, images, tmp_path / str(interval),
+                       after_step(4), **changes)).train()
         assert any('between two updates' in text for text in said) == warns

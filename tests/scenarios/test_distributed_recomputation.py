@@ -6,6 +6,7 @@ from mmengine.config import Config
 from mmengine.registry import MODEL_WRAPPERS
 from mmpretrain.registry import MODELS
 from torch import nn
+from torch.utils.data import DataLoader
 
 from csd_mmpretrain.hooks.setup_check_hook import SetupCheckHook
 from csd_mmpretrain.methods.cmd.cmd import CMD
@@ -46,7 +47,7 @@ def check(model, modules=None, wrapper=None, norm='shared', enabled=True):
     SetupCheckHook().before_train(
         SimpleNamespace(
             model=model,
-            train_dataloader=range(3),
+            train_dataloader=DataLoader(range(3)),
             val_loop=None,
             param_schedulers=None,
             hooks=[SetupCheckHook(), SSDPHook(norm=norm, enabled=enabled)],
@@ -80,7 +81,8 @@ def test_cmd_runs_its_backbone_several_times_too():
     model.num_global_crops = 2
     model.backbone = make_model(with_cp=True)['backbone']
     runner = SimpleNamespace(
-        model=PretendedDDP(model), train_dataloader=range(3), val_loop=None,
+        model=PretendedDDP(model), train_dataloader=DataLoader(range(3)),
+        val_loop=None,
         param_schedulers=None, hooks=[], cfg=Config(dict()))
     with pytest.raises(ValueError, match='runs more than once a step'):
         SetupCheckHook().before_train(runner)
