@@ -63,10 +63,11 @@ def error_text(error: Exception) -> str:
         return worker[-1].strip()
     text = f'{type(error).__name__}: {text}'.rstrip(': ')
     frame = traceback.extract_tb(error.__traceback__)[-1]
-    told = isinstance(error, OSError) or (frame.line or '').startswith('raise ')
+    line = frame.line or ''
+    told = isinstance(error, OSError) or line.startswith('raise ')
     if isinstance(error, TOLD) and error.args and told:
         return text
-    return f'{text} ({frame.filename}, line {frame.lineno}: {frame.line})'
+    return f'{text} ({frame.filename}, line {frame.lineno}: {line})'
 
 
 def _log_traceback() -> List[str]:
