@@ -65,7 +65,8 @@ def test_pages_explanations_and_a_report(trained, run_python, tool, tmp_path):
 
 
 def run(tool, monkeypatch, *args):
-    monkeypatch.setattr(sys, 'argv', [str(arg) for arg in (tool, *args)])
+    monkeypatch.setattr(sys, 'argv', [
+        str(arg) for arg in (tool, *args, '--debug')])
     runpy.run_path(str(tool), run_name='__main__')
 
 
@@ -83,4 +84,4 @@ def test_unpushed_and_unmasked_are_refused(trained, tool, monkeypatch,
     with pytest.raises(ValueError, match="There is no class 'leaf'"):
         run(tool, monkeypatch, folder / 'config.py',
             folder / f'epoch_{EPOCHS}.pth', '--classes', 'leaf', *options)
-    assert not (tmp_path / 'out').exists()
+    assert not list((tmp_path / 'out').iterdir())
