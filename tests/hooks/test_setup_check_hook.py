@@ -444,9 +444,10 @@ def test_vectors_of_one_image_stop_before_any_step(run_python, tiny_config,
                'train_cfg.max_epochs=1')
 
 
-@pytest.mark.parametrize('loader', [
-    DataLoader(range(5), 6, drop_last=True), seeded(5, 6, drop_last=True)])
-def test_an_epoch_without_a_step_is_refused(loader):
-    runner = runner_of(train_dataloader=loader)
+def test_an_epoch_without_a_step_is_refused():
+    with pytest.raises(ValueError, match='5 images make no batch of 6 .*last'):
+        seeded(5, 6, drop_last=True)
+    runner = runner_of(
+        train_dataloader=DataLoader(range(5), 6, drop_last=True))
     with pytest.raises(ValueError, match='5 images make no step .*drop_last'):
         SetupCheckHook().before_train(runner)

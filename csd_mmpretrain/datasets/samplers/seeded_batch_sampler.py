@@ -76,6 +76,7 @@ class SeededBatchSampler(BatchSampler):
 
     Raises:
         TypeError: If the sampler has no seed or no epoch.
+        ValueError: If an epoch would have no batch.
 
     Example:
         >>> train_dataloader = dict(
@@ -95,6 +96,13 @@ class SeededBatchSampler(BatchSampler):
                 'Use DefaultSampler or RepeatAugSampler, or set '
                 'train_dataloader.batch_sampler=None (a resumed run then sees '
                 'other augmentations).')
+        if not len(self):
+            raise ValueError(
+                f'SeededBatchSampler: {len(sampler)} images make no batch of '
+                f'{batch_size} with drop_last={drop_last}, so an epoch would '
+                'have no step. Lower train_dataloader.batch_size, set '
+                'train_dataloader.batch_sampler.drop_last=False, or add '
+                'images.')
         self.start = 0
 
     def __iter__(self) -> Iterator[SeededBatch]:
