@@ -136,6 +136,7 @@ def main() -> None:
             if not args.parts or any(word.lower() in part.title.lower()
                                      for word in args.parts)], args.minutes)
     report = f'{machine}\n\n{format_check(outcomes)}'.replace(f'{ROOT}/', '')
+    Path(args.out).parent.mkdir(parents=True, exist_ok=True)
     Path(args.out).write_text(report, encoding='utf-8')
     print(f'\n{report}\nWritten to {args.out}.')
     sys.exit(any(done.result != 'ok' for done in outcomes))
