@@ -263,7 +263,7 @@ def split_images(labels: Sequence[int],
             f'{len(small)} of {len(members)} classes have fewer: '
             f'{first_names(names, 5)}. Take fewer, add images, or accept '
             'these classes: `keep_small=True` in the splits of a suite, '
-            '--keep-small-classes of kfold-cross-valid.py.')
+            '--keep-small-classes of tools/kfold-cross-valid.py.')
     held_out = set()
     dealt = 0
     for label, indices in members.items():

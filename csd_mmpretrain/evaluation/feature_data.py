@@ -87,8 +87,10 @@ def labelled_images(cfg: Config,
     if not cfg.get(name):
         raise ValueError(
             f'The config has no {split}_dataloader. Evaluating features needs '
-            'training and test images with labels: name a classification '
-            'config that has them with `--data-config CONFIG`.')
+            'training and test images with labels: give a classification '
+            'config that has them, or, to tools/evaluate_features.py and '
+            'tools/visualization/vis_retrieval.py, name one with '
+            '`--data-config CONFIG`.')
     check_dataset_folders(cfg, (name, ))
     settings = cfg[name]
     pipeline = eval_pipeline(model_cfg or cfg, cfg)
@@ -101,7 +103,9 @@ def labelled_images(cfg: Config,
                 f'{name}: an image has the label {label!r}, but one class '
                 'number per image is needed. Give a dataset with one class '
                 'per image; for a training without labels, name a '
-                'classification config with `--data-config CONFIG`.')
+                'classification config with `--data-config CONFIG` of '
+                'tools/evaluate_features.py or '
+                'tools/visualization/vis_retrieval.py.')
         info['sample_idx'] = index
     return LabelledImages(
         eval_loader(infos, pipeline, settings),

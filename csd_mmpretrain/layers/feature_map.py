@@ -88,10 +88,10 @@ def to_feature_map(x: torch.Tensor,
             f'The backbone returns a pooled feature of shape {shape}, but a '
             'feature map is needed. Set the option of the backbone that '
             "keeps it: `out_type='featmap'` (VisionTransformer, DeiT3, "
-            'EVA02 and other ViTs; with `final_norm=True` for BEiT, which '
-            'has it off), `gap_before_final_norm=False` (ConvNeXt, HorNet, '
-            "EdgeNeXt, TinyViT), `out_type='raw'` with `layout='tokens'` "
-            "where there is no 'featmap'.")
+            'ViTEVA02 and other ViTs; with `final_norm=True` for BEiTViT, '
+            'which has it off), `gap_before_final_norm=False` (ConvNeXt, '
+            "HorNet, EdgeNeXt, TinyViT), `out_type='raw'` with "
+            "`layout='tokens'` where there is no 'featmap'.")
     if layout == 'tokens':
         if x.dim() != 3:
             raise ValueError(

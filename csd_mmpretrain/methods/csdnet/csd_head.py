@@ -223,8 +223,8 @@ class CSDHead(BaseModule):
         if num_views == 1 and self.distill is not None:
             raise ValueError(
                 'CSDHead: `distill` compares two views, but only one arrived. '
-                "Add dict(type='SSDPHook') to `default_hooks` (and leave "
-                'it enabled), or set `head.distill=None`.')
+                "Add ssdp=dict(type='SSDPHook') to `default_hooks` (and leave "
+                'it enabled), or set `model.head.distill=None`.')
         return features.unflatten(0, (-1, batch))
 
     def _classify(
@@ -272,5 +272,5 @@ def _refuse(old_slots: Dict[str, Any]) -> None:
         raise TypeError(
             f'CSDHead: the slot {name!r} is called {OLD_SLOTS[name]!r} now. '
             f'Write head=dict({OLD_SLOTS[name]}=...) in the config, '
-            f'`head.{OLD_SLOTS[name]}` in --cfg-options. Checkpoints load as '
-            'they are.')
+            f'`model.head.{OLD_SLOTS[name]}` in --cfg-options. Checkpoints '
+            'load as they are.')

@@ -162,8 +162,9 @@ class EmbeddingHead(BaseModule):
             raise ValueError(
                 'EmbeddingHead: it needs one label per image, but the batch '
                 'carries mixed labels (`gt_score`). Remove Mixup and CutMix '
-                '(`train_cfg.augments`, `data_preprocessor.batch_augments`) '
-                'and `data_preprocessor.to_onehot`.')
+                '(`model.train_cfg.augments`, '
+                '`data_preprocessor.batch_augments`) and '
+                '`data_preprocessor.to_onehot`.')
         labels = torch.cat([sample.gt_label for sample in data_samples])
         if labels.is_floating_point() or len(labels) != len(data_samples):
             raise ValueError(

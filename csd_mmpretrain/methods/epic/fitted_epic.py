@@ -163,7 +163,8 @@ class FittedEpic:
 
 
 _ANEW = ('Give the checkpoint and the config that it was fitted on, or fit a '
-         'new one: another --out, or --overwrite.')
+         'new one with tools/visualization/epic.py, into another --out or '
+         'with --overwrite.')
 
 
 def save_plain(content: dict, path: str) -> None:

@@ -96,8 +96,8 @@ class JEPA(BaseSelfSupervisor):
         width = self.backbone.embed_dims
         if self.backbone.out_type != 'raw':
             raise ValueError(
-                f'JEPA: out_type={self.backbone.out_type!r} of the backbone '
-                "gives no tokens. Set out_type='raw'.")
+                f'JEPA: backbone.out_type={self.backbone.out_type!r} gives '
+                "no tokens. Set model.backbone.out_type='raw'.")
         if self.neck.in_channels != width:
             raise ValueError(
                 f'JEPA: neck.in_channels={self.neck.in_channels}, but the '

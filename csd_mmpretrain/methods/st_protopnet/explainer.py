@@ -86,7 +86,8 @@ class PrototypeExplainer:
             raise TypeError(
                 'PrototypeExplainer explains STProtoPNetHead, but the head '
                 f'is {type(self.model.head).__name__}. Give a config of '
-                'configs/st_protopnet, or use vis_cam.py.')
+                'configs/st_protopnet, or use '
+                'tools/visualization/vis_cam.py.')
         if not loaded.has_classifier:
             raise ValueError(
                 f"{checkpoint} holds no head that fits the config's. Give "

@@ -278,7 +278,7 @@ class STProtoPNetHead(ClsHead):
             raise ValueError(
                 'STProtoPNetHead: cluster and separation need one label per '
                 'image, but the batch carries mixed labels (`gt_score`). '
-                'Remove Mixup and CutMix (`train_cfg.augments`, '
+                'Remove Mixup and CutMix (`model.train_cfg.augments`, '
                 '`data_preprocessor.batch_augments`) and '
                 '`data_preprocessor.to_onehot`.')
         labels = torch.cat([sample.gt_label for sample in data_samples])
