@@ -22,8 +22,7 @@ TOOLS = {path for path in SOURCES if path.startswith('tools/')}
 UNTYPED = {'train_dataloader': 'torch.utils.data.DataLoader',
            'train_cfg': 'EpochBasedTrainLoop', 'optim_wrapper': 'OptimWrapper',
            'randomness': 'mmengine.runner.set_random_seed',
-           'data_preprocessor': 'ClsDataPreprocessor',
-           'model.train_cfg': 'mmpretrain.models.RandomBatchAugment'}
+           'data_preprocessor': 'ClsDataPreprocessor'}
 NO_TYPES = set(
     'ArcFace CrossBatchMemory DisentanglementMatrix FileClient LayerNorm '
     'HardDiskBackend MultiScaleDeformable PingFang PrototypeExplainer PyTorch '
@@ -86,12 +85,13 @@ def options(tool):
 
 def is_key(part, key):
     """Whether a config takes a dotted key."""
-    known, names = set(part), key.split('.')
-    for depth, name in enumerate(names, 1):
+    known, top = set(part), part
+    for name in key.split('.'):
         if name not in known:
             return False
+        untyped = UNTYPED.get(name) if part is top else None
         part = part.get(name) if isinstance(part.get(name), dict) else {}
-        kind = part.get('type') or UNTYPED.get('.'.join(names[:depth]))
+        kind = part.get('type') or untyped
         known = {'type', 'dataset', 'optimizer', *part} | (
             arguments(kind) if kind else set())
     return True

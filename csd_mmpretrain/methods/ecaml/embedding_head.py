@@ -161,10 +161,11 @@ class EmbeddingHead(BaseModule):
         if 'gt_score' in data_samples[0]:
             raise ValueError(
                 'EmbeddingHead: it needs one label per image, but the batch '
-                'carries mixed labels (`gt_score`). Remove Mixup and CutMix '
-                '(`model.train_cfg.augments`, '
-                '`data_preprocessor.batch_augments`) and '
-                '`data_preprocessor.to_onehot`.')
+                'carries mixed labels (`gt_score`). Switch Mixup and CutMix '
+                'off: `--cfg-options model.train_cfg=None '
+                'data_preprocessor.batch_augments=None '
+                'data_preprocessor.to_onehot=False`, or the same in the '
+                'config.')
         labels = torch.cat([sample.gt_label for sample in data_samples])
         if labels.is_floating_point() or len(labels) != len(data_samples):
             raise ValueError(

@@ -278,9 +278,10 @@ class STProtoPNetHead(ClsHead):
             raise ValueError(
                 'STProtoPNetHead: cluster and separation need one label per '
                 'image, but the batch carries mixed labels (`gt_score`). '
-                'Remove Mixup and CutMix (`model.train_cfg.augments`, '
-                '`data_preprocessor.batch_augments`) and '
-                '`data_preprocessor.to_onehot`.')
+                'Switch Mixup and CutMix off: `--cfg-options '
+                'model.train_cfg=None data_preprocessor.batch_augments=None '
+                'data_preprocessor.to_onehot=False`, or the same in the '
+                'config.')
         labels = torch.cat([sample.gt_label for sample in data_samples])
         x = self.feature_map(feats)
         active, found = self.active(), {}

@@ -225,7 +225,7 @@ def test_more_prototypes_than_channels_are_warned_of():
 def test_mixed_labels_are_refused():
     head = STProtoPNetHead(3, 6)
     mixed = DataSample().set_gt_label(0).set_gt_score(torch.ones(3) / 3)
-    with pytest.raises(ValueError, match='Remove Mixup and CutMix'):
+    with pytest.raises(ValueError, match='Switch Mixup and CutMix'):
         head.loss((torch.randn(1, 6, 3, 3), ), [mixed])
 
 
