@@ -40,23 +40,30 @@ def test_sums_and_order(images, prototypes):
         sinkhorn(logits[rows][:, columns]), sinkhorn(logits)[rows][:, columns])
 
 
-def run_rank(rank, folder, logits, parts):
+PARTS = [(4, 5), (8, 1), (9, 0)]
+
+
+def all_logits():
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(
+        len(PARTS), 9, 4, dtype=torch.float64, generator=generator)
+
+
+def run_rank(rank, folder):
     torch.set_num_threads(1)
     torch.distributed.init_process_group(
         'gloo', f'file://{folder}/rendezvous', rank=rank, world_size=2)
-    found = [sinkhorn(x.split(sizes)[rank]) for x, sizes in zip(logits, parts)]
+    found = [sinkhorn(x.split(sizes)[rank])
+             for x, sizes in zip(all_logits(), PARTS)]
     torch.save(found, f'{folder}/{rank}.pth')
     torch.distributed.destroy_process_group()
 
 
 def test_two_ranks_equal_one(tmp_path):
     """Ranks with another number of images, and with none."""
-    logits = [torch.randn(9, 4, dtype=torch.float64) for _ in range(3)]
-    parts = [(4, 5), (8, 1), (9, 0)]
-    torch.multiprocessing.spawn(
-        run_rank, (str(tmp_path), logits, parts), nprocs=2)
+    torch.multiprocessing.spawn(run_rank, (str(tmp_path), ), nprocs=2)
     ranks = [torch.load(tmp_path / f'{rank}.pth') for rank in range(2)]
-    for x, *found in zip(logits, *ranks):
+    for x, *found in zip(all_logits(), *ranks):
         torch.testing.assert_close(torch.cat(found), sinkhorn(x))
 
 
