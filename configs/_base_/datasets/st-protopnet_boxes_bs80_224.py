@@ -1,8 +1,5 @@
 """Objects cropped by their boxes, 224 px, batch 80, 40 times an epoch."""
-data_preprocessor = dict(
-    mean=[123.675, 116.28, 103.53],
-    std=[58.395, 57.12, 57.375],
-    to_rgb=True)
+_base_ = './st-protopnet_bs80_224.py'
 
 train_pipeline = [
     dict(type='LoadImageFromFile'),
@@ -35,26 +32,11 @@ test_pipeline = [
 
 # As many images an epoch as the published 40 augmented copies of each.
 train_dataloader = dict(
-    batch_size=80,
-    num_workers=4,
-    persistent_workers=True,
     dataset=dict(
+        _delete_=True,
         type='RepeatDataset',
         times=40,
-        dataset=dict(split='train', pipeline=train_pipeline)),
-    sampler=dict(type='DefaultSampler', shuffle=True),
-    batch_sampler=dict(type='SeededBatchSampler'))
+        dataset=dict(split='train', pipeline=train_pipeline)))
 
-val_dataloader = dict(
-    batch_size=80,
-    num_workers=4,
-    persistent_workers=True,
-    dataset=dict(split='test', pipeline=test_pipeline),
-    sampler=dict(type='DefaultSampler', shuffle=False))
-val_evaluator = [
-    dict(type='Accuracy', topk=(1, 5)),
-    dict(type='BranchAccuracy'),
-]
-
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader
-test_evaluator = val_evaluator
