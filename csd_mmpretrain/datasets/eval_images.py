@@ -11,6 +11,7 @@ from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader, Dataset
 
+from .data_root import check_dataset_folders
 from .dataset_settings import (
     build_without_pipeline,
     has_views,
@@ -97,6 +98,28 @@ def dataset_items(
     infos = [infos[i] for i in spread(len(infos), num)]
     items = load_items(infos, eval_pipeline(cfg))
     return items, dataset.metainfo.get('classes')
+
+
+def file_or_training_items(cfg: Config, places: Sequence[str],
+                           num: int) -> List[dict]:
+    """Load image files, or training images where none are named.
+
+    Args:
+        cfg (Config): The whole config.
+        places (Sequence[str]): Image files, and folders to search.
+        num (int): At most so many, evenly spread.
+
+    Returns:
+        list[dict]: What the test pipeline returns for each image.
+
+    Raises:
+        FileNotFoundError, ValueError: As :func:`file_items` and
+            :func:`dataset_items`, or if the data's folder is missing.
+    """
+    if places:
+        return file_items(cfg, places, num)
+    check_dataset_folders(cfg, ('train_dataloader', ))
+    return dataset_items(cfg, 'train', num)[0]
 
 
 def spread_items(dataset: Dataset, pipeline: Compose, num: int) -> List[dict]:

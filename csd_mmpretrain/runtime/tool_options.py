@@ -198,6 +198,26 @@ def default_figure(config: str, name: str) -> str:
     return output_file(os.path.join('work_dirs', folder, name))
 
 
+def add_training_images(parser: ArgumentParser) -> None:
+    """Add the images to draw, ``--num`` and ``--batch-size``.
+
+    Args:
+        parser (ArgumentParser): Of a tool for models trained without labels.
+    """
+    parser.add_argument(
+        'images',
+        nargs='*',
+        help='image files or folders; the training images by default')
+    parser.add_argument(
+        '--num', type=positive, default=8,
+        help='how many images at most, evenly spread (8)')
+    parser.add_argument(
+        '--batch-size',
+        type=positive,
+        default=16,
+        help='images that go through the model at once (16)')
+
+
 def add_table_and_figure(parser: ArgumentParser, table: str,
                          figure: str) -> None:
     """Add ``--out``, ``--show-path`` and ``--dpi``.

@@ -5,11 +5,9 @@ from functools import partial
 from mmengine.utils import track_iter_progress
 
 from csd_mmpretrain.checkpoints.trained_model import load_model
-from csd_mmpretrain.datasets.data_root import check_dataset_folders
 from csd_mmpretrain.datasets.eval_images import (
-    dataset_items,
-    file_items,
     file_name,
+    file_or_training_items,
 )
 from csd_mmpretrain.methods.cmd.bag_maps import bag_maps
 from csd_mmpretrain.runtime.run_options import load_config
@@ -19,9 +17,9 @@ from csd_mmpretrain.runtime.tool_options import (
     add_cfg_options,
     add_device,
     add_dpi,
+    add_training_images,
     default_figure,
     figure_file,
-    positive,
 )
 from csd_mmpretrain.visualization.figure_pages import save_pages
 from csd_mmpretrain.visualization.image_grid import GRAY, Panel, draw_grid
@@ -40,24 +38,13 @@ def parse_args() -> argparse.Namespace:
         'bag, and with how much each patch agrees with the whole image.')
     parser.add_argument('config', help='config file of a CMD')
     parser.add_argument('checkpoint', help='checkpoint of its model')
-    parser.add_argument(
-        'images',
-        nargs='*',
-        help='image files or folders; the training images by default')
-    parser.add_argument(
-        '--num', type=positive, default=8,
-        help='how many images at most, evenly spread (8)')
+    add_training_images(parser)
     parser.add_argument(
         '--out',
         type=figure_file,
         metavar='FILE',
         help='.png or .pdf; work_dirs/<config name>/bags.png by default')
     add_dpi(parser, 150)
-    parser.add_argument(
-        '--batch-size',
-        type=positive,
-        default=16,
-        help='images that go through the model at once (16)')
     add_device(parser)
     add_cfg_options(parser)
     args = parser.parse_args()
@@ -71,11 +58,7 @@ def main() -> None:
     args = parse_args()
     cfg = load_config(args.config, args.cfg_options)
     model = load_model(cfg, args.checkpoint, args.device).model
-    if args.images:
-        items = file_items(cfg, args.images, args.num)
-    else:
-        check_dataset_folders(cfg, ('train_dataloader', ))
-        items, _ = dataset_items(cfg, 'train', args.num)
+    items = file_or_training_items(cfg, args.images, args.num)
     rows = []
     for start in track_iter_progress(range(0, len(items), args.batch_size)):
         batch = items[start:start + args.batch_size]

@@ -87,7 +87,8 @@ def parse_args() -> argparse.Namespace:
     args = parser.parse_args()
     if args.out_dir is None:
         name = os.path.splitext(os.path.basename(args.config))[0]
-        args.out_dir = os.path.join('work_dirs', name, 'prototypes')
+        args.out_dir = output_folder(
+            os.path.join('work_dirs', name, 'prototypes'))
     return args
 
 
@@ -130,7 +131,6 @@ def main() -> None:
     if args.cam:
         items = load_items(infos, eval_pipeline(cfg))
         cams = grad_cams(explainer.model, items, label)
-    os.makedirs(args.out_dir, exist_ok=True)
     for i, explanation in enumerate(explanations):
         figure = explanation_figure(explanation, cams and cams[i])
         figure.savefig(os.path.join(args.out_dir, f'explanation_{i + 1}.png'),

@@ -4,8 +4,7 @@ import argparse
 from mmengine.utils import track_iter_progress
 
 from csd_mmpretrain.checkpoints.trained_model import load_model
-from csd_mmpretrain.datasets.data_root import check_dataset_folders
-from csd_mmpretrain.datasets.eval_images import dataset_items, file_items
+from csd_mmpretrain.datasets.eval_images import file_or_training_items
 from csd_mmpretrain.methods.jepa.region_figure import (
     draw_regions,
     region_maps,
@@ -17,10 +16,10 @@ from csd_mmpretrain.runtime.tool_options import (
     add_cfg_options,
     add_device,
     add_dpi,
+    add_training_images,
     amount,
     default_figure,
     figure_file,
-    positive,
 )
 from csd_mmpretrain.visualization.figure_pages import save_pages
 
@@ -39,13 +38,7 @@ def parse_args() -> argparse.Namespace:
         'each prediction.')
     parser.add_argument('config', help='config file of a JEPA')
     parser.add_argument('checkpoint', help='checkpoint of its model')
-    parser.add_argument(
-        'images',
-        nargs='*',
-        help='image files or folders; the training images by default')
-    parser.add_argument(
-        '--num', type=positive, default=8,
-        help='how many images at most, evenly spread (8)')
+    add_training_images(parser)
     parser.add_argument(
         '--progress', type=amount, default=1.,
         help='of the training, 0 to 1, for the curriculum (1)')
@@ -55,11 +48,6 @@ def parse_args() -> argparse.Namespace:
         metavar='FILE',
         help='.png or .pdf; work_dirs/<config name>/regions.png by default')
     add_dpi(parser, 150)
-    parser.add_argument(
-        '--batch-size',
-        type=positive,
-        default=16,
-        help='images that go through the model at once (16)')
     add_device(parser)
     add_cfg_options(parser)
     args = parser.parse_args()
@@ -75,11 +63,7 @@ def main() -> None:
     args = parse_args()
     cfg = load_config(args.config, args.cfg_options)
     model = load_model(cfg, args.checkpoint, args.device).model
-    if args.images:
-        items = file_items(cfg, args.images, args.num)
-    else:
-        check_dataset_folders(cfg, ('train_dataloader', ))
-        items, _ = dataset_items(cfg, 'train', args.num)
+    items = file_or_training_items(cfg, args.images, args.num)
     rows = []
     for start in track_iter_progress(range(0, len(items), args.batch_size)):
         rows += region_maps(
