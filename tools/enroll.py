@@ -55,7 +55,7 @@ def parse_args() -> argparse.Namespace:
         type=output_folder,
         required=True,
         metavar='DIR',
-        help='folder for enrolled.py and enrolled.pth')
+        help='folder for the config and the checkpoint, both `enrolled`')
     parser.add_argument(
         '--test',
         metavar='DIR',

@@ -46,7 +46,7 @@ def parse_args() -> argparse.Namespace:
         type=output_file,
         required=True,
         metavar='FILE',
-        help='the threshold (.json), for --unknown-below of tools/predict.py')
+        help='the threshold (.json), for tools/predict.py --unknown-below')
     parser.add_argument(
         '--false-reject',
         type=amount,
