@@ -53,8 +53,9 @@ def test_fsdp_trains_and_resumes(run_script, run_python, repo_root,
     config = tmp_path / 'fsdp.py'
     config.write_text(FSDP.format(base=str(tiny_config)))
     work_dir = tmp_path / 'work'
-    run_script('dist_train.sh', config, 2, '--work-dir', work_dir,
-               '--cfg-options', 'train_cfg.max_epochs=1')
+    log = run_script('dist_train.sh', config, 2, '--work-dir', work_dir,
+                     '--cfg-options', 'train_cfg.max_epochs=1')
+    assert len(log.split('Run:\n')[0].splitlines()) < 60
     log = run_script('dist_train.sh', config, 2, '--work-dir', work_dir,
                      '--resume')
     assert 'resumed epoch: 1, iter: 2' in log
