@@ -54,7 +54,7 @@ def test_good_lists(check):
     ('CUB', 'train_test_split.txt', b'1 1\n', 'CUB cannot read .*same'),
     ('CUB', 'images.txt', None, "no file '.*images.txt'"),
     ('FGVCAircraft', 'data/images_variant_train.txt', b'001\n', "found '001'"),
-    ('FGVCAircraft', 'data/images_variant_train.txt', b'001 Kite\n', 'a variant'),
+    ('FGVCAircraft', 'data/images_variant_train.txt', b'1 Kite\n', 'variant'),
     ('StanfordCars', 'devkit/cars_train_annos.mat', b'no', 'StanfordCars can'),
     ('StanfordCarsObjects', 'devkit/cars_train_annos.mat',
      dict(annotations=CARS), "KeyError: 'class'"),
