@@ -71,6 +71,18 @@ def views_per_image(part: Any) -> float:
     return getattr(part, 'views_per_image', 1)
 
 
+def takes_unlabelled(model: nn.Module) -> bool:
+    """Ask a model whether it trains on images without a label, too.
+
+    Args:
+        model (nn.Module): It tells by ``takes_unlabelled`` (bool).
+
+    Returns:
+        bool: False where it does not tell.
+    """
+    return getattr(model, 'takes_unlabelled', False)
+
+
 def plain_settings(settings: dict) -> dict:
     """Give the settings of the stock module that a module stands in for.
 
