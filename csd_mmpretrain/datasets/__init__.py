@@ -20,7 +20,7 @@ from .ultra_fgvc import (
 __all__ = [
     'BoxCrop', 'CUBObjects', 'ClassSplit', 'CornerCrop', 'Cotton80',
     'InShopRetrieval', 'LabelFraction', 'NABirds', 'NovelClasses',
-    'OnlineProducts', 'PKSampler', 'SeededBatchSampler', 'SoyAgeing', 'SoyGene', 'SoyGlobal',
-    'SoyLocal', 'StanfordCarsObjects', 'StanfordDogs', 'SyntheticLeaves',
-    'UltraFGVCDataset'
+    'OnlineProducts', 'PKSampler', 'SeededBatchSampler', 'SoyAgeing',
+    'SoyGene', 'SoyGlobal', 'SoyLocal', 'StanfordCarsObjects',
+    'StanfordDogs', 'SyntheticLeaves', 'UltraFGVCDataset'
 ]

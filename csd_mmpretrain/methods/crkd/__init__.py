@@ -1,4 +1,4 @@
-"""Cr-KD: classes among unlabelled photos, found with the help of known ones."""
+"""Cr-KD: classes among unlabelled photos, with the help of known ones."""
 from .multi_view_preprocessor import MultiViewDataPreprocessor
 from .ncd_head import NCDHead
 from .novel_class_discovery import NovelClassDiscovery
