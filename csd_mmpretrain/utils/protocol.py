@@ -88,6 +88,18 @@ def has_network_passes(settings: dict) -> bool:
     return hasattr(_class_of(settings), 'network_passes')
 
 
+def takes_unlabelled(model: nn.Module) -> bool:
+    """Ask a model whether it trains on images without a label, too.
+
+    Args:
+        model (nn.Module): It tells by ``takes_unlabelled`` (bool).
+
+    Returns:
+        bool: False where it does not tell.
+    """
+    return getattr(model, 'takes_unlabelled', False)
+
+
 def plain_settings(settings: dict) -> dict:
     """Give the settings of the stock module that a module stands in for.
 

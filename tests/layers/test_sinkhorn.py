@@ -41,6 +41,14 @@ def test_sums_and_order(images, prototypes):
         sinkhorn(logits[rows][:, columns]), sinkhorn(logits)[rows][:, columns])
 
 
+def test_leading_axes_are_apart():
+    logits = torch.randn(2, 3, 5, 4)
+    assert torch.equal(
+        sinkhorn(logits),
+        torch.stack([torch.stack([sinkhorn(x) for x in row])
+                     for row in logits]))
+
+
 PARTS = [(4, 5), (8, 1), (9, 0)]
 
 
