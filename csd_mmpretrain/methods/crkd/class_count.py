@@ -92,15 +92,12 @@ def rehearse(features: np.ndarray,
         Rehearsal: What the score would have said.
 
     Raises:
-        ValueError: If there are fewer than four known classes.
+        ImportError: If scipy or scikit-learn is missing.
+        ValueError: As :func:`count_scores`.
     """
     features, labels = features[labels >= 0], labels[labels >= 0]
     classes = np.unique(labels)
     true = len(classes) // 2
-    if true < 2:
-        raise ValueError(
-            f'{len(classes)} known classes are too few to rehearse with half '
-            'of them. Four are needed.')
     candidates = sorted({max(1, round(share * true)) for share in REHEARSED})
     random = np.random.default_rng(seed)
     estimates = []
