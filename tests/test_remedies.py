@@ -141,10 +141,11 @@ def test_types_and_arguments():
 
 def test_keys():
     cfgs = [Config.fromfile(REPO / f'configs/{name}.py') for name in (
-        'csdnet/grocery81', 'ecaml/ecaml_resnet50_cotton80',
+        'crkd/crkd_mobilenet-v2_grocery81', 'csdnet/grocery81',
+        'ecaml/ecaml_resnet50_cotton80',
         'jepa/dseq-jepa_vit-small_cotton80')]
     for path, quote, root, rest in found(
-            r'(?<![.\w`])(`?)([a-z]\w*)((?:\.\w+)+)'):
+            r'(?<![.\w`])(`?)([a-z]\w*)((?:\.(?!txt|csv)\w+)+)'):
         if root in set().union(*cfgs) or quote and root in ('head', 'neck'):
             assert any(is_key(cfg, root + rest) for cfg in cfgs), (path, rest)
 

@@ -1,7 +1,9 @@
 """ECAML from training to pictures, and a training that is interrupted."""
 import csv
 import json
+import os
 import re
+import signal
 
 import pytest
 import torch
@@ -23,11 +25,11 @@ test_pipeline = [
     dict(type='CenterCrop', crop_size=32),
     dict(type='PackInputs'),
 ]
-test = dict(
+test_photos = dict(
     type='CustomDataset', data_root='{data}/test', pipeline=test_pipeline)
-seen = dict(type='ClassSplit', classes='first-half', dataset=test)
+seen = dict(type='ClassSplit', classes='first-half', dataset=test_photos)
 unseen = dict(
-    type='ClassSplit', classes='last-half', unseen=True, dataset=test)
+    type='ClassSplit', classes='last-half', unseen=True, dataset=test_photos)
 train_dataloader = dict(
     batch_size=4,
     num_workers=0,
@@ -76,6 +78,24 @@ class BreakOffHook(Hook):
             raise KeyboardInterrupt
 
 
+KILL = """
+import os
+import signal
+
+from mmengine.hooks import Hook
+from mmpretrain.registry import HOOKS
+
+
+@HOOKS.register_module()
+class KillHook(Hook):
+    priority = 'LOWEST'
+
+    def after_train_iter(self, runner, *_, **__):
+        if str(runner.iter) == os.environ.get('KILL_AT'):
+            os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
 @pytest.fixture
 def config(tmp_path, repo_root, tiny_data):
     path = tmp_path / 'ecaml.py'
@@ -85,7 +105,7 @@ def config(tmp_path, repo_root, tiny_data):
 
 
 def test_the_commands_that_users_know(run_python, mmpretrain_tools, repo_root,
-                                      config, tmp_path):
+                                      config, tiny_data, tmp_path):
     work = tmp_path / 'work'
     log = run_python(mmpretrain_tools / 'train.py', config, '--work-dir',
                      work).stdout
@@ -109,6 +129,18 @@ def test_the_commands_that_users_know(run_python, mmpretrain_tools, repo_root,
         tmp_path / 'found.png').stdout
     assert '6 queries (leave-one-out)' in log
     assert (tmp_path / 'found.png').stat().st_size > 10000
+
+    program = tmp_path / 'search.py'
+    page = (repo_root / 'docs/methods/ecaml.md').read_text('utf-8')
+    code, = re.findall(r'```python\n(from mmengine.*?)```', page, re.S)
+    photos = list(map(str, sorted(tiny_data.glob('test/*/*.png'))))
+    program.write_text(
+        f'CHECKPOINT, PHOTOS = {str(checkpoint)!r}, {photos}\n' + code.replace(
+            'configs/ecaml/ecaml_mobilenet-v2_grocery81.py', str(config)))
+    matches = re.findall(r'(\d\.\d{3}) (\S+\.png)',
+                         run_python(program).stdout)
+    assert len(matches) == 5 and matches[0][0] == '1.000'
+    assert {name for _, name in matches} <= set(photos)
 
     curve = tmp_path / 'curve.png'
     log = run_python(
@@ -154,6 +186,18 @@ def run(config, work_dir, step=None, **changes):
     return Runner.from_cfg(cfg)
 
 
+def assert_equal_ends(work, other):
+    ours, theirs = (torch.load(folder / 'iter_6.pth', weights_only=False)
+                    for folder in (work, other))
+    for name, value in theirs['state_dict'].items():
+        assert torch.equal(ours['state_dict'][name], value), (work, name)
+    for key, state in theirs['optimizer']['state'].items():
+        for name, value in state.items():
+            assert torch.equal(
+                torch.as_tensor(ours['optimizer']['state'][key][name]),
+                torch.as_tensor(value)), (work, name)
+
+
 def test_a_resumed_training_ends_like_an_unbroken_one(config, tmp_path):
     run(config, tmp_path / 'whole').train()
     for step in (2, 3, 5):  # in an epoch, at its end, in the next one
@@ -161,15 +205,33 @@ def test_a_resumed_training_ends_like_an_unbroken_one(config, tmp_path):
         with pytest.raises(KeyboardInterrupt):
             run(config, work, step - 1).train()
         run(config, work, resume=True).train()
-        ours, theirs = (torch.load(folder / 'iter_6.pth', weights_only=False)
-                        for folder in (work, tmp_path / 'whole'))
-        for name, value in theirs['state_dict'].items():
-            assert torch.equal(ours['state_dict'][name], value), (step, name)
-        for key, state in theirs['optimizer']['state'].items():
-            for name, value in state.items():
-                assert torch.equal(
-                    torch.as_tensor(ours['optimizer']['state'][key][name]),
-                    torch.as_tensor(value)), (step, name)
+        assert_equal_ends(work, tmp_path / 'whole')
+
+
+def test_so_does_one_that_was_killed(config, run_python, repo_root, tmp_path):
+    (tmp_path / 'kill_hook.py').write_text(KILL)
+    with open(config, 'a') as file:
+        file.write("""
+custom_imports = dict(imports=['csd_mmpretrain', 'kill_hook'])
+custom_hooks = [dict(type='KillHook')]
+default_hooks['checkpoint'] = dict(
+    type='SafeCheckpointHook', by_epoch=False, interval=1, save_best=None)
+""")
+    path = os.pathsep.join(filter(None, [
+        str(tmp_path), os.environ.get('PYTHONPATH')]))
+
+    def train(name, *options, **more):
+        return run_python(
+            repo_root / 'tools/train.py', config, '--work-dir',
+            tmp_path / name, *options, PYTHONPATH=path, **more)
+
+    train('whole')
+    killed = train('killed', fails=True, KILL_AT='3')
+    assert killed.returncode == -signal.SIGKILL
+    assert not (tmp_path / 'killed/iter_6.pth').exists()
+    log = train('killed', '--resume').stdout
+    assert 'resumed epoch: 1, iter: 4' in log
+    assert_equal_ends(tmp_path / 'killed', tmp_path / 'whole')
 
 
 @pytest.mark.parametrize('changes, error', [
