@@ -1,94 +1,163 @@
 """Tests of ImprintHook against a loop over the photos."""
 from copy import deepcopy
+from types import SimpleNamespace
 
 import pytest
 import torch
+import torch.multiprocessing as mp
 import torch.nn.functional as F
 from mmengine.config import Config
-from mmengine.runner import Runner
+from mmengine.dataset import Compose
+from mmengine.logging import MMLogger
+from mmengine.registry import DefaultScope
+from mmpretrain.registry import HOOKS, MODELS
+from mmpretrain.structures import DataSample
 from noise_images import write_noise_images
+from torch import distributed
 
-from csd_mmpretrain.methods.peers.imprint_hook import class_means
+from csd_mmpretrain.methods.peers import ImprintHook
 
-CLASSES = 3
+CLASSES, CHANNELS = 3, 8
 ARCFACE = dict(
-    type='BoundedArcFaceClsHead', num_classes=CLASSES, in_channels=1280,
+    type='BoundedArcFaceClsHead', num_classes=CLASSES, in_channels=CHANNELS,
     scale=16., margins=0.2)
+PIPELINE = [dict(type='LoadImageFromFile'),
+            dict(type='ResizeEdge', scale=36), dict(type='CenterCrop',
+                                                    crop_size=32),
+            dict(type='PackInputs')]
+HOOK = dict(type='ImprintHook')
+
+
+class Convolution(torch.nn.Module):
+    """A backbone with batch norm, whose features do not vanish."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = torch.nn.Sequential(
+            torch.nn.Conv2d(3, CHANNELS, 3), torch.nn.BatchNorm2d(CHANNELS),
+            torch.nn.ReLU())
+
+    def forward(self, x):
+        return (self.layers(x), )
+
+
+def make_model(head=ARCFACE):
+    torch.manual_seed(0)
+    model = MODELS.build(dict(
+        type='ImageClassifier', backbone=Convolution(),
+        neck=dict(type='GlobalAveragePooling'), head=deepcopy(head),
+        data_preprocessor=dict(mean=[120.] * 3, std=[60.] * 3, to_rgb=True)))
+    return model.train()
+
+
+def make_runner(data, head=ARCFACE, iter=0):
+    """What the hook takes of a runner; training images are cropped."""
+    dataset = dict(type='CustomDataset', data_root=str(data))
+    train = dict(dataset, pipeline=[
+        PIPELINE[0], dict(type='RandomResizedCrop', scale=32), PIPELINE[-1]])
+    loader = dict(batch_size=2, num_workers=0)
+    return SimpleNamespace(
+        iter=iter, model=make_model(head), logger=MMLogger.get_instance('x'),
+        cfg=Config(dict(
+            train_dataloader=dict(loader, dataset=train),
+            test_dataloader=dict(loader, dataset=dict(
+                dataset, pipeline=PIPELINE)))))
 
 
 @pytest.fixture(scope='module')
 def data(tmp_path_factory):
-    return write_noise_images(tmp_path_factory.mktemp('data'), 4)
+    """Photos of three classes, unequally many, seven in all."""
+    root = write_noise_images(tmp_path_factory.mktemp('data'), 4)
+    for name in ('class0/3', 'class1/2', 'class1/3', 'class2/1', 'class2/3'):
+        (root / f'{name}.png').unlink()
+    return root
 
 
-@pytest.fixture
-def make_runner(data, tmp_path, repo_root):
-    def make(config='peers/grocery81_arcface-imprint', head=ARCFACE, **changes):
-        cfg = Config.fromfile(repo_root / f'configs/{config}.py')
-        cfg.work_dir, cfg.log_level = str(tmp_path), 'WARNING'
-        cfg.experiment_name = f'test_{tmp_path.name}'
-        cfg.model.backbone.pop('init_cfg')
-        cfg.model.head = deepcopy(head)
-        cfg.data_preprocessor.num_classes = CLASSES
-        steps = [dict(type='LoadImageFromFile'),
-                 dict(type='RandomResizedCrop', scale=32),
-                 dict(type='PackInputs')]
-        for name in ('train', 'val', 'test'):
-            loader = cfg[f'{name}_dataloader']
-            loader.update(batch_size=5, num_workers=0,
-                          persistent_workers=False)
-            loader.dataset = dict(type='CustomDataset', data_root=str(data),
-                                  pipeline=deepcopy(steps))
-            steps[1] = dict(type='Resize', scale=(32, 32))
-        cfg.val_evaluator.topk = cfg.test_evaluator.topk = (1, )
-        for name in ('visualization', 'image_cache', 'keep_memory'):
-            cfg.default_hooks.pop(name)
-        cfg.merge_from_dict(changes)
-        return Runner.from_cfg(cfg)
-    return make
-
-
-def look_before_training(runner):
-    """Call the hook alone, as the runner would before the first step."""
-    runner.call_hook('before_run')
-    runner._train_loop = runner.build_train_loop(runner._train_loop)
-    runner.model.init_weights()
-    hook, = [hook for hook in runner.hooks
-             if type(hook).__name__ == 'ImprintHook']
-    drawn = deepcopy(runner.model.state_dict())
-    hook.before_train(runner)
-    return drawn
-
-
+@torch.no_grad()
 def slow_directions(model, data):
     """Mean direction of each class, one photo at a time."""
+    load, sums = Compose(deepcopy(PIPELINE)), torch.zeros(CLASSES, CHANNELS)
     model.eval()
-    sums = torch.zeros(CLASSES, 1280)
     for label in range(CLASSES):
-        for path in sorted((data / f'class{label}').iterdir()):
-            import mmcv
-            image = mmcv.imresize(mmcv.imread(str(path)), (32, 32))
-            batch = model.data_preprocessor(dict(
-                inputs=[torch.from_numpy(image).permute(2, 0, 1)]))
-            with torch.no_grad():
-                feature = model.neck(model.backbone(batch['inputs']))[-1][0]
-            sums[label] += F.normalize(feature, dim=0)
+        for path in (data / f'class{label}').iterdir():
+            image = load(dict(img_path=str(path)))['inputs']
+            inputs = model.data_preprocessor(dict(inputs=[image]))['inputs']
+            feature = model.backbone(inputs)[0].mean(dim=(2, 3))
+            sums[label] += F.normalize(feature)[0]
     return F.normalize(sums)
 
 
-def test_weights_point_along_the_mean_of_a_loop_over_photos(
-        make_runner, data):
-    runner = make_runner()
+@pytest.mark.parametrize('head', [
+    ARCFACE, dict(type='CSDHead', cls_head=ARCFACE)],
+    ids=lambda head: head['type'])
+def test_weights_point_along_the_means_of_a_loop(data, head):
+    runner = make_runner(data, head)
+    drawn = deepcopy(runner.model.state_dict())
     states = torch.get_rng_state()
-    drawn = look_before_training(runner)
-    weight = runner.model.head.norm_product.weight
-    torch.testing.assert_close(
-        F.normalize(weight), slow_directions(runner.model, data),
-        atol=1e-5, rtol=1e-4)
-    before = drawn.pop('head.norm_product.weight')
-    torch.testing.assert_close(weight.norm(dim=1), before.norm(dim=1))
-    # Nothing else has changed, batch norm's statistics included.
+    HOOKS.build(HOOK).before_train(runner)
+
+    assert runner.model.training and torch.equal(
+        states, torch.get_rng_state())
     found = runner.model.state_dict()
-    assert all(torch.equal(found[name], value)
-               for name, value in drawn.items())
-    del states
+    name, = [name for name in found if name.endswith('norm_product.weight')]
+    weight, before = found.pop(name), drawn.pop(name)
+    torch.testing.assert_close(weight.norm(dim=1), before.norm(dim=1))
+    assert all(torch.equal(found[name], drawn[name]) for name in found)
+    torch.testing.assert_close(F.normalize(weight),
+                               slow_directions(runner.model, data))
+
+
+def test_gradients_are_finite_where_a_class_has_one_photo(tmp_path):
+    """Its feature and its weight are the same direction."""
+    data = write_noise_images(tmp_path, 1)
+    runner = make_runner(data)
+    ImprintHook().before_train(runner)
+    model = runner.model.eval()
+    load = Compose(deepcopy(PIPELINE))
+    batch = model.data_preprocessor(dict(
+        inputs=[load(dict(img_path=str(data / f'class{i}/0.png')))['inputs']
+                for i in range(CLASSES)],
+        data_samples=[DataSample().set_gt_label(i) for i in range(CLASSES)]))
+    model(**batch, mode='loss')['loss'].backward()
+    assert all(p.grad.isfinite().all() for p in model.parameters())
+
+
+def test_a_resumed_training_keeps_its_weights(data):
+    runner = make_runner(data, iter=1)
+    before = deepcopy(runner.model.state_dict())
+    ImprintHook().before_train(runner)
+    assert all(torch.equal(value, before[name])
+               for name, value in runner.model.state_dict().items())
+
+
+@pytest.mark.parametrize('head, error, message', [
+    (dict(type='LinearClsHead', num_classes=3, in_channels=CHANNELS),
+     TypeError, 'found LinearClsHead. Use BoundedArcFaceClsHead'),
+    (dict(ARCFACE, num_subcenters=2), TypeError, 'num_subcenters=2'),
+    (dict(ARCFACE, num_classes=5), ValueError,
+     r'2 of 5 classes have no training image \(3, 4; counted from 0\)')])
+def test_what_cannot_start_so_is_told(data, head, error, message):
+    with pytest.raises(error, match=message):
+        ImprintHook().before_train(make_runner(data, head))
+
+
+def run_rank(rank, folder, data):
+    torch.set_num_threads(1)
+    distributed.init_process_group(
+        'gloo', f'file://{folder}/rendezvous', rank=rank, world_size=2)
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        runner = make_runner(data)
+        ImprintHook().before_train(runner)
+    torch.save(runner.model.state_dict(), folder / f'{rank}.pth')
+    distributed.destroy_process_group()
+
+
+def test_two_ranks_start_like_one(data, tmp_path):
+    """Seven photos: one rank gets a copy of the first."""
+    mp.spawn(run_rank, (tmp_path, data), nprocs=2)
+    runner = make_runner(data)
+    ImprintHook().before_train(runner)
+    ranks = [torch.load(tmp_path / f'{rank}.pth') for rank in range(2)]
+    for name, value in runner.model.state_dict().items():
+        assert torch.equal(ranks[0][name], ranks[1][name])
+        torch.testing.assert_close(ranks[0][name], value)
