@@ -26,10 +26,7 @@ def class_means(features: torch.Tensor, labels: torch.Tensor,
         num_classes (int): K.
 
     Returns:
-        Tensor: (K, C), of length 1.
-
-    Raises:
-        ValueError: If a class has no feature.
+        Tensor: (K, C), of length 1; 0 for a class without features.
 
     Source: Qi et al. 2018, Low-Shot Learning with Imprinted Weights.
 
@@ -40,13 +37,6 @@ def class_means(features: torch.Tensor, labels: torch.Tensor,
         tensor([[ 0.7071,  0.7071],
                 [ 0.0000, -1.0000]])
     """
-    absent = sorted({*range(num_classes)} - {*labels.tolist()})
-    if absent:
-        shown = ', '.join(map(str, absent[:5])) + ', ...' * (len(absent) > 5)
-        raise ValueError(
-            f'{len(absent)} of {num_classes} classes have no training image '
-            f'({shown}; counted from 0), so their weights cannot start from '
-            "one. Add images of them, or lower the head's num_classes.")
     sums = features.new_zeros(num_classes, features.size(1))
     return F.normalize(sums.index_add_(0, labels, F.normalize(features)))
 
@@ -57,17 +47,16 @@ class ImprintHook(Hook):
 
     Before the first step, all training images pass the network once, loaded
     as in the test and without gradient. The weight of each class then points
-    along the mean direction of its features; its length stays. This costs
-    about a third of an epoch. A training that is resumed does not do it
-    again, and random states are left as they were. Several processes share
-    the pass.
+    along the mean direction of its features; its length stays. A class
+    without images keeps its drawn weight. This costs about a third of an
+    epoch. A training that is resumed does not do it again, and random states
+    are left as they were. Several processes share the pass.
 
     Raises:
         TypeError: Before the first step, if the head is not
             ``BoundedArcFaceClsHead`` or ``ArcFaceClsHead`` with one weight a
             class, alone or inside ``CSDHead``.
-        ValueError: Before the first step, if a class has no training image,
-            or FSDP shards the weights.
+        ValueError: Before the first step, if FSDP shards the weights.
 
     Source: Qi et al. 2018, Low-Shot Learning with Imprinted Weights; that all
     classes start so, in a training that follows, is a choice.
@@ -83,16 +72,17 @@ class ImprintHook(Hook):
         head = self._cosine_head(runner.model)
         with same_random_states():
             loader = labelled_images(runner.cfg, 'train').loader
-            found = collect_features(unwrap(runner.model), loader,
+            parts = collect_features(unwrap(runner.model), loader,
                                      'pre_logits')
         # Of several processes, the last images may be copies of the first.
         features, labels = (part[:len(loader.dataset)]
-                            for part in whole_batch(*found))
+                            for part in whole_batch(*parts))
         weight = head.norm_product.weight
         means = class_means(features, labels, head.num_classes)
-        weight.copy_(means * weight.norm(dim=1, keepdim=True))
+        found = labels.unique()
+        weight[found] = (means * weight.norm(dim=1, keepdim=True))[found]
         runner.logger.info(
-            f'ImprintHook: {head.num_classes} class weights start from '
+            f'ImprintHook: {len(found)} class weights start from '
             f'{len(labels)} training images.')
 
     @staticmethod
