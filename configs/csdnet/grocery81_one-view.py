@@ -1,7 +1,9 @@
 """CSDNet without its second view, on Grocery81: ArcFace, and DDL's queue."""
 _base_ = './grocery81_arcface-head.py'
 
-model = dict(neck=dict(gating='none'), head=dict(distill=None))
+model = dict(
+    neck=dict(gating='none'),
+    head=dict(contrast=dict(loss_weight=3.0), distill=None))
 
 default_hooks = dict(
     ssdp=dict(enabled=False), imprint=dict(type='ImprintHook'))
