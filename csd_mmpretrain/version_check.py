@@ -23,6 +23,10 @@ Repair a torch that was installed without its torchvision with
   pip install --upgrade torch torchvision"""
 
 
+class UnfitEnvironment(ImportError):
+    """Packages that csd_mmpretrain needs are missing, broken or too old."""
+
+
 def check_environment(
     import_module: Callable[[str], ModuleType] = importlib.import_module
 ) -> None:
@@ -33,7 +37,7 @@ def check_environment(
             ``importlib.import_module``.
 
     Raises:
-        ImportError: If there is such a package.
+        UnfitEnvironment: If there is such a package.
     """
     problems, missing = [], set()
     for name, lowest in REQUIREMENTS:
@@ -61,8 +65,21 @@ def check_environment(
                     f"numpy ({error}): pip install 'numpy<2'")
     if problems:
         listed = '\n'.join(f'  - {problem}' for problem in problems)
-        raise ImportError(f'csd_mmpretrain cannot run in {sys.prefix}:\n'
-                          f'{listed}\n{REMEDY}')
+        sys.excepthook = _without_traceback(sys.excepthook)
+        raise UnfitEnvironment(f'csd_mmpretrain cannot run in {sys.prefix}:\n'
+                               f'{listed}\n{REMEDY}')
+
+
+def _without_traceback(show: Callable) -> Callable:
+    """Let the message alone be shown where nothing catches the error."""
+
+    def show_message(kind: type, error: Exception, trace: object) -> None:
+        if kind is UnfitEnvironment:
+            print(error, file=sys.stderr)
+        else:
+            show(kind, error, trace)
+
+    return show_message
 
 
 def _numbers(version: str) -> List[int]:

@@ -1,4 +1,5 @@
 """Fixtures shared by the tests."""
+import gc
 import os
 import sys
 from pathlib import Path
@@ -12,11 +13,18 @@ os.environ.setdefault('OMP_NUM_THREADS', '1')
 
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
+import quick_mmengine  # noqa: E402, F401
 import torch  # noqa: E402
 from mmengine.registry import DefaultScope  # noqa: E402
 
 torch.set_num_threads(1)
 pytest_plugins = ['tool_fixtures']
+
+
+def pytest_collection_finish():
+    """Datasets collect garbage: not among all that was imported."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_terminal_summary(terminalreporter):

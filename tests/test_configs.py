@@ -96,6 +96,12 @@ def flatten(config, prefix='', depth=2):
     return flat
 
 
+def images_of(config, loader):
+    """The settings of a loader's dataset, inside of a wrapper."""
+    dataset = config[loader].dataset
+    return dataset.get('dataset', dataset)
+
+
 def cls_head(config):
     return config.model.head.get('cls_head', config.model.head)
 
@@ -124,11 +130,12 @@ def test_config_obeys_the_data_root(name, monkeypatch, tmp_path):
     monkeypatch.setenv('CSD_DATA_ROOT', str(root))
     config = Config.fromfile(path_of(name))
     for loader in ('train', 'val', 'test'):
-        dataset = config[f'{loader}_dataloader'].dataset
+        dataset = images_of(config, f'{loader}_dataloader')
         assert dataset.data_root.startswith(f'{root}/')
         assert dataset.get('classes', str(root)).startswith(str(root))
 
-    assert load(name).train_dataloader.dataset.data_root.startswith('data/')
+    dataset = images_of(load(name), 'train_dataloader')
+    assert dataset.data_root.startswith('data/')
 
 
 @pytest.mark.parametrize('name', NAMES)
@@ -194,7 +201,7 @@ def test_number_of_classes_agrees(name):
     num_classes = cls_head(config).num_classes
     assert config.data_preprocessor.num_classes == num_classes
     for loader in ('train', 'val', 'test'):
-        dataset = config[f'{loader}_dataloader'].dataset
+        dataset = images_of(config, f'{loader}_dataloader')
         named = DATASETS.get(dataset.type).METAINFO.get('classes')
         count = len(named) if named else dataset.get('num_classes')
         assert count in (num_classes, None)
@@ -205,11 +212,18 @@ def test_train_and_test_images_differ(name):
     config = load(name)
 
     def source(loader):
-        dataset = config[loader].dataset
+        dataset = images_of(config, loader)
         return dataset.get('split'), dataset.get('ann_file')
 
     assert source('train_dataloader') != source('test_dataloader')
-    assert source('val_dataloader') == source('test_dataloader')
+    if 'held_out' in config:  # of the training images
+        parts = [set(images_of(config, loader).indices)
+                 for loader in ('train_dataloader', 'val_dataloader')]
+        assert source('val_dataloader') == source('train_dataloader')
+        assert not parts[0] & parts[1] and len(parts[1]) == 81
+        assert set.union(*parts) == set(range(648))
+    else:
+        assert source('val_dataloader') == source('test_dataloader')
 
 
 @pytest.mark.parametrize('name', ['cotton80', 'grocery81'])
@@ -286,7 +300,8 @@ def test_learning_rate_follows_the_batch(name):
     if batch == 12:
         backbone = config.model.backbone.type
         base = 4e-3 if backbone in ('ResNet', 'MobileNetV2') else 1e-3
-        base = 2e-3 if name == 'soygene' else base
+        base = 2e-3 if 'soygene' in name else base
+        base = 5e-3 if 'layer-decay' in name else base  # of the head
         lr = config.optim_wrapper.optimizer.lr
         assert lr == pytest.approx(base * batch / 512)
 
@@ -302,6 +317,47 @@ def test_head_learns_five_times_as_fast():
         assert group['lr'] == pytest.approx(factor * lr), name
         if 'relative_position_bias' in name or group['params'][0].dim() == 1:
             assert group['weight_decay'] == 0, name
+
+
+def test_layers_learn_at_their_own_rates():
+    """Like a count by hand: the last block 0.9 of the head, and so on."""
+    model = shallow_model('cotton80_layer-decay')
+    settings = load('cotton80_layer-decay').optim_wrapper
+    wrapper = build_optim_wrapper(model, settings)
+    lr = load('cotton80').optim_wrapper.optimizer.lr
+    names = {id(param): name for name, param in model.named_parameters()}
+    depths = {'backbone.patch_embed': 5, 'backbone.stages.0.blocks': 4,
+              'backbone.stages.3.blocks': 1, 'head.': 0}
+    seen = set()
+    for group in wrapper.optimizer.param_groups:
+        name = names[id(group['params'][0])]
+        for start, depth in depths.items():
+            if name.startswith(start):
+                seen.add(start)
+                assert group['lr'] == pytest.approx(5 * lr * 0.9**depth), name
+        if 'relative_position_bias' in name or group['params'][0].dim() == 1:
+            assert group['weight_decay'] == 0, name
+    assert seen == {*depths}
+
+
+def test_rare_classes_of_soygene_are_repeated(tmp_path):
+    """Its real list, where there is one: 36 classes have 8 images or less."""
+    listed = SHARED / 'annotations/soybean_gene/anno/train.txt'
+    if not listed.exists():
+        pytest.skip(f'{listed} is not there')
+    init_default_scope('mmpretrain')
+    labels = [int(line.rsplit(' ', 1)[1]) - 1
+              for line in listed.read_text().splitlines()]
+    settings = deepcopy(
+        load('soygene_class-balanced').train_dataloader.dataset)
+    (tmp_path / 'images').mkdir()
+    (tmp_path / 'anno').symlink_to(listed.parent)
+    settings.dataset.update(data_root=str(tmp_path), pipeline=[])
+    dataset = DATASETS.build(settings)
+    counts = np.bincount(labels)
+    seen = np.bincount([labels[i] for i in dataset.repeat_indices])
+    assert (counts <= 8).sum() == 36 and len(counts) == 1110
+    assert (seen == np.where(counts <= 8, 2 * counts, counts)).all()
 
 
 def test_scales_of_layers_do_not_decay():

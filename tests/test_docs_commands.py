@@ -21,20 +21,27 @@ from csd_mmpretrain.runtime.run_options import (
 )
 
 REPO = Path(__file__).resolve().parents[1]
+COMMAND = r'^[^#\n]*(?:python tools/|tools/\w+\.sh|\bcsd \w)'
 PAGES = [page for page in sorted([
     *REPO.glob('*.md'), *REPO.glob('docs/**/*.md'),
-    *REPO.glob('configs/*/*.md')]) if 'tools/' in page.read_text('utf-8')]
+    *REPO.glob('configs/*/*.md')])
+    if re.search(r'tools/|^csd ', page.read_text('utf-8'), re.M)]
 CONFIG, WEIGHTS = 'configs/csdnet/grocery81.py', 'some.pth'
 # What a page leaves open, and an example of it.
 PLACEHOLDERS = {
-    r'\$?\bCONFIG2?\b|\bconfigs/my_leaves\.py|\bmy_csdnet\.py': CONFIG,
+    r'\$?\bCONFIG2?\b|\bconfigs/my_leaves\.py|\bmy_c\w+\.py|'
+    r'\b(leaves/leaves|enrolled/enrolled)\.py|csd_mmpretrain::csdnet/\S+':
+    CONFIG,
     r'\$?\b(CHECKPOINT2?|PRETRAINED|WEIGHTS|BACKBONE\.pth|START\.pth)\b|'
     r'(?<=--weights )FILE\b': WEIGHTS,
     r'\bSUITE\b': 'configs/benchmark/grocery81_test.py'}
 STAND_IN = """
 note() { printf '%s\\037' "$@"; echo; } >>"$RECORD"
 python() { note "$@"; }
+csd() { note csd "$@"; }
 """
+BY_NAME = {path.stem: path.relative_to(REPO).as_posix()
+           for path in (REPO / 'tools').rglob('*.*')}
 PARSERS = {'tools/train.py': make_train_parser,
            'tools/test.py': make_test_parser}
 
@@ -44,8 +51,9 @@ def texts(page):
     text = page.read_text(encoding='utf-8')
     found = re.findall(r'^ *```(?:bash|shell)\n(.*?)^ *```', text,
                        re.M | re.S)
-    found += re.findall(r'\| `((?:python )?tools/[^`]+)` \|', text)
-    return [found for found in found if 'tools/' in found]
+    found += re.findall(r'\| `((?:(?:python )?tools/|csd )[^`]+)` \|', text)
+    return [block for block in found
+            if 'tools/' in block or re.search(COMMAND, block, re.M)]
 
 
 def commands(text, folder):
@@ -72,6 +80,8 @@ def commands(text, folder):
 def parse(command):
     """Read a command by the tool's own parser; None if it leaves things open.
     """
+    if command[0] == 'csd':
+        command = [BY_NAME[command[1]], *command[2:]]
     tool, *args = command
     if tool.endswith('.sh'):
         kind = 'train' if 'train' in tool else 'test'
@@ -112,8 +122,7 @@ def test_commands_are_understood(page, tmp_path, monkeypatch):
         folder = tmp_path / str(number)
         folder.mkdir()
         found = commands(text, folder)
-        assert len(found) >= len(re.findall(
-            r'^[^#\n]*(?:python tools/|tools/\w+\.sh)', text, re.M)), text
+        assert len(found) >= len(re.findall(COMMAND, text, re.M)), text
         for command in found:
             monkeypatch.chdir(folder)
             tool, args = parse(command)

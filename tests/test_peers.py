@@ -3,6 +3,7 @@ import os
 from copy import deepcopy
 from functools import lru_cache
 from pathlib import Path
+from types import SimpleNamespace
 from unittest.mock import patch
 
 import numpy as np
@@ -13,7 +14,7 @@ import yaml
 from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.runner import Runner
-from mmpretrain.registry import MODELS
+from mmpretrain.registry import HOOKS, MODELS
 from mmpretrain.structures import DataSample
 from PIL import Image
 
@@ -52,6 +53,7 @@ OTHERS = {
     'dino_mobilenet-v2_grocery81': 'dino_mobilenet-v2_grocery81',
     'mocov2_mobilenet-v2_grocery81': 'mocov2_mobilenet-v2_grocery81',
     'simsiam_mobilenet-v2_grocery81': 'simsiam_mobilenet-v2_grocery81',
+    'soygene_adaptive-margins': 'soygene_adaptive-margins',
 }
 TWO_VIEWS = {
     'two-views': set(),
@@ -298,6 +300,23 @@ def test_arcface_equals_its_equation():
     torch.testing.assert_close(
         head((feats, ))[0],
         16 * F.cosine_similarity(feats[:1], head.norm_product.weight))
+
+
+def test_margins_grow_as_classes_get_rarer():
+    """mmpretrain's hook sets SoyGene's margins by its equation."""
+    cfg = Config.fromfile(CONFIGS / 'peers/soygene_adaptive-margins.py')
+    settings, = cfg.custom_hooks
+    counts = np.arange(1110) % 13 + 3
+    labels = np.repeat(np.arange(1110), counts)
+    head = MODELS.build(cfg.model.head)
+    model = SimpleNamespace(head=head)
+    dataset = SimpleNamespace(get_gt_labels=lambda: labels)
+    HOOKS.build(settings).before_train(SimpleNamespace(
+        model=model, train_dataloader=SimpleNamespace(dataset=dataset)))
+    rate = counts**-0.25
+    rate = (rate - rate.min()) / (rate.max() - rate.min())
+    np.testing.assert_allclose(head.margins, 0.1 + 0.2 * rate, rtol=1e-5)
+    assert head.margins[0] > head.margins[12]
 
 
 def test_arcface_learns_at_the_heads_learning_rate():

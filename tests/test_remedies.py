@@ -11,6 +11,7 @@ from unittest import mock
 import mmengine.registry
 import mmpretrain.registry
 from mmengine.config import Config
+from mmpretrain.utils import require
 
 import csd_mmpretrain  # noqa: F401
 
@@ -140,9 +141,22 @@ def test_types_and_arguments():
 
 def test_keys():
     cfgs = [Config.fromfile(REPO / f'configs/{name}.py') for name in (
-        'csdnet/grocery81', 'ecaml/ecaml_resnet50_cotton80',
+        'crkd/crkd_mobilenet-v2_grocery81', 'csdnet/grocery81',
+        'ecaml/ecaml_resnet50_cotton80',
         'jepa/dseq-jepa_vit-small_cotton80')]
     for path, quote, root, rest in found(
-            r'(?<![.\w`])(`?)([a-z]\w*)((?:\.\w+)+)'):
+            r'(?<![.\w`])(`?)([a-z]\w*)((?:\.(?!txt|csv)\w+)+)'):
         if root in set().union(*cfgs) or quote and root in ('head', 'neck'):
             assert any(is_key(cfg, root + rest) for cfg in cfgs), (path, rest)
+
+
+def test_troubleshooting_quotes_real_messages():
+    """Each quoted text stands in one message; `...` is anything between."""
+    page = (REPO / 'docs/troubleshooting.md').read_text('utf-8')
+    quotes = re.findall(r'^\| `([^`]+)` \|', page, re.M)
+    assert len(quotes) > 30
+    every = [text for _, text in MESSAGES] + [inspect.getsource(require)]
+    for quote in quotes:
+        parts = [re.escape(part) for part in quote.split('...') if part]
+        pattern = re.compile('.*?'.join(parts), re.S)
+        assert any(map(pattern.search, every)), quote

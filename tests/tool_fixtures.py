@@ -170,11 +170,11 @@ def trained(tmp_path_factory, run_program, tiny_config):
 
 
 @pytest.fixture(scope='session')
-def predictions(tmp_path_factory, run_program, tiny_config, trained):
+def predictions(tmp_path_factory, run_python, tiny_config, trained):
     """The predictions of the test images, as tools/test.py writes them."""
     folder = tmp_path_factory.mktemp('predictions')
-    run_program(REPO / 'tools/test.py', tiny_config, trained.checkpoint,
-                '--work-dir', folder, '--out', folder / 'predictions.pkl')
+    run_python(REPO / 'tools/test.py', tiny_config, trained.checkpoint,
+               '--work-dir', folder, '--out', folder / 'predictions.pkl')
     return folder / 'predictions.pkl'
 
 

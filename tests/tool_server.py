@@ -18,6 +18,7 @@ import traceback
 
 import matplotlib.figure  # noqa: F401
 import mmpretrain.apis  # noqa: F401
+import quick_mmengine  # noqa: F401
 
 import csd_mmpretrain  # noqa: F401
 import csd_mmpretrain.runtime.run_options  # noqa: F401

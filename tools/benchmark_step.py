@@ -20,6 +20,7 @@ from csd_mmpretrain.runtime.tool_options import (
     positive,
 )
 from csd_mmpretrain.utils.measure import machine_name
+from csd_mmpretrain.utils.protocol import has_network_passes
 from csd_mmpretrain.utils.type_name import type_name
 
 
@@ -32,9 +33,11 @@ def parse_args() -> argparse.Namespace:
     parser = ToolParser(
         description='Time and peak memory of training steps (the plain '
         'classifier, two plain passes, CSDNet) and of predictions, on random '
-        'images and weights.')
-    parser.add_argument('config', help='a config of CSDNet, or of a method '
-                        'of your own that stands in for a plain classifier')
+        'images and weights. A step of JEPA is compared with its networks '
+        'alone.')
+    parser.add_argument('config', help='a config of CSDNet or JEPA, or of a '
+                        'method of your own that stands in for a plain '
+                        'classifier')
     parser.add_argument(
         '--batch-size', type=positive, help='that of the config by default')
     parser.add_argument(
@@ -84,7 +87,8 @@ def main() -> None:
         print(f'\n{card_table(setting)}', flush=True)
     if args.waits:
         print(f'\n{wait_table(setting)}', flush=True)
-    for training in (True, ) if args.no_predictions else (True, False):
+    training_only = args.no_predictions or has_network_passes(cfg.model)
+    for training in (True, ) if training_only else (True, False):
         setting = setting._replace(training=training)
         costs = benchmark_step(setting, args.iters, args.warmup)
         print(f'\n{format_table(setting, costs)}', flush=True)

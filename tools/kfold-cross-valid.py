@@ -18,6 +18,7 @@ from csd_mmpretrain.benchmark.accuracy_runs import (
 )
 from csd_mmpretrain.benchmark.kfold import (
     HEADER,
+    dump_out_of_fold,
     fold_jobs,
     fold_rows,
     launch_command,
@@ -28,6 +29,7 @@ from csd_mmpretrain.runtime.run_tool import run_tool
 from csd_mmpretrain.runtime.tool_options import (
     ToolParser,
     add_weights,
+    output_file,
     positive,
 )
 from csd_mmpretrain.utils.cores import usable_gpus
@@ -70,6 +72,19 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help='accept classes with fewer images than folds: one of a single '
         'image is trained on in every fold')
+    parser.add_argument(
+        '--groups',
+        metavar='FILE',
+        help='a .csv file with the columns path and group, such as photos.csv '
+        'of a project: images of a group (a plant, a plot) are held out '
+        'together; --keep-small-classes then counts groups')
+    parser.add_argument(
+        '--out',
+        type=output_file,
+        metavar='FILE',
+        help='write the predictions of all held-out images here (.json), '
+        'each by the model that has not seen it, for the confusion matrix '
+        'and other analyses')
     parser.add_argument(
         '--resume',
         action='store_true',
@@ -129,6 +144,8 @@ def parse_args() -> argparse.Namespace:
     if args.fold is not None and not 0 <= args.fold < args.num_splits:
         parser.error(f'--fold {args.fold}: expected 0 to '
                      f'{args.num_splits - 1}.')
+    if args.out and not args.out.endswith('.json'):
+        parser.error(f'--out {args.out}: the name must end in .json.')
     if os.environ.get('WORLD_SIZE', '1') != '1':
         parser.error(
             f'WORLD_SIZE is {os.environ["WORLD_SIZE"]}: start this tool as '
@@ -169,7 +186,7 @@ def main() -> None:
                  '--resume, or choose another --work-dir.')
     jobs = fold_jobs(args.config, args.work_dir, args.num_splits, args.seed,
                      args.metric, not args.no_validate, args.cfg_options,
-                     args.keep_small_classes)
+                     args.keep_small_classes, args.groups)
     failed = {}
     if not args.summary:
         processes = 1 if args.launcher == 'none' else args.num_processes
@@ -205,6 +222,11 @@ def main() -> None:
                 indent=1),
             encoding='utf-8')
         print(f'\n{text}\n\n{args.work_dir}: summary.md, summary.json')
+        if args.out:
+            count = dump_out_of_fold(
+                [job for job in jobs if job.cell.split in results], args.out)
+            print(f'{args.out}: predictions of {count} held-out images, by '
+                  f'{len(results)} of {args.num_splits} folds')
     elif not failed:
         print('No fold has a result yet.')
     for cell, log in failed.items():

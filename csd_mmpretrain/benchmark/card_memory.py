@@ -3,7 +3,7 @@ from typing import Dict, Sequence
 
 from csd_mmpretrain.utils.tables import markdown_table
 
-from .step_benchmark import PLAIN, StepSetting, peak_memory
+from .step_benchmark import StepSetting, peak_memory, step_variants
 
 CARDS = (8, 16, 24)
 # What CUDA's context and torch's unused blocks take of a card, in MiB.
@@ -48,7 +48,7 @@ def card_table(setting: StepSetting,
         str: A Markdown table of peak memory and of the largest batches.
     """
     rows = []
-    for name in (PLAIN, setting.name):
+    for name in (next(iter(step_variants(setting))), setting.name):
         peaks = {size: peak_memory(setting._replace(batch_size=size), name)
                  for size in batch_sizes}
         rows.append((name, *(f'{peaks[size]:.0f}' for size in batch_sizes),

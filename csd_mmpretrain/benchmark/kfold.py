@@ -3,6 +3,12 @@ import sys
 from pathlib import Path
 from typing import Dict, List, Optional, Sequence
 
+import mmengine
+
+from csd_mmpretrain.checkpoints.checkpoint_files import read_record
+from csd_mmpretrain.datasets.dataset_settings import build_without_pipeline
+from csd_mmpretrain.datasets.photos import read_groups
+from csd_mmpretrain.evaluation.predictions import load_predictions
 from csd_mmpretrain.runtime.run_options import load_config
 
 from .accuracy_runs import Job, Result, prepare_jobs
@@ -19,7 +25,8 @@ def fold_jobs(config: str,
               metric: str = 'accuracy/top1',
               validate: bool = True,
               options: Optional[dict] = None,
-              keep_small: bool = False) -> List[Job]:
+              keep_small: bool = False,
+              groups: Optional[str] = None) -> List[Job]:
     """Make the configs of stratified folds, see ``cell_config``.
 
     Args:
@@ -34,6 +41,10 @@ def fold_jobs(config: str,
         options (dict, optional): New values by dotted key.
         keep_small (bool): Accept classes with fewer images than folds, see
             ``split_images``. Defaults to False.
+        groups (str, optional): A .csv file that names the group of each
+            training image, see
+            :func:`~csd_mmpretrain.datasets.photos.read_groups`; a group is
+            held out together. Defaults to None.
 
     Returns:
         list[Job]: One per fold.
@@ -42,14 +53,41 @@ def fold_jobs(config: str,
     options = dict(options or {})
     if not validate:
         options['train_cfg.val_interval'] = cfg.train_cfg.get('max_epochs')
+    splits = dict(num=num_splits, seed=seed, keep_small=keep_small)
+    if groups is not None:
+        splits['groups'] = read_groups(groups, build_without_pipeline(
+            cfg.train_dataloader.dataset))
     name = Path(config).stem
     train_seed = cfg.get('randomness', {}).get('seed') or 0
     suite = Suite(name, [Method(name, name, config, options)], name,
-                  [train_seed],
-                  dict(num=num_splits, seed=seed, keep_small=keep_small),
-                  metric)
+                  [train_seed], splits, metric)
     return [job._replace(folder=work_dir / f'fold{job.cell.split}')
             for job in prepare_jobs(suite, work_dir)]
+
+
+def dump_out_of_fold(jobs: Sequence[Job], path: str) -> int:
+    """Predict the held-out images of each fold by its last checkpoint.
+
+    Args:
+        jobs (Sequence[Job]): Folds that were trained.
+        path (str): The .json file to write, as ``tools/test.py --out`` does,
+            so that each image is predicted by a model that has not seen it.
+
+    Returns:
+        int: How many images.
+    """
+    rows = []
+    for job in jobs:
+        found = load_predictions(
+            str(job.config), read_record(str(job.folder)), split='val')
+        rows += [
+            dict(img_path=image, gt_label=[label], pred_label=[best],
+                 pred_score=scores)
+            for image, label, best, scores in zip(
+                found.paths, found.labels.tolist(), found.predicted.tolist(),
+                found.scores.tolist())]
+    mmengine.dump(rows, path)
+    return len(rows)
 
 
 def launch_command(launcher: str, processes: int) -> List[str]:

@@ -1,4 +1,4 @@
-"""Time and memory of a step: a config's model and its plain classifier."""
+"""Time and memory of a step: a config's model and what it is compared with."""
 from copy import deepcopy
 from functools import partial
 from math import ceil, prod
@@ -7,10 +7,11 @@ from typing import Callable, Dict, NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.model import BaseModel
-from mmengine.optim import build_optim_wrapper
+from mmengine.optim import OptimWrapper, build_optim_wrapper
 from mmengine.registry import DefaultScope
 from mmpretrain.registry import HOOKS
 from mmpretrain.structures import DataSample
@@ -26,6 +27,7 @@ from csd_mmpretrain.utils.measure import (
     take_turns,
 )
 from csd_mmpretrain.utils.protocol import (
+    has_network_passes,
     plain_settings,
     takes_map,
     views_per_image,
@@ -36,6 +38,7 @@ from csd_mmpretrain.utils.type_name import type_name
 from .suite import view_hooks
 
 PLAIN = 'the plain classifier'
+NETWORKS = 'its networks alone'
 
 
 class StepSetting(NamedTuple):
@@ -93,8 +96,11 @@ def step_variants(setting: StepSetting) -> Dict[str, int]:
     """List what is compared, with the number of plain passes of each.
 
     In training, as many plain passes as the backbone makes in a step of the
-    config come between the plain classifier and the config's model.
+    config come between the plain classifier and the config's model. A model
+    without a plain classifier is compared with its networks alone.
     """
+    if has_network_passes(setting.cfg.model):
+        return {NETWORKS: 1, setting.name: 1}
     passes = ceil(prod(map(views_per_image, view_hooks(setting.cfg))))
     variants = {PLAIN: 1}
     if setting.training and passes > 1:
@@ -115,21 +121,23 @@ def model_step(setting: StepSetting, variant: str) -> Callable[[], None]:
     """
     # Or mmengine lists the options of every parameter.
     MMLogger.get_current_instance().setLevel('WARNING')
+    torch.manual_seed(0)  # variants of one model start alike
     cfg = deepcopy(setting.cfg)
     torch.backends.cudnn.benchmark = cfg.get('env_cfg', {}).get(
         'cudnn_benchmark', False)
     if 'img_size' in cfg.model.backbone:
         cfg.model.backbone.img_size = setting.img_size
-    plain = plain_model_cfg(cfg.model)
-    size = (setting.batch_size, 3, setting.img_size, setting.img_size)
-    labels = torch.randint(plain['head']['num_classes'], size[:1])
-    batch = dict(
-        inputs=torch.randint(256, size, dtype=torch.uint8),
-        data_samples=[DataSample().set_gt_label(y) for y in labels])
-    if variant != setting.name:
-        cfg.model = plain
-    model = build_bare_model(cfg).to(setting.device).train(setting.training)
-    runner = SimpleNamespace(model=model)
+    num_classes = 1
+    if not has_network_passes(cfg.model):
+        plain = plain_model_cfg(cfg.model)
+        num_classes = plain['head']['num_classes']
+        if variant != setting.name:
+            cfg.model = plain
+    batch = _random_batch(setting, num_classes)
+    model = build_bare_model(cfg)
+    model.init_weights()
+    model.to(setting.device).train(setting.training)
+    runner = SimpleNamespace(model=model, iter=0, max_iters=1)
     for kind in ('ChannelsLastHook', 'KeepMemoryHook'):
         settings = hook_settings(cfg, kind)
         if settings:
@@ -137,19 +145,52 @@ def model_step(setting: StepSetting, variant: str) -> Callable[[], None]:
     if not setting.training:
         return partial(_predict, model, batch, setting)
 
-    if variant == setting.name:
-        for hook in view_hooks(cfg):
+    hooks = []
+    if variant in (setting.name, NETWORKS):
+        hooks = view_hooks(cfg)
+        for hook in hooks:
             hook.before_train(runner)
+            hook.before_train_iter(runner, 0, batch)
     passes = step_variants(setting)[variant]
     cfg.optim_wrapper.accumulative_counts = passes
     if setting.amp:
         set_amp(cfg, setting.device != 'cpu')
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         optim_wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
+    runner.optim_wrapper = optim_wrapper
+    if variant == NETWORKS:
+        return _network_step(model, batch, optim_wrapper)
 
     def step() -> None:
         for _ in range(passes):
             model.train_step(batch, optim_wrapper)
+        for hook in hooks:
+            hook.after_train_iter(runner, 0, batch)
+
+    return step
+
+
+def _random_batch(setting: StepSetting, num_classes: int) -> dict:
+    """Make images of a few blots, in which regions can be found."""
+    blots = torch.rand(setting.batch_size, 3, 4, 4)
+    images = F.interpolate(
+        blots, (setting.img_size, setting.img_size), mode='bilinear')
+    labels = torch.randint(num_classes, (setting.batch_size, ))
+    return dict(
+        inputs=(255 * images).byte(),
+        data_samples=[DataSample().set_gt_label(y) for y in labels])
+
+
+def _network_step(model: BaseModel, batch: dict,
+                  optim_wrapper: OptimWrapper) -> Callable[[], None]:
+    """Make a step of what a model's ``network_passes`` gives."""
+    inputs = model.data_preprocessor(batch, True)['inputs']
+    passes = model.network_passes(inputs)
+
+    def step() -> None:
+        with optim_wrapper.optim_context(model):
+            loss = passes()
+        optim_wrapper.update_params(loss)
 
     return step
 
@@ -177,7 +218,8 @@ def benchmark_step(setting: StepSetting,
     Returns:
         dict[str, Cost]: By variant.
     """
-    plain_model_cfg(setting.cfg.model)
+    if not has_network_passes(setting.cfg.model):
+        plain_model_cfg(setting.cfg.model)  # before anything is measured
     variants = step_variants(setting)
     peaks = {name: peak_memory(setting, name, warmup + 2)
              for name in variants}

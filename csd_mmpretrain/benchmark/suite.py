@@ -4,7 +4,16 @@ from collections import defaultdict
 from copy import deepcopy
 from math import prod
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import (
+    Any,
+    Dict,
+    Hashable,
+    List,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Tuple,
+)
 
 import numpy as np
 from mmengine.config import Config
@@ -16,6 +25,7 @@ from csd_mmpretrain.datasets.dataset_settings import (
     shared_pipeline,
     source_settings,
 )
+from csd_mmpretrain.datasets.group_split import group_folds
 from csd_mmpretrain.datasets.same_classes import dataset_classes
 from csd_mmpretrain.runtime.run_options import load_config
 from csd_mmpretrain.utils.protocol import views_per_image
@@ -218,7 +228,8 @@ def split_images(labels: Sequence[int],
                  shots: Optional[int] = None,
                  seed: int = 0,
                  keep_small: bool = False,
-                 classes: Optional[Sequence[str]] = None
+                 classes: Optional[Sequence[str]] = None,
+                 groups: Optional[Sequence[Hashable]] = None
                  ) -> Tuple[List[int], List[int]]:
     """Divide training images into those to train on and those held out.
 
@@ -236,6 +247,10 @@ def split_images(labels: Sequence[int],
             Defaults to False.
         classes (Sequence[str], optional): Their names, for the error.
             Defaults to None, their labels.
+        groups (Sequence[Hashable], optional): The group of each image, for
+            folds in which a group is held out together, see
+            :func:`~csd_mmpretrain.datasets.group_split.group_folds`. A class
+            then counts groups, where it else counts images. Defaults to None.
 
     Returns:
         tuple[list[int], list[int]]: Indices, ascending.
@@ -248,8 +263,9 @@ def split_images(labels: Sequence[int],
     for index, label in enumerate(labels):
         members[int(label)].append(index)
     least = num if shots is None else shots + 1
-    small = [label for label, indices in members.items()
-             if len(indices) < least]
+    counts = {label: len(indices if groups is None else {
+        groups[i] for i in indices}) for label, indices in members.items()}
+    small = [label for label, count in counts.items() if count < least]
     wanted = f'shots={shots}' if shots is not None else f'num={num} folds'
     if num < 2 and shots is None or shots is not None and shots < 1:
         raise ValueError(f'splits: {wanted} leave no image of a class to '
@@ -257,13 +273,18 @@ def split_images(labels: Sequence[int],
                          + ('2 folds.' if shots is None else '1 shot.'))
     if small and (not keep_small or len(small) == len(members)):
         names = [f'{classes[label] if classes else label} '
-                 f'({len(members[label])})' for label in small]
+                 f'({counts[label]})' for label in small]
+        unit = 'images' if groups is None else 'groups'
         raise ValueError(
-            f'splits: {wanted} need {least} images of each class, but '
+            f'splits: {wanted} need {least} {unit} of each class, but '
             f'{len(small)} of {len(members)} classes have fewer: '
-            f'{first_names(names, 5)}. Take fewer, add images, or accept '
+            f'{first_names(names, 5)}. Take fewer, add {unit}, or accept '
             'these classes: `keep_small=True` in the splits of a suite, '
             '--keep-small-classes of tools/kfold-cross-valid.py.')
+    if groups is not None:
+        folds = group_folds(labels, groups, num, seed)
+        return (np.flatnonzero(folds != split).tolist(),
+                np.flatnonzero(folds == split).tolist())
     held_out = set()
     dealt = 0
     for label, indices in members.items():

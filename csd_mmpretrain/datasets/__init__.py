@@ -2,6 +2,7 @@
 from .class_split import ClassSplit
 from .fine_grained import NABirds, StanfordDogs
 from .label_fraction import LabelFraction
+from .novel_classes import NovelClasses
 from .object_boxes import CUBObjects, StanfordCarsObjects
 from .retrieval_sets import InShopRetrieval, OnlineProducts
 from .samplers import PKSampler, SeededBatchSampler
@@ -18,8 +19,8 @@ from .ultra_fgvc import (
 
 __all__ = [
     'BoxCrop', 'CUBObjects', 'ClassSplit', 'CornerCrop', 'Cotton80',
-    'InShopRetrieval', 'LabelFraction', 'NABirds', 'OnlineProducts',
-    'PKSampler', 'SeededBatchSampler', 'SoyAgeing', 'SoyGene', 'SoyGlobal',
-    'SoyLocal', 'StanfordCarsObjects', 'StanfordDogs', 'SyntheticLeaves',
-    'UltraFGVCDataset'
+    'InShopRetrieval', 'LabelFraction', 'NABirds', 'NovelClasses',
+    'OnlineProducts', 'PKSampler', 'SeededBatchSampler', 'SoyAgeing',
+    'SoyGene', 'SoyGlobal', 'SoyLocal', 'StanfordCarsObjects',
+    'StanfordDogs', 'SyntheticLeaves', 'UltraFGVCDataset'
 ]

@@ -1,7 +1,7 @@
 """Reading and checking lists of images and classes."""
 import re
 from pathlib import Path
-from typing import Dict, Tuple, Union
+from typing import Dict, List, Tuple, Union
 
 
 def read_text(path: Union[str, Path], remedy: str) -> str:
@@ -41,7 +41,7 @@ def check_image_list(path: str, with_label: bool = True) -> None:
         >>> check_image_list('data/grocery81/meta/train.txt')
     """
     labels: Dict[str, Tuple[str, int]] = {}
-    for number, line in enumerate(_plain_lines(path), start=1):
+    for number, line in enumerate(plain_lines(path), start=1):
         if not with_label:
             continue
         name, _, label = line.strip().rpartition(' ')
@@ -71,7 +71,7 @@ def check_class_list(path: str) -> None:
         ValueError: If nothing is listed, or a line is blank or there twice.
     """
     names: Dict[str, int] = {}
-    for number, line in enumerate(_plain_lines(path), start=1):
+    for number, line in enumerate(plain_lines(path), start=1):
         place = names.setdefault(line, number)
         if place != number:
             raise ValueError(
@@ -79,8 +79,20 @@ def check_class_list(path: str) -> None:
                 f'{place} already. Remove one of the two, or rename it.')
 
 
-def _plain_lines(path: str) -> list:
-    """The lines as mmengine's ``list_from_file`` reads them."""
+def plain_lines(path: str) -> List[str]:
+    """Read the lines of a list as mmengine's ``list_from_file`` does.
+
+    Args:
+        path (str): The file.
+
+    Returns:
+        list[str]: One or more, none of them blank.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is empty, has a blank line or a byte-order mark, or
+            is not text in UTF-8.
+    """
     text = read_text(path, 'Give an existing list, and save it as plain text '
                      'in UTF-8.')
     if Path(path).read_bytes().startswith(b'\xef\xbb\xbf'):

@@ -1,8 +1,7 @@
 """A part of a dataset's classes, numbered anew."""
-import copy
 from os import PathLike
 from pathlib import Path
-from typing import List, Sequence, Union
+from typing import List, Sequence, Tuple, Union
 
 from mmengine.dataset import BaseDataset
 from mmpretrain.registry import DATASETS
@@ -10,26 +9,32 @@ from mmpretrain.registry import DATASETS
 from csd_mmpretrain.utils.wording import first_names
 
 from .same_classes import check_same_classes, dataset_classes
-from .samples import labelled_dataset
+from .samples import labelled_dataset, with_infos
 
 PARTS = {
+    'all': range,
     'first-half': lambda count: range((count + 1) // 2),
     'last-half': lambda count: range((count + 1) // 2, count),
     'even': lambda count: range(0, count, 2),
     'odd': lambda count: range(1, count, 2),
 }
 Classes = Union[str, PathLike, Sequence[Union[int, str]]]
+LabelledDataset = Tuple[BaseDataset, List[int]]
 
 
-def choose_classes(classes: Classes, names: Sequence[str]) -> List[int]:
+def choose_classes(classes: Classes,
+                   names: Sequence[str],
+                   option: str = 'ClassSplit: classes') -> List[int]:
     """Choose classes by a rule, by their numbers or by their names.
 
     Args:
-        classes (str | PathLike | Sequence[int | str]): ``'first-half'`` (the
-            larger one of an odd number), ``'last-half'``, ``'even'`` or
-            ``'odd'`` (numbers from 0); a list of numbers and names; or a text
-            file with a name in each line.
+        classes (str | PathLike | Sequence[int | str]): ``'all'``,
+            ``'first-half'`` (the larger one of an odd number),
+            ``'last-half'``, ``'even'`` or ``'odd'`` (numbers from 0); a list
+            of numbers and names; or a text file with a name in each line.
         names (Sequence[str]): All classes, by number.
+        option (str): What names the classes, for errors. Defaults to
+            ``'ClassSplit: classes'``.
 
     Returns:
         list[int]: Numbers of the chosen classes, in the order of the list.
@@ -49,7 +54,7 @@ def choose_classes(classes: Classes, names: Sequence[str]) -> List[int]:
     elif isinstance(classes, (str, PathLike)):
         if not Path(classes).is_file():
             raise FileNotFoundError(
-                f'ClassSplit: classes={str(classes)!r} is neither one of '
+                f'{option}={str(classes)!r} is neither one of '
                 f'{", ".join(PARTS)} nor a file of class names. Choose one '
                 'of them, or give a list.')
         lines = Path(classes).read_text(encoding='utf-8').splitlines()
@@ -63,19 +68,61 @@ def choose_classes(classes: Classes, names: Sequence[str]) -> List[int]:
                if not 0 <= number < len(names)]
     if unknown:
         raise ValueError(
-            f'ClassSplit: classes has {first_names(unknown, 5)}, but the '
+            f'{option} has {first_names(unknown, 5)}, but the '
             f'dataset has the {len(names)} classes {first_names(names, 5)}. '
             f'Give their names, or numbers of 0..{len(names) - 1}.')
     twice = [names[number] for number in dict.fromkeys(chosen)
              if chosen.count(number) > 1]
     if twice:
-        raise ValueError(f'ClassSplit: classes names {first_names(twice, 5)} '
+        raise ValueError(f'{option} names {first_names(twice, 5)} '
                          'more than once. Name each class once.')
     if not chosen:
         raise ValueError(
-            f'ClassSplit: classes={classes!r} leaves none of the '
+            f'{option}={classes!r} leaves none of the '
             f'{len(names)} classes. Choose at least one.')
     return chosen
+
+
+def join_labelled(owner: str, datasets: Sequence[Union[dict, BaseDataset]]
+                  ) -> Tuple[List[LabelledDataset], Sequence[str]]:
+    """Build datasets of the same classes, with one class per image.
+
+    Args:
+        owner (str): What takes a part of them, for errors.
+        datasets (Sequence[dict | BaseDataset]): At least one.
+
+    Returns:
+        tuple: Each dataset with its labels, (N,); and the names of the
+        classes, their numbers where the first dataset has none.
+
+    Raises:
+        TypeError, ValueError: As :class:`ClassSplit`.
+    """
+    parts = [labelled_dataset(owner, dataset) for dataset in datasets]
+    dataset, labels = parts[0]
+    names = dataset_classes(dataset) or [
+        str(label) for label in range(max(labels, default=-1) + 1)
+    ]
+    for other, _ in parts[1:]:
+        check_same_classes(names, dataset_classes(other), 'joined')
+    return parts, names
+
+
+def renumber(parts: Sequence[LabelledDataset],
+             chosen: Sequence[int]) -> List[dict]:
+    """List the images of some classes with new labels.
+
+    Args:
+        parts (Sequence[tuple]): Datasets with their labels.
+        chosen (Sequence[int]): Classes; the new label is the place here.
+
+    Returns:
+        list[dict]: What is known of each image, in order.
+    """
+    numbers = {old: new for new, old in enumerate(chosen)}
+    return [dict(dataset.get_data_info(i), gt_label=numbers[label])
+            for dataset, labels in parts for i, label in enumerate(labels)
+            if label in numbers]
 
 
 @DATASETS.register_module()
@@ -115,30 +162,17 @@ def ClassSplit(dataset: Union[dict, BaseDataset, Sequence[dict]],
         >>> seen = DATASETS.build(
         ...     dict(type='ClassSplit', classes='first-half', dataset=cub))
     """
-    parts = dataset if isinstance(dataset, (list, tuple)) else [dataset]
-    parts = [labelled_dataset('ClassSplit', part) for part in parts]
-    dataset, labels = parts[0]
-    names = dataset_classes(dataset) or [
-        str(label) for label in range(max(labels, default=-1) + 1)
-    ]
-    for other, _ in parts[1:]:
-        check_same_classes(names, dataset_classes(other), 'joined')
+    parts, names = join_labelled(
+        'ClassSplit',
+        dataset if isinstance(dataset, (list, tuple)) else [dataset])
     chosen = choose_classes(classes, names)
-    numbers = {old: new for new, old in enumerate(chosen)}
-    infos = [dict(source.get_data_info(i), gt_label=numbers[label])
-             for source, labels in parts for i, label in enumerate(labels)
-             if label in numbers]
+    infos = renumber(parts, chosen)
+    dataset, _ = parts[0]
     if not infos:
         raise ValueError(
             f'ClassSplit: {type(dataset).__name__} has no image of the '
             f'{len(chosen)} chosen classes, such as {names[chosen[0]]!r}. '
             'Choose others.')
-    # A shallow copy that shares the transforms, as in LabelFraction.
-    part = copy.copy(dataset)
-    part._metainfo = dict(
-        dataset.metainfo, classes=tuple(names[number] for number in chosen),
+    return with_infos(
+        dataset, infos, classes=tuple(names[number] for number in chosen),
         unseen_classes=unseen)
-    part.data_list = infos
-    if part.serialize_data:
-        part.data_bytes, part.data_address = part._serialize_data()
-    return part

@@ -10,6 +10,7 @@ from torch.utils.data import Dataset
 from csd_mmpretrain.utils.type_name import type_name
 
 from .annotation_list import check_class_list, check_image_list
+from .stock_lists import check_stock_lists
 
 
 def source_settings(settings: dict) -> Iterator[dict]:
@@ -51,17 +52,19 @@ def shared_pipeline(settings: dict) -> Optional[List[dict]]:
 
 
 def check_lists(source: dict) -> None:
-    """Check the lists that the settings of a ``CustomDataset`` name.
+    """Check the lists that a dataset of mmpretrain will read.
 
     Args:
-        source (dict): Settings of a dataset that is no wrapper; those of
-            other types are not looked at.
+        source (dict): Settings of a dataset that is no wrapper. Looked at are
+            those of ``CustomDataset``, and of the readers that
+            :func:`check_stock_lists` knows.
 
     Raises:
         FileNotFoundError: If a list is missing.
         ValueError: If a list has a line that does not parse.
     """
-    if type_name(source.get('type', '')).split('.')[-1] != 'CustomDataset':
+    check_stock_lists(source)
+    if type_name(source.get('type')) != 'CustomDataset':
         return
     classes, images = source.get('classes'), source.get('ann_file')
     if images and not os.path.isabs(os.path.expanduser(images)):

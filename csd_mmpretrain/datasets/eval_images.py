@@ -58,7 +58,8 @@ def find_images(places: Sequence[str], num: int) -> List[str]:
     for place in places:
         found = [place] if not os.path.isdir(place) else sorted(
             os.path.join(folder, name)
-            for folder, _, names in os.walk(place) for name in names
+            for folder, _, names in os.walk(place, followlinks=True)
+            for name in names
             if Path(name).suffix.lower() in EXTENSIONS)
         if not found:
             raise FileNotFoundError(

@@ -83,7 +83,7 @@ def check_same_classes(train: Optional[Sequence[str]],
         ValueError: If the classes or their order differ, or two names differ
             in their form of Unicode alone.
     """
-    _check_unicode({*(train or ()), *(other or ())})
+    check_unicode({*(train or ()), *(other or ())})
     if not train or not other or list(train) == list(other):
         return
     found = [
@@ -100,8 +100,15 @@ def check_same_classes(train: Optional[Sequence[str]],
         'to be unseen in the training need ClassSplit(unseen=True).')
 
 
-def _check_unicode(names: Iterable[str]) -> None:
-    """Raise an error if two names look the same but are not."""
+def check_unicode(names: Iterable[str]) -> None:
+    """Raise an error if two names look the same but are not.
+
+    Args:
+        names (Iterable[str]): Of classes, in any order.
+
+    Raises:
+        ValueError: If two names differ in their form of Unicode alone.
+    """
     seen: Dict[str, str] = {}
     for name in sorted(map(str, names)):
         other = seen.setdefault(unicodedata.normalize('NFC', name), name)

@@ -1,4 +1,5 @@
 """The files and labels behind any mmpretrain dataset."""
+import copy
 import os
 from typing import (
     Any,
@@ -76,6 +77,28 @@ def labelled_dataset(owner: str, dataset: Union[dict, BaseDataset]
             f'{owner}: an image of {type(dataset).__name__} has not one '
             'class number. Give a dataset with one class per image.')
     return dataset, [int(label) for label in labels]
+
+
+def with_infos(dataset: BaseDataset, infos: List[dict],
+               **metainfo: Any) -> BaseDataset:
+    """Give a dataset other images, with the same pipeline.
+
+    Args:
+        dataset (BaseDataset): It stays as it is.
+        infos (list[dict]): What ``get_data_info`` is to tell.
+        **metainfo: What changes in the dataset's ``metainfo``.
+
+    Returns:
+        BaseDataset: A shallow copy, which shares the transforms.
+    """
+    # BaseDataset.get_subset copies by a memo that outlives its objects, and
+    # so may put another dataset in the place of a transform.
+    part = copy.copy(dataset)
+    part._metainfo = dict(dataset.metainfo, **metainfo)
+    part.data_list = infos
+    if part.serialize_data:
+        part.data_bytes, part.data_address = part._serialize_data()
+    return part
 
 
 def list_infos(dataset: Dataset) -> List[dict]:

@@ -39,6 +39,34 @@ def shared_images(paths: Iterable[str], others: Iterable[str]) -> List[str]:
     ]
 
 
+def copied_images(paths: Iterable[str]) -> List[List[str]]:
+    """List the files that are copies of each other.
+
+    Args:
+        paths (Iterable[str]): Local files.
+
+    Returns:
+        list[list[str]]: Two or more files of one content each, in order.
+    """
+    alike: Dict[tuple, List[str]] = defaultdict(list)
+    sizes: Dict[int, List[str]] = defaultdict(list)
+    for path in paths:
+        sizes[_size(path)].append(path)
+    for size, same in sizes.items():
+        for path in same if size and len(same) > 1 else ():
+            alike[_key(path)].append(path)
+    found = []
+    for rest in alike.values():
+        while len(rest) > 1:
+            first = rest[0]
+            copies = [path for path in rest if path == first
+                      or filecmp.cmp(path, first, shallow=False)]
+            rest = [path for path in rest if path not in copies]
+            if len(copies) > 1:
+                found.append(copies)
+    return found
+
+
 def _size(path: str) -> int:
     return os.path.getsize(path) if os.path.isfile(path) else 0
 

@@ -29,7 +29,10 @@ from csd_mmpretrain.datasets.samples import (
 )
 from csd_mmpretrain.layers.feature_queue import FeatureQueue
 from csd_mmpretrain.utils.num_classes import num_classes_of
-from csd_mmpretrain.utils.protocol import inference_model
+from csd_mmpretrain.utils.protocol import (
+    inference_model,
+    takes_unlabelled,
+)
 from csd_mmpretrain.utils.unwrap import unwrap
 
 SHOWN = 5
@@ -143,8 +146,10 @@ def _check_files(samples: Dict[str, Sequence[Sample]], work_dir: str) -> None:
 def _needs_one_label(runner: Runner, purpose: str) -> bool:
     """Whether the loss or a metric takes one class number per image."""
     if purpose == 'training':
-        head = getattr(unwrap(runner.model), 'head', None)
-        return isinstance(inference_model(head), ClsHead)
+        model = unwrap(runner.model)
+        head = getattr(model, 'head', None)
+        return (isinstance(inference_model(head), ClsHead)
+                and not takes_unlabelled(model))
     loop = runner.test_loop if purpose == 'test' else runner.val_loop
     return any(isinstance(metric, (Accuracy, SingleLabelMetric))
                for metric in loop.evaluator.metrics)
@@ -176,9 +181,10 @@ def _notes(model: nn.Module, datasets: Dict[str, Dataset],
             'In the training data no class has two images, so a contrastive '
             'loss finds no positives but the second view of the same image. '
             'Give at least some classes two images or more.')
-    yield from filter(None, (
-        class_count_note(datasets['training'], num_classes_of(model)),
-        shared_images_note(datasets, samples)))
+    notes = [class_count_note(datasets['training'], num_classes_of(model))]
+    if not takes_unlabelled(unwrap(model)):  # its training is to be judged
+        notes.append(shared_images_note(datasets, samples))
+    yield from filter(None, notes)
     images = len({sample.path or index
                   for index, sample in enumerate(samples['training'])})
     for name, queue in unwrap(model).named_modules():

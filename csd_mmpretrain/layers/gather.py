@@ -62,6 +62,23 @@ def whole_batch(features: torch.Tensor, labels: torch.Tensor
     return rows[order], _gather_uneven(labels, sizes)[order]
 
 
+def whole_sum(values: torch.Tensor) -> torch.Tensor:
+    """Add up values of all ranks, for a loss that is no mean over images.
+
+    As with :func:`whole_batch`, DDP's mean of the gradients is the gradient
+    of one process.
+
+    Args:
+        values (Tensor): (n,), floating; the own sums.
+
+    Returns:
+        Tensor: (n,), the same on every rank.
+    """
+    return whole_batch(values[None], torch.zeros(1, dtype=torch.int64,
+                                                 device=values.device)
+                       )[0].sum(0)
+
+
 class _OwnRows(torch.autograd.Function):
     """Rows of all ranks, of which the own ones have a gradient."""
 

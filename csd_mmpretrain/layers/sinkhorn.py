@@ -16,13 +16,14 @@ def sinkhorn(logits: torch.Tensor,
     which it may have none.
 
     Args:
-        logits (Tensor): (B, K), floating.
+        logits (Tensor): (..., B, K), floating; leading axes are assigned each
+            on its own.
         epsilon (float): A small one gives hard assignments. Defaults to 0.05.
         iterations (int): Rounds. Defaults to 3.
 
     Returns:
-        Tensor: (B, K), without gradient; rows sum to 1, columns nearly to
-        B / K.
+        Tensor: (..., B, K), without gradient; rows sum to 1, columns nearly
+        to B / K.
 
     Raises:
         ValueError: If ``epsilon`` is not positive, or ``iterations`` below 1.
@@ -41,9 +42,9 @@ def sinkhorn(logits: torch.Tensor,
             'an epsilon of more than 0 and at least one iteration.')
     log_q = logits / epsilon
     for _ in range(iterations):
-        prototypes = log_q.logsumexp(0)
+        prototypes = log_q.logsumexp(-2, keepdim=True)
         if get_world_size() > 1:
             prototypes = torch.stack(all_gather(prototypes)).logsumexp(0)
         log_q = log_q - prototypes
-        log_q = log_q - log_q.logsumexp(1, keepdim=True)
+        log_q = log_q - log_q.logsumexp(-1, keepdim=True)
     return log_q.exp()

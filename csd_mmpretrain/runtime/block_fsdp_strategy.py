@@ -1,14 +1,17 @@
 """FSDP for large backbones."""
 from functools import partial
-from typing import Any, Optional, Sequence
+from typing import Any, Optional, Sequence, Union
 
 from mmengine._strategy import FSDPStrategy
+from mmengine.logging import MMLogger
 from mmengine.optim import BaseOptimWrapper
 from mmengine.registry import STRATEGIES
 from torch import nn
 from torch.distributed.fsdp import FullyShardedDataParallel
 from torch.distributed.fsdp.sharded_grad_scaler import ShardedGradScaler
 from torch.distributed.fsdp.wrap import lambda_auto_wrap_policy
+
+from .short_log_runner import short_log
 
 
 @STRATEGIES.register_module()
@@ -18,7 +21,8 @@ class BlockFSDPStrategy(FSDPStrategy):
     Weights, gradients and optimizer state are sharded, and each block of the
     backbone is gathered when it runs. Gradients are clipped by their norm
     over all processes, and the optimizer's state is resumed with any torch
-    from 2.1 on. A checkpoint holds the whole model in one file.
+    from 2.1 on. A checkpoint holds the whole model in one file. The log is as
+    short as that of :class:`ShortLogRunner`.
 
     Args:
         blocks (Sequence[str]): Classes of the backbone's blocks. A block is
@@ -65,6 +69,11 @@ class BlockFSDPStrategy(FSDPStrategy):
             activation_checkpointing=dict(
                 check_fn=is_block) if recompute else None,
             **kwargs)
+
+    def build_logger(self,
+                     log_level: Union[int, str] = 'INFO',
+                     **kwargs: Any) -> MMLogger:
+        return short_log(super().build_logger(log_level, **kwargs), log_level)
 
     def build_optim_wrapper(
             self,

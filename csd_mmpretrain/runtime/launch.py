@@ -41,14 +41,23 @@ def launch(cfg: Config, work: Callable[[Runner], object]) -> None:
     work(RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg))
     # Not after an error: there the other processes would be waited for.
     if distributed.is_initialized():
-        # A gloo thread that still holds a tensor when the interpreter ends
-        # aborts it (https://github.com/pytorch/pytorch/issues/190489). The
-        # threads end with the last reference to the group, which must not be
-        # DDP's: that is dropped under the interpreter's lock.
-        group = distributed.group.WORLD
-        distributed.destroy_process_group()
-        gc.collect()
-        del group
+        end_processes()
+
+
+def end_processes() -> None:
+    """End the process group, and the threads of gloo with it.
+
+    A thread that still holds a tensor when the interpreter ends aborts it
+    (https://github.com/pytorch/pytorch/issues/190489). The threads end with
+    the last reference to the group. Where that is dropped under the
+    interpreter's lock, as by DDP, or by torch 2.1 within
+    ``destroy_process_group``, it may wait forever for a thread that needs the
+    lock.
+    """
+    group = distributed.group.WORLD
+    distributed.destroy_process_group()
+    gc.collect()
+    del group
 
 
 def start_processes(cfg: Config) -> None:

@@ -27,6 +27,7 @@ from csd_mmpretrain.datasets.data_root import (
     check_dataset_folders,
 )
 from csd_mmpretrain.utils.cores import SLOW_BFLOAT16, lacks_bfloat16
+from csd_mmpretrain.utils.hook_settings import hook_settings
 from csd_mmpretrain.utils.package_files import PACKAGE, package_files
 from csd_mmpretrain.utils.type_name import type_name
 
@@ -231,6 +232,10 @@ def make_test_config(args: Namespace) -> Config:
     cfg = _load_run_config(args)
     cfg.load_from = args.checkpoint
     cfg.resume = False
+    # With stock configs, too, scores of nan are no result.
+    if not hook_settings(cfg, 'FiniteCheckHook'):
+        cfg.custom_hooks = [*(cfg.get('custom_hooks') or []),
+                            dict(type='FiniteCheckHook')]
     # The training's own record in the work directory stays.
     name, end = os.path.splitext(cfg.filename)
     cfg = Config(cfg._cfg_dict, cfg.text, f'{name}_test{end}')

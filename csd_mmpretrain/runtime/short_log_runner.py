@@ -31,13 +31,25 @@ class ShortLogRunner(Runner):
     def build_logger(self,
                      log_level: Union[int, str] = 'INFO',
                      **kwargs: Any) -> MMLogger:
-        logger = super().build_logger(log_level, **kwargs)
-        if log_level not in ('DEBUG', logging.DEBUG):
-            logger.addFilter(_shorten)
-            for handler in logger.handlers[:]:
-                if isinstance(handler, logging.FileHandler):
-                    _keep_from_modules(logger, handler)
-        return logger
+        return short_log(super().build_logger(log_level, **kwargs), log_level)
+
+
+def short_log(logger: MMLogger, log_level: Union[int, str]) -> MMLogger:
+    """Shorten what a run's logger writes, unless at the level DEBUG.
+
+    Args:
+        logger (MMLogger): The logger; it is changed in place.
+        log_level (int | str): Its level.
+
+    Returns:
+        MMLogger: The same logger.
+    """
+    if log_level not in ('DEBUG', logging.DEBUG):
+        logger.addFilter(_shorten)
+        for handler in logger.handlers[:]:
+            if isinstance(handler, logging.FileHandler):
+                _keep_from_modules(logger, handler)
+    return logger
 
 
 def _keep_from_modules(logger: MMLogger,

@@ -106,6 +106,18 @@ def positive(text: str) -> int:
     return number
 
 
+def whole(text: str) -> int:
+    """Read a whole number of 0 or more, as the ``type`` of an option.
+
+    Raises:
+        ArgumentTypeError: If it is below 0.
+    """
+    number = int(text)
+    if number < 0:
+        raise ArgumentTypeError(f'{text} must be at least 0.')
+    return number
+
+
 def amount(text: str) -> float:
     """Read a finite number of 0 or more, as the ``type`` of an option.
 

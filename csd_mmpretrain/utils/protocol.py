@@ -71,6 +71,35 @@ def views_per_image(part: Any) -> float:
     return getattr(part, 'views_per_image', 1)
 
 
+def has_network_passes(settings: dict) -> bool:
+    """Ask whether a model can run the networks of its training step alone.
+
+    A registered model tells by ``network_passes(inputs)``: it prepares a step
+    of a preprocessed batch, and returns a function of its passes, which gives
+    a scalar. What a step costs beyond them is the method's own work. A model
+    without it is compared with the plain classifier that it stands in for.
+
+    Args:
+        settings (dict): Of a model in a config.
+
+    Returns:
+        bool: False where the class does not tell.
+    """
+    return hasattr(_class_of(settings), 'network_passes')
+
+
+def takes_unlabelled(model: nn.Module) -> bool:
+    """Ask a model whether it trains on images without a label, too.
+
+    Args:
+        model (nn.Module): It tells by ``takes_unlabelled`` (bool).
+
+    Returns:
+        bool: False where it does not tell.
+    """
+    return getattr(model, 'takes_unlabelled', False)
+
+
 def plain_settings(settings: dict) -> dict:
     """Give the settings of the stock module that a module stands in for.
 

@@ -101,7 +101,7 @@ def test_unseen_classes_are_compared_by_name(dataset):
 
 def test_errors(dataset):
     for classes, error in (
-            ('third', "'third' is neither one of first-half"),
+            ('third', "'third' is neither one of all, first-half"),
             ([0, 'class9'], r'classes has class9.*7 classes'),
             ([7], 'classes has 7'), ([-1], 'classes has -1'),
             ([1, 'class1'], 'names class1 more than once'),

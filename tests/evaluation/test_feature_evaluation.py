@@ -8,6 +8,7 @@ from mmengine.evaluator import Evaluator
 from mmengine.registry import DefaultScope
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
+from ranks import run_ranks
 from torch.utils.data import DataLoader
 
 from csd_mmpretrain.evaluation.features import (
@@ -115,23 +116,17 @@ def test_equals_the_functions(kind, collate):
     assert found == pytest.approx(expected)
 
 
-def run_rank(rank, folder, world):
-    torch.set_num_threads(1)
-    torch.distributed.init_process_group(
-        'gloo', f'file://{folder}/rendezvous', rank=rank, world_size=world)
+def on_rank(rank, folder):
     metrics = [dict(m, collect_dir=f'{folder}/parts') for m in METRICS]
     with DefaultScope.overwrite_default_scope('mmpretrain'):
-        found = evaluate_features(build(), *loaders(), Evaluator(metrics))
-    torch.save(found, f'{folder}/{rank}.pth')
-    torch.distributed.destroy_process_group()
+        return evaluate_features(build(), *loaders(), Evaluator(metrics))
 
 
 def test_ranks_equal_one_process(tmp_path):
     """With odd numbers of images, the sampler doubles one of each split."""
-    torch.multiprocessing.spawn(run_rank, (str(tmp_path), 2), nprocs=2)
     expected = evaluate_features(build(), *loaders(), Evaluator(METRICS))
-    for rank in range(2):
-        assert torch.load(tmp_path / f'{rank}.pth') == pytest.approx(expected)
+    for found in run_ranks(on_rank, tmp_path, tmp_path):
+        assert found == pytest.approx(expected)
 
 
 def test_the_class_token_is_the_feature():

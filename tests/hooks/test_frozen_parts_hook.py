@@ -80,6 +80,10 @@ def test_errors(data, tmp_path):
         runner = make_runner(CONFIGS[0], data, tmp_path, parts=parts)
         with pytest.raises(ValueError, match=expected):
             runner.train()
+    # As the wrapper of several processes.
+    runner.model.find_unused_parameters = False
+    with pytest.raises(ValueError, match='`find_unused_parameters = True`'):
+        runner.call_hook('before_train')
 
 
 @pytest.mark.parametrize('config', CONFIGS, ids=lambda path: path.stem)

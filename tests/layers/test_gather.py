@@ -1,6 +1,7 @@
 """A loss over the whole batch: two ranks against one process."""
 import pytest
 import torch
+from ranks import run_ranks
 
 from csd_mmpretrain.layers.gather import whole_batch
 
@@ -23,10 +24,7 @@ def compare(x, labels, weight):
     return ((z @ z.T).sin() * (labels[:, None] - labels) * steps).mean()
 
 
-def run_rank(rank, folder, x, labels, weight):
-    torch.set_num_threads(1)
-    torch.distributed.init_process_group(
-        'gloo', f'file://{folder}/rendezvous', rank=rank, world_size=2)
+def on_rank(rank, x, labels, weight):
     found = []
     for sizes in SIZES:
         mine = order(sizes)[rank]
@@ -35,18 +33,15 @@ def run_rank(rank, folder, x, labels, weight):
         loss.backward()
         torch.distributed.all_reduce(w.grad)
         found.append((loss.detach(), w.grad / 2))
-    torch.save(found, f'{folder}/{rank}.pth')
-    torch.distributed.destroy_process_group()
+    return found
 
 
 def test_value_and_mean_gradient_are_those_of_one_process(tmp_path):
     x, weight = (torch.randn(6, 3, dtype=torch.float64),
                  torch.randn(3, 4, dtype=torch.float64))
     labels = torch.arange(6) % 4
-    torch.multiprocessing.spawn(
-        run_rank, (str(tmp_path), x, labels, weight), nprocs=2)
-    for rank in range(2):
-        for sizes, found in zip(SIZES, torch.load(tmp_path / f'{rank}.pth')):
+    for rank in run_ranks(on_rank, tmp_path, x, labels, weight):
+        for sizes, found in zip(SIZES, rank):
             size = sum(sizes)
             w = weight.clone().requires_grad_()
             loss = compare(x[:size], labels[:size], w)

@@ -1,6 +1,7 @@
 """Sinkhorn against the reference's numbers, its limit, and over ranks."""
 import pytest
 import torch
+from ranks import run_ranks
 
 from csd_mmpretrain.layers.sinkhorn import sinkhorn
 
@@ -40,6 +41,14 @@ def test_sums_and_order(images, prototypes):
         sinkhorn(logits[rows][:, columns]), sinkhorn(logits)[rows][:, columns])
 
 
+def test_leading_axes_are_apart():
+    logits = torch.randn(2, 3, 5, 4)
+    assert torch.equal(
+        sinkhorn(logits),
+        torch.stack([torch.stack([sinkhorn(x) for x in row])
+                     for row in logits]))
+
+
 PARTS = [(4, 5), (8, 1), (9, 0)]
 
 
@@ -49,21 +58,14 @@ def all_logits():
         len(PARTS), 9, 4, dtype=torch.float64, generator=generator)
 
 
-def run_rank(rank, folder):
-    torch.set_num_threads(1)
-    torch.distributed.init_process_group(
-        'gloo', f'file://{folder}/rendezvous', rank=rank, world_size=2)
-    found = [sinkhorn(x.split(sizes)[rank])
-             for x, sizes in zip(all_logits(), PARTS)]
-    torch.save(found, f'{folder}/{rank}.pth')
-    torch.distributed.destroy_process_group()
+def on_rank(rank):
+    return [sinkhorn(x.split(sizes)[rank])
+            for x, sizes in zip(all_logits(), PARTS)]
 
 
 def test_two_ranks_equal_one(tmp_path):
     """Ranks with another number of images, and with none."""
-    torch.multiprocessing.spawn(run_rank, (str(tmp_path), ), nprocs=2)
-    ranks = [torch.load(tmp_path / f'{rank}.pth') for rank in range(2)]
-    for x, *found in zip(all_logits(), *ranks):
+    for x, *found in zip(all_logits(), *run_ranks(on_rank, tmp_path)):
         torch.testing.assert_close(torch.cat(found), sinkhorn(x))
 
 

@@ -7,6 +7,7 @@ import torch
 from mmengine.model import MMDistributedDataParallel
 from mmpretrain.registry import MODELS, OPTIM_WRAPPERS
 from mmpretrain.structures import DataSample
+from ranks import run_ranks
 from torch import nn
 
 from csd_mmpretrain.methods.csdnet.ssdp_hook import SSDPHook
@@ -183,20 +184,13 @@ def accumulate(model, rank, world):
     return seen
 
 
-def accumulate_on_rank(rank, folder):
-    torch.distributed.init_process_group(
-        'gloo', f'file://{folder}/rendezvous', rank=rank, world_size=2)
+def accumulate_on_rank(rank):
     torch.manual_seed(0)
-    model = MMDistributedDataParallel(nn.Linear(3, 1))
-    torch.save(accumulate(model, rank, 2), f'{folder}/{rank}.pth')
-    torch.distributed.barrier()
-    torch.distributed.destroy_process_group()
+    return accumulate(MMDistributedDataParallel(nn.Linear(3, 1)), rank, 2)
 
 
 def test_distributed_amp_accumulates_as_one_process(tmp_path):
-    torch.multiprocessing.spawn(
-        accumulate_on_rank, (str(tmp_path), ), nprocs=2)
-    ranks = [torch.load(tmp_path / f'{rank}.pth') for rank in range(2)]
+    ranks = run_ranks(accumulate_on_rank, tmp_path)
     torch.manual_seed(0)
     one = accumulate(nn.Linear(3, 1), 0, 1)
     for i, (first, second, single) in enumerate(zip(*ranks, one)):

@@ -53,8 +53,9 @@ def test_fsdp_trains_and_resumes(run_script, run_python, repo_root,
     config = tmp_path / 'fsdp.py'
     config.write_text(FSDP.format(base=str(tiny_config)))
     work_dir = tmp_path / 'work'
-    run_script('dist_train.sh', config, 2, '--work-dir', work_dir,
-               '--cfg-options', 'train_cfg.max_epochs=1')
+    log = run_script('dist_train.sh', config, 2, '--work-dir', work_dir,
+                     '--cfg-options', 'train_cfg.max_epochs=1')
+    assert len(log.split('Run:\n')[0].splitlines()) < 60
     log = run_script('dist_train.sh', config, 2, '--work-dir', work_dir,
                      '--resume')
     assert 'resumed epoch: 1, iter: 2' in log
@@ -72,13 +73,13 @@ def test_fsdp_trains_and_resumes(run_script, run_python, repo_root,
 FROZEN = """
 _base_ = {base!r}
 default_hooks = dict(frozen_parts=dict(type='FrozenPartsHook'))
-find_unused_parameters = {find}
+find_unused_parameters = True
 """
 
 
-def test_frozen_parts(run_script, start_script, tiny_config, tmp_path):
+def test_frozen_parts(run_script, tiny_config, tmp_path):
     config = tmp_path / 'frozen.py'
-    config.write_text(FROZEN.format(base=str(tiny_config), find=True))
+    config.write_text(FROZEN.format(base=str(tiny_config)))
     log = run_script('dist_train.sh', config, 2, '--work-dir',
                      tmp_path / 'work')
     assert 'Epoch(train) [2][2/2]' in log
@@ -92,10 +93,6 @@ def test_frozen_parts(run_script, start_script, tiny_config, tmp_path):
         if not torch.equal(value, states[1][name])
     }
     assert 'head' in moved and 'backbone' not in moved
-    config.write_text(FROZEN.format(base=str(tiny_config), find=False))
-    log, _ = start_script('dist_train.sh', config, 2, '--work-dir',
-                          tmp_path / 'not').communicate(timeout=300)
-    assert 'Write `find_unused_parameters = True` into the config' in log
 
 
 ENDING = """

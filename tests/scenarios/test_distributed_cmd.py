@@ -1,11 +1,12 @@
 """CMD on two ranks against one process with the whole batch."""
-from itertools import product
+from itertools import chain
 
 import torch
 from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DefaultScope
 from mmpretrain.registry import MODELS
+from ranks import run_ranks
 
 from csd_mmpretrain.methods.cmd.cmd import CMD
 
@@ -72,28 +73,16 @@ def train(rank=None, with_cp=False):
     return model.state_dict()
 
 
-def work(rank, folder):
-    """Train as one rank, or as the only process."""
-    torch.set_num_threads(1)
-    if rank == len(SIZES):
-        torch.save(train(), f'{folder}/one.pth')
-        return
-    torch.distributed.init_process_group(
-        'gloo', f'file://{folder}/rendezvous', rank=rank,
-        world_size=len(SIZES))
-    for with_cp in (False, True):
-        torch.save(train(rank, with_cp), f'{folder}/{rank}_{with_cp}.pth')
-    torch.distributed.destroy_process_group()
+def train_both(rank):
+    """Without gradient checkpointing, and with it."""
+    return [train(rank, with_cp) for with_cp in (False, True)]
 
 
 def test_two_ranks_equal_one_process(tmp_path, record_property):
-    """With gradient checkpointing too."""
-    torch.multiprocessing.spawn(
-        work, (str(tmp_path), ), nprocs=len(SIZES) + 1)
-    one = torch.load(tmp_path / 'one.pth')
+    *ranks, (one, _) = run_ranks(
+        train_both, tmp_path, world=len(SIZES), alone=True)
     largest = 0.
-    for rank, with_cp in product(range(len(SIZES)), (False, True)):
-        state = torch.load(tmp_path / f'{rank}_{with_cp}.pth')
+    for state in chain(*ranks):
         assert set(state) == set(one)
         for name, value in one.items():
             difference = (state[name].double() - value.double()).abs().max()

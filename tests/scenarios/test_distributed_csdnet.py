@@ -1,12 +1,10 @@
 """CSDNet on several ranks against one process with the whole batch."""
 import os
 import re
-import sys
 import tempfile
 import traceback
 from contextlib import ExitStack, contextmanager
 from functools import lru_cache
-from multiprocessing import get_context
 from types import SimpleNamespace
 from unittest.mock import patch
 
@@ -17,17 +15,13 @@ from mmengine.registry import MODEL_WRAPPERS, DefaultScope
 from mmengine.runner import turn_on_activation_checkpointing
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
+from ranks import run_ranks
 from torch.distributed.fsdp import FullyShardedDataParallel
 
 from csd_mmpretrain.methods.csdnet.ddl_queue_loss import DDLQueueLoss
 from csd_mmpretrain.methods.csdnet.ssdp_hook import SSDPHook
 from csd_mmpretrain.runtime.block_fsdp_strategy import BlockFSDPStrategy
 
-# Of a server that has imported everything and run nothing: this process may
-# have used threads of autograd, which a fork does not survive.
-START = 'spawn' if sys.platform == 'win32' else 'forkserver'
-if START == 'forkserver':
-    get_context(START).set_forkserver_preload([__name__])
 STEPS = 4
 SIZES = {2: (3, 1), 4: (2, 5, 1, 4)}
 SWIN = dict(
@@ -243,35 +237,25 @@ def remember(sizes, rank=None, steps=200):
     return loss.queue.state_dict()
 
 
-def train_all(rank, folder, sizes):
+def train_all(rank, sizes):
     """One rank; a run that fails is told to the test of that run."""
-    torch.set_num_threads(1)
-    torch.distributed.init_process_group(
-        'gloo',
-        f'file://{folder}/rendezvous',
-        rank=rank,
-        world_size=len(sizes))
     results = dict(queue=remember(sizes, rank))
     for name in NAMES[len(sizes)]:
         try:
             results[name] = train(sizes, rank, **RUNS[name])
         except RuntimeError:
             results[name] = traceback.format_exc()
-    torch.save(results, f'{folder}/{rank}.pth')
-    torch.distributed.destroy_process_group()
+    return results
 
 
 @pytest.fixture(scope='module')
-def run_ranks(tmp_path_factory):
+def on_ranks(tmp_path_factory):
     """What each rank of a group of some size leaves behind."""
 
     @lru_cache(maxsize=None)
     def run(world):
-        folder = str(tmp_path_factory.mktemp('ranks'))
-        torch.multiprocessing.start_processes(
-            train_all, (folder, SIZES[world]), nprocs=world,
-            start_method=START)
-        return [torch.load(f'{folder}/{rank}.pth') for rank in range(world)]
+        return run_ranks(train_all, tmp_path_factory.mktemp('ranks'),
+                         SIZES[world], world=world)
 
     return run
 
@@ -286,9 +270,9 @@ def largest_difference(found, expected):
 
 @pytest.mark.parametrize(
     'world, name', [(n, name) for n in SIZES for name in NAMES[n]])
-def test_ranks_equal_one_process(run_ranks, world, name, record_property):
+def test_ranks_equal_one_process(on_ranks, world, name, record_property):
     sizes = SIZES[world]
-    results = [result[name] for result in run_ranks(world)]
+    results = [result[name] for result in on_ranks(world)]
     if 'fsdp' in name and 'does not support' in results[0]:
         pytest.skip("this torch's gloo cannot shard")
     assert not any(isinstance(result, str) for result in results), results
@@ -325,8 +309,8 @@ def test_ranks_equal_one_process(run_ranks, world, name, record_property):
 
 
 @pytest.mark.parametrize('world', SIZES)
-def test_queue_is_the_same_on_all_ranks_after_many_steps(run_ranks, world):
+def test_queue_is_the_same_on_all_ranks_after_many_steps(on_ranks, world):
     one = remember(SIZES[world])
-    for result in run_ranks(world):
+    for result in on_ranks(world):
         for key, value in one.items():
             assert torch.equal(result['queue'][key], value), key

@@ -5,6 +5,7 @@ from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DefaultScope
 from mmpretrain.registry import MODELS
+from ranks import run_ranks
 
 from csd_mmpretrain.methods.jepa.jepa import JEPA
 
@@ -68,25 +69,11 @@ def train(rank=None):
     return model.state_dict()
 
 
-def work(rank, folder):
-    """Train as one rank, or as the only process."""
-    torch.set_num_threads(1)
-    if rank == RANKS:
-        torch.save(train(), f'{folder}/one.pth')
-        return
-    torch.distributed.init_process_group(
-        'gloo', f'file://{folder}/rendezvous', rank=rank, world_size=RANKS)
-    torch.save(train(rank), f'{folder}/{rank}.pth')
-    torch.distributed.destroy_process_group()
-
-
 def test_two_ranks_equal_one_process(tmp_path, record_property):
     """The ranks have three images and two."""
-    torch.multiprocessing.spawn(work, (str(tmp_path), ), nprocs=RANKS + 1)
-    one = torch.load(tmp_path / 'one.pth')
-    largest = max(
-        float((torch.load(tmp_path / f'{rank}.pth')[name] - value).abs().max())
-        for rank in range(RANKS) for name, value in one.items())
+    *ranks, one = run_ranks(train, tmp_path, world=RANKS, alone=True)
+    largest = max(float((rank[name] - value).abs().max())
+                  for rank in ranks for name, value in one.items())
     record_property('measured', f'{RANKS} ranks, JEPA: weights {largest:.1e}')
     assert largest < 1e-12
     first = build().state_dict()

@@ -5,6 +5,7 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DefaultScope
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
+from ranks import run_ranks
 
 from csd_mmpretrain.methods.st_protopnet.prototype_hook import RECORD
 from csd_mmpretrain.methods.st_protopnet.push import (
@@ -81,27 +82,11 @@ def train(rank=None):
         name: found._asdict() for name, found in patches.items()})
 
 
-def work(rank, folder):
-    """Train as one rank, or as the only process."""
-    torch.set_num_threads(1)
-    if rank == len(SIZES):
-        torch.save(train(), f'{folder}/one.pth')
-        return
-    torch.distributed.init_process_group(
-        'gloo', f'file://{folder}/rendezvous', rank=rank,
-        world_size=len(SIZES))
-    torch.save(train(rank), f'{folder}/{rank}.pth')
-    torch.distributed.destroy_process_group()
-
-
 def test_two_ranks_train_and_push_what_one_process_does(tmp_path,
                                                         record_property):
-    torch.multiprocessing.spawn(
-        work, (str(tmp_path), ), nprocs=len(SIZES) + 1)
-    one = torch.load(tmp_path / 'one.pth')
+    *ranks, one = run_ranks(train, tmp_path, world=len(SIZES), alone=True)
     largest = 0.
-    for rank in range(len(SIZES)):
-        found = torch.load(tmp_path / f'{rank}.pth')
+    for found in ranks:
         for key in ('trained', 'pushed'):
             assert found[key].keys() == one[key].keys()
             for name, value in one[key].items():

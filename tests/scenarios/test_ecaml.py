@@ -1,7 +1,9 @@
 """ECAML from training to pictures, and a training that is interrupted."""
 import csv
 import json
+import os
 import re
+import signal
 
 import pytest
 import torch
@@ -74,6 +76,24 @@ class BreakOffHook(Hook):
     def after_train_iter(self, runner, *_, **__):
         if runner.iter >= self.step:
             raise KeyboardInterrupt
+
+
+KILL = """
+import os
+import signal
+
+from mmengine.hooks import Hook
+from mmpretrain.registry import HOOKS
+
+
+@HOOKS.register_module()
+class KillHook(Hook):
+    priority = 'LOWEST'
+
+    def after_train_iter(self, runner, *_, **__):
+        if str(runner.iter) == os.environ.get('KILL_AT'):
+            os.kill(os.getpid(), signal.SIGKILL)
+"""
 
 
 @pytest.fixture
@@ -154,6 +174,18 @@ def run(config, work_dir, step=None, **changes):
     return Runner.from_cfg(cfg)
 
 
+def assert_equal_ends(work, other):
+    ours, theirs = (torch.load(folder / 'iter_6.pth', weights_only=False)
+                    for folder in (work, other))
+    for name, value in theirs['state_dict'].items():
+        assert torch.equal(ours['state_dict'][name], value), (work, name)
+    for key, state in theirs['optimizer']['state'].items():
+        for name, value in state.items():
+            assert torch.equal(
+                torch.as_tensor(ours['optimizer']['state'][key][name]),
+                torch.as_tensor(value)), (work, name)
+
+
 def test_a_resumed_training_ends_like_an_unbroken_one(config, tmp_path):
     run(config, tmp_path / 'whole').train()
     for step in (2, 3, 5):  # in an epoch, at its end, in the next one
@@ -161,15 +193,33 @@ def test_a_resumed_training_ends_like_an_unbroken_one(config, tmp_path):
         with pytest.raises(KeyboardInterrupt):
             run(config, work, step - 1).train()
         run(config, work, resume=True).train()
-        ours, theirs = (torch.load(folder / 'iter_6.pth', weights_only=False)
-                        for folder in (work, tmp_path / 'whole'))
-        for name, value in theirs['state_dict'].items():
-            assert torch.equal(ours['state_dict'][name], value), (step, name)
-        for key, state in theirs['optimizer']['state'].items():
-            for name, value in state.items():
-                assert torch.equal(
-                    torch.as_tensor(ours['optimizer']['state'][key][name]),
-                    torch.as_tensor(value)), (step, name)
+        assert_equal_ends(work, tmp_path / 'whole')
+
+
+def test_so_does_one_that_was_killed(config, run_python, repo_root, tmp_path):
+    (tmp_path / 'kill_hook.py').write_text(KILL)
+    with open(config, 'a') as file:
+        file.write("""
+custom_imports = dict(imports=['csd_mmpretrain', 'kill_hook'])
+custom_hooks = [dict(type='KillHook')]
+default_hooks['checkpoint'] = dict(
+    type='SafeCheckpointHook', by_epoch=False, interval=1, save_best=None)
+""")
+    path = os.pathsep.join(filter(None, [
+        str(tmp_path), os.environ.get('PYTHONPATH')]))
+
+    def train(name, *options, **more):
+        return run_python(
+            repo_root / 'tools/train.py', config, '--work-dir',
+            tmp_path / name, *options, PYTHONPATH=path, **more)
+
+    train('whole')
+    killed = train('killed', fails=True, KILL_AT='3')
+    assert killed.returncode == -signal.SIGKILL
+    assert not (tmp_path / 'killed/iter_6.pth').exists()
+    log = train('killed', '--resume').stdout
+    assert 'resumed epoch: 1, iter: 4' in log
+    assert_equal_ends(tmp_path / 'killed', tmp_path / 'whole')
 
 
 @pytest.mark.parametrize('changes, error', [

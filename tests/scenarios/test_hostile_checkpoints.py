@@ -20,6 +20,7 @@ from csd_mmpretrain.hooks.checkpoint_match_hook import (
     CheckpointMatchHook,
     _load,
 )
+from csd_mmpretrain.runtime.launch import end_processes
 
 CLASSES = ('ash', 'beech', 'cherry')
 
@@ -385,7 +386,7 @@ def test_hostile_checkpoint_and_ddp(tmp_path, trained):
             CheckpointMatchHook().after_load_checkpoint(
                 runner, dict(state_dict=saved))
     finally:
-        torch.distributed.destroy_process_group()
+        end_processes()
 
 
 def test_renaming_and_resizing_count_as_fitting():

@@ -84,7 +84,7 @@ def test_failed_training_is_named_and_the_others_go_on(run_python, repo_root,
     path.write_text(
         SUITE.format(config=tiny_config.as_posix()).replace(
             'title=', "options={'model.neck.in_channels': 7}, title=").replace(
-                '[1, 2]', '[1]'))
+                '[1, 2]', '[1]').replace('splits = dict(num=2)\n', ''))
     log = run_python(
         repo_root / 'tools/benchmark_accuracy.py',
         path,
@@ -93,7 +93,7 @@ def test_failed_training_is_named_and_the_others_go_on(run_python, repo_root,
         '--out',
         tmp_path / 'out',
         fails=True).stdout
-    assert 'csdnet/seed1_split1 failed' in log and 'in_channels=7' in log
+    assert 'csdnet/seed1 failed' in log and 'in_channels=7' in log
     assert '| plain |' in (tmp_path / 'out/table.md').read_text()
 
 

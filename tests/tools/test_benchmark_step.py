@@ -14,6 +14,7 @@ from csd_mmpretrain.benchmark.step_benchmark import (
     step_variants,
 )
 from csd_mmpretrain.checkpoints.bare_model import build_bare_model
+from csd_mmpretrain.layers.ema_teacher import EMATeacher
 from csd_mmpretrain.utils.measure import Cost
 
 
@@ -99,6 +100,35 @@ def test_a_head_that_takes_the_map_is_compared_with_a_pooled_one(cfg):
     cfg.default_hooks.pop('ssdp')
     for name in step_variants(StepSetting(cfg, 4, 64)):
         model_step(StepSetting(cfg, 4, 64), name)()
+
+
+def test_jepa_is_compared_with_its_networks(repo_root, monkeypatch):
+    """The same passes of the same sizes; the step does the rest, too."""
+    setting = StepSetting(Config.fromfile(
+        repo_root / 'configs/jepa/dseq-jepa_vit-tiny_grocery81.py'), 6, 96)
+    assert list(step_variants(setting)) == [
+        'its networks alone', "the config's model"]
+    seen, moved = [], []
+    forward, follow = torch.nn.Module.__call__, EMATeacher.follow
+
+    def count(module, *args, **kwargs):
+        if type(module).__name__ in ('TransformerEncoderLayer',
+                                     'JEPAPredictor'):
+            seen.append((type(module).__name__, args[0].shape))
+        return forward(module, *args, **kwargs)
+
+    monkeypatch.setattr(torch.nn.Module, '__call__', count)
+    monkeypatch.setattr(EMATeacher, 'follow', lambda *args: (
+        moved.append(1), follow(*args)))
+    found = []
+    for name in step_variants(setting):
+        step = model_step(setting, name)
+        seen.clear()
+        step()
+        found.append(list(seen))
+    assert found[0] == found[1] and len(found[0]) == 3 + 3 + 1 + 2
+    assert len(found[0][3][1]) == 3 and found[0][3][1][0] >= 6
+    assert len(moved) == 1  # by the step alone
 
 
 def test_no_weights_are_fetched(cfg):

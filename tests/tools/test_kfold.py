@@ -38,6 +38,31 @@ def test_folds_hold_out_every_training_image_once(tiny_config, tmp_path):
     assert not list(tmp_path.glob('fold*'))  # written when they are trained
 
 
+def test_groups_are_held_out_together(tiny_config, tmp_path):
+    pytest.importorskip('sklearn')
+    table = tmp_path / 'photos.csv'
+    # Images 0 and 3 are of one plant; all of the last class are of another.
+    rows = [f'class{c}/{i}.png,{c}-{i % 3 if c < 5 else 0}'
+            for c in range(6) for i in range(4)]
+    table.write_text('\n'.join(['path,group', *rows]))
+    with pytest.raises(ValueError, match=r'2 groups of each class.*class5 '
+                       r'\(1\).*add groups'):
+        fold_jobs(str(tiny_config), tmp_path, 2, groups=str(table))
+    jobs = fold_jobs(str(tiny_config), tmp_path, 2, groups=str(table),
+                     keep_small=True)
+    held = []
+    for job in jobs:
+        cfg = Config.fromstring(job.text, '.py')
+        indices = cfg.val_dataloader.dataset.indices
+        assert sorted(indices + cfg.train_dataloader.dataset.indices) == [
+            *range(24)]
+        for image in indices:
+            assert image % 4 not in (0, 3) or {
+                image // 4 * 4, image // 4 * 4 + 3} <= set(indices)
+        held += indices
+    assert sorted(held) == [*range(20)]  # the last class is always trained on
+
+
 def test_validation_after_the_last_epoch_alone(tiny_config, tmp_path):
     job = fold_jobs(str(tiny_config), tmp_path, 2, validate=False)[0]
     assert Config.fromstring(job.text, '.py').train_cfg.val_interval == 2

@@ -3,6 +3,7 @@ import json
 import shutil
 
 import pytest
+from mmengine.config import Config
 
 
 def test_stopped_fold_goes_on_in_two_processes(run_python, repo_root,
@@ -28,7 +29,14 @@ def test_stopped_fold_goes_on_in_two_processes(run_python, repo_root,
             '--num-splits', num_splits, '--work-dir', tmp_path, '--summary',
             *options).stdout
 
-    summary(2)
+    out = tmp_path / 'held out' / 'predictions.json'
+    assert 'of 12 held-out images, by 1 of 2 folds' in summary(
+        2, '--out', out)
+    rows = json.loads(out.read_text())
+    config = Config.fromfile(tmp_path / 'fold0.py')
+    assert len(rows) == len(config.val_dataloader.dataset.indices) == 12
+    right = [row['pred_label'] == row['gt_label'] for row in rows]
+    assert 100 * sum(right) / 12 == pytest.approx(result['last'], abs=1e-3)
     found = json.loads((tmp_path / 'summary.json').read_text())
     assert found['missing'] == [1]
     assert found['last_mean'] == result['last']
@@ -49,6 +57,7 @@ def test_stopped_fold_goes_on_in_two_processes(run_python, repo_root,
 @pytest.mark.parametrize('options, message', [
     (['--num-splits', '1'], 'at least 2 folds'),
     (['--num-splits', '3', '--fold', '3'], 'expected 0 to 2'),
+    (['--num-splits', '3', '--out', 'x.pkl'], 'must end in .json'),
 ])
 def test_bad_options(run_python, repo_root, tiny_config, options, message):
     log = run_python(repo_root / 'tools/kfold-cross-valid.py', tiny_config,

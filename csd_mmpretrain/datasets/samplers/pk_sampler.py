@@ -75,8 +75,9 @@ class PKSampler(Sampler):
         seed (int, optional): Defaults to None, that of the run.
 
     Raises:
-        ValueError: If P or K is below 2, there are fewer than P classes, or P
-            is not a multiple of the number of processes.
+        ValueError: If an image has no label, P or K is below 2, there are
+            fewer than P classes, or P is not a multiple of the number of
+            processes.
 
     Source: P x K batches are those of Hermans et al. 2017; how classes and
     images are drawn is a choice.
@@ -95,8 +96,14 @@ class PKSampler(Sampler):
                  num_batches: Optional[int] = None,
                  seed: Optional[int] = None) -> None:
         self.rank, self.world_size = get_dist_info()
-        self.labels = np.array(
-            [dataset.get_cat_ids(i)[0] for i in range(len(dataset))])
+        try:
+            self.labels = np.array(
+                [dataset.get_cat_ids(i)[0] for i in range(len(dataset))])
+        except KeyError:
+            raise ValueError(
+                f'PKSampler: {type(dataset).__name__} has images without a '
+                'label, which belong to no class. Give a dataset with one '
+                'class per image, or use DefaultSampler.') from None
         self.num_classes = num_classes
         self.num_images = num_images
         names, counts = np.unique(self.labels, return_counts=True)

@@ -2,9 +2,10 @@
 from typing import Dict, Optional
 
 import torch
-from mmengine.dist import broadcast
 from mmengine.model import BaseModule
 from mmpretrain.registry import MODELS
+
+from .shared_noise import shared_noise
 
 PAIRS = ('negative', 'layer')
 
@@ -100,7 +101,7 @@ def negative_pairs(labels: torch.Tensor,
     if random_num is None:
         a, b = torch.triu_indices(n, n, 1, device=device)
         return torch.stack([a, torch.where(labels[a] == labels[b], a, b)], 1)
-    noise = _shared_noise(n, n, device)
+    noise = shared_noise(n, n, device=device)
     noise.masked_fill_(labels[:, None] == labels, -1)
     found, partners = noise.topk(min(random_num, n), dim=1)
     anchors = torch.arange(n, device=device)[:, None].expand_as(partners)
@@ -138,19 +139,11 @@ def layer_pairs(labels: torch.Tensor,
             f'leaves no pair in a batch of {n} images; it needs more than '
             f'{2 * random_num}. Give larger batches, a smaller random_num, or '
             "pairs='negative'.")
-    noise = _shared_noise(len(anchors), n, device)
+    noise = shared_noise(len(anchors), n, device=device)
     noise.masked_fill_(torch.arange(n, device=device) < anchors + 2, -1)
     partners = noise.topk(random_num, dim=1).indices
     return torch.stack(
         [anchors.expand_as(partners).flatten(), partners.flatten()], 1)
-
-
-def _shared_noise(rows: int, columns: int,
-                  device: torch.device) -> torch.Tensor:
-    """Draw numbers in [0, 1), the same on all ranks."""
-    noise = torch.rand(rows, columns, device=device)
-    broadcast(noise)
-    return noise
 
 
 def row_norm_penalty(weight: torch.Tensor) -> torch.Tensor:

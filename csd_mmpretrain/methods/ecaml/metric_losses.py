@@ -8,6 +8,8 @@ from mmpretrain.registry import MODELS
 
 from csd_mmpretrain.layers.unit_vectors import unit_vectors
 
+from .shared_noise import shared_noise
+
 
 def _masked_mean(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """Take the mean of the marked values; 0 if none is marked."""
@@ -88,8 +90,9 @@ def ranked_triplets(z: torch.Tensor,
     """Sum the hinges of pairs and their hard negatives.
 
     For each pair (a, p) of a class, a before p in the batch, and each negative
-    n with s_an > s_ap - margin: the hinges of n with a and with p. At most the
-    ``neg_num`` nearest n to a count.
+    n with s_an > s_ap - margin: the hinges of n with a and with p. Of more
+    than ``neg_num`` such n, half of this number is drawn from the ``neg_num``
+    nearest to a, and the other half from all that are left.
 
     Args:
         z (Tensor): (N, C), floating.
@@ -100,22 +103,27 @@ def ranked_triplets(z: torch.Tensor,
     Returns:
         Tensor: A scalar, the sum divided by ``neg_num`` and N.
 
-    Source: the released layer ``rank_hard_loss``. Of more than ``neg_num``
-    negatives it draws half from the hardest and half from the rest; to take
-    the hardest is a choice.
+    Source: the released layer ``rank_hard_loss``.
     """
     z = unit_vectors(z)
     s = z @ z.T
     same = labels[:, None] == labels
     a, p = torch.nonzero(same.triu(1), as_tuple=True)
     threshold = s[a, p][:, None] - margin
-    hard = s.detach()[a].masked_fill(same[a], -torch.inf)
-    count = min(neg_num, len(z))
-    nearest, n = hard.topk(count, dim=1)
-    counted = nearest > threshold.detach()
-    hinges = (s[a].gather(1, n) - threshold).relu() + (
-        s[p].gather(1, n) - threshold).relu()
-    return (hinges * counted).sum() / (neg_num * len(z))
+    hard = ~same[a] & (s[a] > threshold)
+    noise = shared_noise(2, *hard.shape, device=z.device)
+    nearest = _highest(s[a], hard, neg_num)
+    drawn = _highest(noise[0], nearest, neg_num // 2)
+    drawn |= _highest(noise[1], hard & ~drawn, neg_num - neg_num // 2)
+    hinges = (s[a] - threshold).relu() + (s[p] - threshold).relu()
+    return (hinges * drawn).sum() / (neg_num * len(z))
+
+
+def _highest(values: torch.Tensor, mask: torch.Tensor,
+             count: int) -> torch.Tensor:
+    """Mark the highest of the marked values of each row."""
+    order = values.masked_fill(~mask, -torch.inf).argsort(1, descending=True)
+    return mask & (order.argsort(1) < count)
 
 
 class _PairLoss(BaseModule):

@@ -1,6 +1,6 @@
 """JEPA: a context encoder, its moving average, and a predictor."""
 from contextlib import contextmanager
-from typing import Dict, Iterator, List, Optional, Tuple, Union
+from typing import Callable, Dict, Iterator, List, Optional, Tuple, Union
 
 import torch
 import torch.nn.functional as F
@@ -17,7 +17,8 @@ from .batch_draws import BatchDraws
 from .masked_smooth_l1 import masked_smooth_l1
 from .positions import sincos_positions
 from .regions import saliency
-from .sequence import Targets, first_kept
+from .sequence import Targets
+from .step_plan import StepPlan, plan_step
 
 MIN_GRID = 16
 
@@ -245,12 +246,7 @@ class JEPA(BaseSelfSupervisor):
         Raises:
             ValueError: If there are several views.
         """
-        if isinstance(inputs, (list, tuple)):
-            if len(inputs) != 1:
-                raise ValueError(
-                    f'JEPA takes one view of an image, but the pipeline gives '
-                    f'{len(inputs)}. Remove MultiView from it.')
-            inputs = inputs[0]
+        inputs = _only_view(inputs)
         features, scores = self.look(inputs)
         targets = self.targets(inputs, scores)
         pooled = F.normalize(features.mean(1), dim=-1)
@@ -261,31 +257,49 @@ class JEPA(BaseSelfSupervisor):
             **_shares(targets),
             **self.target_generator.logged)
 
+    def network_passes(
+        self, inputs: Union[torch.Tensor, List[torch.Tensor]]
+    ) -> Callable[[], torch.Tensor]:
+        """Prepare the passes of a step, without what lies between them.
+
+        Args:
+            inputs (Tensor | list[Tensor]): As of :meth:`loss`.
+
+        Returns:
+            Callable: It shows the images to the target encoder and their
+            contexts to the encoder and the predictor, and gives a scalar.
+        """
+        images = _only_view(inputs)
+        _, scores = self.look(images)
+        plan = plan_step(self.targets(images, scores), images.device)
+
+        def passes() -> torch.Tensor:
+            with torch.no_grad():
+                self.extract_feat(images)
+            return self._run(images, plan).mean()
+
+        return passes
+
     def _predict(self, images: torch.Tensor, features: torch.Tensor,
                  targets: Targets) -> torch.Tensor:
         """Encode each context once and predict its targets."""
-        device = images.device
-        image, step = targets.valid.any(-1).nonzero(as_tuple=True)
-        pair, goal = targets.valid[image, step].nonzero(as_tuple=True)
-        context = targets.context[image, step]
-        target = targets.target[image[pair], step[pair], goal]
-        if not len(pair):  # all parameters take part, as DDP expects
+        plan = plan_step(targets, images.device)
+        if plan is None:  # all parameters take part, as DDP expects
             return sum(p.sum() * 0. for p in self.parameters()
                        if p.requires_grad)
-        seen, seen_valid = (
-            x.to(device) for x in first_kept(context, context.sum(1).max()))
-        hidden, hidden_valid = (
-            x.to(device) for x in first_kept(target, target.sum(1).max()))
-        count = int(target.sum())
-        image, pair = image.to(device), pair.to(device)
-        tokens = self._encode(images[image], seen, seen_valid)
-        prediction = self.neck(
-            tokens[pair], seen[pair], seen_valid[pair], hidden, hidden_valid,
-            TokenTrunk(self.backbone).grid(images))
+        wanted = _take(features[plan.image[plan.pair]], plan.target)
         loss = masked_smooth_l1(
-            prediction, _take(features[image[pair]], hidden), hidden_valid,
-            self.beta)
-        return loss * batch_share(count, loss)
+            self._run(images, plan), wanted, plan.target_valid, self.beta)
+        return loss * batch_share(plan.count, loss)
+
+    def _run(self, images: torch.Tensor, plan: StepPlan) -> torch.Tensor:
+        """Compute the predictions (T, m, D) of a step's targets."""
+        tokens = self._encode(
+            images[plan.image], plan.context, plan.context_valid)
+        return self.neck(
+            tokens[plan.pair], plan.context[plan.pair],
+            plan.context_valid[plan.pair], plan.target, plan.target_valid,
+            TokenTrunk(self.backbone).grid(images))
 
     def _encode(self, images: torch.Tensor, index: torch.Tensor,
                 valid: torch.Tensor) -> torch.Tensor:
@@ -297,6 +311,17 @@ class JEPA(BaseSelfSupervisor):
 
     def _complete_teacher(self, state_dict: dict, prefix: str, *_) -> None:
         self.teacher.complete(state_dict, prefix)
+
+
+def _only_view(
+        inputs: Union[torch.Tensor, List[torch.Tensor]]) -> torch.Tensor:
+    if isinstance(inputs, torch.Tensor):
+        return inputs
+    if len(inputs) != 1:
+        raise ValueError(
+            f'JEPA takes one view of an image, but the pipeline gives '
+            f'{len(inputs)}. Remove MultiView from it.')
+    return inputs[0]
 
 
 def _take(tokens: torch.Tensor, index: torch.Tensor) -> torch.Tensor:

@@ -31,6 +31,8 @@ class JEPAHook(EMATeacherHook):
         >>> custom_hooks = [dict(type='JEPAHook', momentum=0.996)]
     """
 
+    views_per_image = 1  # no further ones, but a step does not go without it
+
     def before_train(self, runner: Runner) -> None:
         super().before_train(runner)
         if not isinstance(self._model, JEPA):

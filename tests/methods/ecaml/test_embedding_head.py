@@ -7,6 +7,7 @@ import torch
 from mmengine.registry import DefaultScope
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
+from ranks import run_ranks
 
 import csd_mmpretrain  # noqa: F401
 
@@ -127,10 +128,7 @@ RUNS = dict(draws=dict(random_num=2), all_pairs=dict(random_num=None),
             layer=dict(pairs='layer', random_num=2))
 
 
-def run_rank(rank, folder):
-    torch.set_num_threads(1)
-    torch.distributed.init_process_group(
-        'gloo', f'file://{folder}/rendezvous', rank=rank, world_size=2)
+def on_rank(rank):
     found = {}
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         for name, confusion in RUNS.items():
@@ -147,13 +145,11 @@ def run_rank(rank, folder):
             found[name] = (
                 {k: v.detach() for k, v in parts.items()},
                 {k: p.grad for k, p in model.named_parameters()})
-    torch.save(found, f'{folder}/{rank}.pth')
-    torch.distributed.destroy_process_group()
+    return found
 
 
 def test_two_ranks_equal_one(tmp_path):
-    torch.multiprocessing.spawn(run_rank, (str(tmp_path), ), nprocs=2)
-    ranks = [torch.load(tmp_path / f'{rank}.pth') for rank in range(2)]
+    ranks = run_ranks(on_rank, tmp_path)
     for name, confusion in RUNS.items():
         model = build(confusion)
         torch.manual_seed(5)

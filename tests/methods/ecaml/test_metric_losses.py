@@ -62,7 +62,7 @@ def test_equal_a_loop(labels):
                     dtype=torch.float64)
                 npair.append(-logits.log_softmax(0)[0].item())
             if same and i < j:
-                for n in sorted(others, key=lambda n: -s[i][n])[:2]:
+                for n in others:
                     if s[i][n] > s[i][j] - 0.3:
                         triplets += max(0, 0.3 + s[i][n] - s[i][j])
                         triplets += max(0, 0.3 + s[j][n] - s[i][j])
@@ -71,8 +71,28 @@ def test_equal_a_loop(labels):
     assert binomial_deviance(z, labels) == pytest.approx(mean, rel=1e-5)
     assert coupled_npair(z, labels, 10., 0.) == pytest.approx(
         sum(npair) / len(npair))
-    assert ranked_triplets(z, labels, 0.3, 2) == pytest.approx(
-        triplets / 2 / len(labels))
+    assert ranked_triplets(z, labels, 0.3, 8) == pytest.approx(
+        triplets / 8 / len(labels))
+
+
+def test_half_of_the_triplets_are_of_the_nearest_negatives():
+    """One pair, and 50 negatives at known cosines to it, 40 of them hard."""
+    cosines = torch.linspace(0.99, 0.01, 50, dtype=torch.float64)
+    z = torch.stack([cosines, (1 - cosines.square()).sqrt()], 1)
+    pair = torch.tensor([[1., 0.], [cosines[39], -z[39, 1]]])
+    z = torch.cat([pair.to(z), z]).requires_grad_()
+    labels = torch.cat([torch.zeros(2), torch.arange(1, 51)]).long()
+    drawn = torch.zeros(400, 50)
+    for row in drawn:
+        z.grad = None
+        ranked_triplets(z, labels, 0.001, 10).backward()
+        row.copy_(z.grad[2:].any(1))
+    assert (drawn.sum(1) == 10).all()
+    assert not drawn[:, 40:].any()
+    share = drawn.mean(0)
+    # 5 of 10 nearest, then 5 of the 35 that are left.
+    assert share[:10].numpy() == pytest.approx(0.5 + 0.5 / 7, abs=0.1)
+    assert share[10:40].numpy() == pytest.approx(1 / 7, abs=0.1)
 
 
 @pytest.mark.parametrize('name', FUNCTIONS)
