@@ -1,9 +1,30 @@
 """The tools from any folder: `csd TOOL ARGS`."""
+import ast
 import os
+import re
 import runpy
 import sys
+from pathlib import Path
+from typing import Dict
 
 from csd_mmpretrain.utils.package_files import package_files
+
+
+def purposes(tools: Dict[str, str]) -> Dict[str, str]:
+    """Tell what each tool is for, by the first words of its docstring.
+
+    Args:
+        tools (dict[str, str]): Their files by name.
+
+    Returns:
+        dict[str, str]: The purpose by name, padded to one width; ``''`` for
+        a shell script.
+    """
+    width = max(map(len, tools))
+    texts = {name: ast.get_docstring(ast.parse(Path(path).read_text('utf-8')))
+             if path.endswith('.py') else '' for name, path in tools.items()}
+    return {name.ljust(width): re.split('[:.]( |$)', text)[0]
+            for name, text in texts.items()}
 
 
 def main() -> None:
@@ -15,7 +36,7 @@ def main() -> None:
     if name not in tools:
         sys.exit('usage: csd TOOL ARGS, where TOOL is one of these; '
                  '`csd TOOL --help` tells the rest.\n  '
-                 + '\n  '.join(tools))
+                 + '\n  '.join(map(' '.join, purposes(tools).items())))
     if tools[name].endswith('.sh'):
         os.environ['PYTHON'] = sys.executable
         os.execvp('bash', ['bash', tools[name], *args])

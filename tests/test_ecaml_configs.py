@@ -77,7 +77,10 @@ def test_model_learns_its_embedding_ten_times_as_fast(name):
         settings.head.in_channels = 512
     settings.data_preprocessor = config.data_preprocessor
     model = MODELS.build(settings)
+    wrapped = [p.requires_grad for p in model.parameters()]
     model.train()
+    if wrapped != [p.requires_grad for p in model.parameters()]:
+        assert config.find_unused_parameters  # DDP waits for all of before
     lr = config.optim_wrapper.optimizer.lr
     wrapper = build_optim_wrapper(model, config.optim_wrapper)
     names = {id(p): name for name, p in model.named_parameters()}

@@ -1,4 +1,5 @@
 """The tools by their names."""
+import re
 import sys
 
 import pytest
@@ -23,6 +24,7 @@ def test_all_tools_are_named(monkeypatch, repo_root, args):
     for path in (repo_root / 'tools').rglob('*.*'):
         if '__pycache__' not in path.parts:
             assert path.stem in named
+    assert re.search('^  predict +Predict photos$', str(ended.value), re.M)
 
 
 def test_scripts_run_in_this_python(monkeypatch):

@@ -37,7 +37,7 @@ options = {
         dict(type='KNNAccuracy', ks=(10, 20)),
         dict(type='RetrievalMetric', protocol='train-gallery'),
     ],
-    f'{_knn}.interval': 12,
+    f'{_knn}.interval': 10,
 }
 
 
@@ -56,9 +56,9 @@ def _run(title, config, epochs, **target):
 
 _dseq = '../jepa/dseq-jepa_vit-tiny_grocery81.py'
 runs = dict(
-    ijepa=_run('I-JEPA', '../jepa/ijepa_vit-tiny_grocery81.py', 36),
-    dseq=_run('DSeq-JEPA', _dseq, 30),
-    flat=_run('DSeq-JEPA, flat', _dseq, 32, sequence=False),
-    random=_run('DSeq-JEPA, random order', _dseq, 30, order='random'),
-    dino=_run('DINO', '../peers/dino_vit-tiny_grocery81.py', 14),
-    cmd=_run('CMD', '../cmd/cmd_vit-tiny_grocery81.py', 11))
+    ijepa=_run('I-JEPA', '../jepa/ijepa_vit-tiny_grocery81.py', 20),
+    dseq=_run('DSeq-JEPA', _dseq, 17),
+    flat=_run('DSeq-JEPA, flat', _dseq, 18, sequence=False),
+    random=_run('DSeq-JEPA, random order', _dseq, 17, order='random'),
+    dino=_run('DINO', '../peers/dino_vit-tiny_grocery81.py', 8),
+    cmd=_run('CMD', '../cmd/cmd_vit-tiny_grocery81.py', 6))

@@ -49,11 +49,11 @@ def write_report(path: str,
         title (str): Heading of the report.
         explanations (Sequence[Explanation]): A section each: the figure, and
             the points as a table.
-        tables (Sequence[tuple]): (caption, header, rows) each, above the
+        tables (Sequence[tuple]): (caption, header, rows) each, below the
             explanations. Floats are written with three digits. Defaults to
             ().
         pages (Sequence[tuple[str, Figure]]): Further figures with their
-            titles, below the explanations. Defaults to ().
+            titles, below the tables. Defaults to ().
         cams (Sequence[np.ndarray], optional): A class activation map for
             each explanation, (H, W), 0 to 1. Defaults to None.
 
@@ -68,10 +68,10 @@ def write_report(path: str,
                                   [(0.75, 0.74)])])
     """
     names = [_heading(explanation) for explanation in explanations]
-    titles = [*names, *(name for name, _ in pages)]
+    titles = [*names, *(caption for caption, *_ in tables),
+              *(name for name, _ in pages)]
     body = [
         f'<h1>{escape(title)}</h1>',
-        *(_table(caption, header, rows) for caption, header, rows in tables),
         '<nav><ol>',
         *(f'<li><a href="#part{i}">{escape(name)}</a></li>'
           for i, name in enumerate(titles)),
@@ -81,8 +81,10 @@ def write_report(path: str,
         figure = explanation_figure(explanation, cams and cams[i])
         body += [_part(i, names[i], figure, _words(explanation)),
                  _reasons(explanation)]
-    body += [_part(i, name, figure, name)
-             for i, (name, figure) in enumerate(pages, len(explanations))]
+    body += [f'<div id="part{i}">\n{_table(*table)}\n</div>'
+             for i, table in enumerate(tables, len(explanations))]
+    body += [_part(i, name, figure, name) for i, (name, figure) in enumerate(
+        pages, len(explanations) + len(tables))]
     os.makedirs(os.path.dirname(path) or '.', exist_ok=True)
     with open(path, 'w', encoding='utf-8') as file:
         file.write('<!DOCTYPE html>\n<html lang="en">\n<head>\n'

@@ -42,8 +42,9 @@ def test_reads_of_the_host_are_counted(monkeypatch, tiny_config):
     setting = StepSetting(cfg, 4, 32, name='CSDNet')
 
     def counts():
-        rows = [line.split(' | ') for line in wait_table(setting, 1).splitlines()]
-        return {row[0][2:]: float(row[1]) for row in rows[2:]}
+        _, _, *lines = wait_table(setting, 1).splitlines()
+        rows = [line.split(' | ') for line in lines]
+        return {row[0][2:]: float(row[1]) for row in rows}
 
     before = counts()
     assert list(before) == ['the plain classifier', 'two plain passes',

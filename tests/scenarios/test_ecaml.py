@@ -25,11 +25,11 @@ test_pipeline = [
     dict(type='CenterCrop', crop_size=32),
     dict(type='PackInputs'),
 ]
-test = dict(
+test_photos = dict(
     type='CustomDataset', data_root='{data}/test', pipeline=test_pipeline)
-seen = dict(type='ClassSplit', classes='first-half', dataset=test)
+seen = dict(type='ClassSplit', classes='first-half', dataset=test_photos)
 unseen = dict(
-    type='ClassSplit', classes='last-half', unseen=True, dataset=test)
+    type='ClassSplit', classes='last-half', unseen=True, dataset=test_photos)
 train_dataloader = dict(
     batch_size=4,
     num_workers=0,
@@ -105,7 +105,7 @@ def config(tmp_path, repo_root, tiny_data):
 
 
 def test_the_commands_that_users_know(run_python, mmpretrain_tools, repo_root,
-                                      config, tmp_path):
+                                      config, tiny_data, tmp_path):
     work = tmp_path / 'work'
     log = run_python(mmpretrain_tools / 'train.py', config, '--work-dir',
                      work).stdout
@@ -129,6 +129,18 @@ def test_the_commands_that_users_know(run_python, mmpretrain_tools, repo_root,
         tmp_path / 'found.png').stdout
     assert '6 queries (leave-one-out)' in log
     assert (tmp_path / 'found.png').stat().st_size > 10000
+
+    program = tmp_path / 'search.py'
+    page = (repo_root / 'docs/methods/ecaml.md').read_text('utf-8')
+    code, = re.findall(r'```python\n(from mmengine.*?)```', page, re.S)
+    photos = list(map(str, sorted(tiny_data.glob('test/*/*.png'))))
+    program.write_text(
+        f'CHECKPOINT, PHOTOS = {str(checkpoint)!r}, {photos}\n' + code.replace(
+            'configs/ecaml/ecaml_mobilenet-v2_grocery81.py', str(config)))
+    matches = re.findall(r'(\d\.\d{3}) (\S+\.png)',
+                         run_python(program).stdout)
+    assert len(matches) == 5 and matches[0][0] == '1.000'
+    assert {name for _, name in matches} <= set(photos)
 
     curve = tmp_path / 'curve.png'
     log = run_python(

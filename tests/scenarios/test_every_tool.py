@@ -1,9 +1,9 @@
 """Every program of docs/tools.md on a CSDNet config, as a user starts it.
 
 Each case runs the installed program in a process of its own on a small trained
-model, and looks at what it made. The process is a fork of one that has imported
-all; those of mmpretrain that train and test import by themselves, as only the
-config tells them of this package.
+model, and looks at what it made. The process is a fork of one that has
+imported all; mmpretrain's train and test import by themselves, as the config
+alone tells them of this package.
 """
 import csv
 import json

@@ -33,11 +33,11 @@ def suite(tmp_path_factory, tiny_config):
     return path
 
 
-def test_suite_stops_goes_on_and_makes_its_table(run_program, run_python,
-                                                 repo_root, suite, tmp_path):
+def test_suite_stops_goes_on_and_makes_its_table(run_python, repo_root, suite,
+                                                 tmp_path):
     tool = repo_root / 'tools/benchmark_accuracy.py'
     command = (tool, suite, '--jobs', 2, '--seeds', 1, '--out', tmp_path)
-    log = run_program(*command, '--methods', 'plain').stdout
+    log = run_python(*command, '--methods', 'plain').stdout
     assert '0 of 2 trainings have a result' in log
     first = json.loads(
         (tmp_path / 'plain/seed1_split0/result.json').read_text())

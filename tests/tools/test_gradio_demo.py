@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from urllib.error import HTTPError
@@ -43,6 +44,7 @@ test_dataloader = dict(dataset=dict(pipeline=pipeline))
 default_hooks = dict(
     ssdp=dict(view=dict(_delete_=True, type='DiscrepancyMaskView')))
 """
+TOOL = Path(__file__).resolve().parents[2] / 'tools/demo/gradio_demo.py'
 BROWSER = shutil.which('chromium') or shutil.which('google-chrome')
 BROWSER_ARGS = [
     '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic',
@@ -88,14 +90,13 @@ def epic(config, model):
 
 
 @pytest.fixture(scope='module')
-def tool(repo_root):
+def tool():
     """The functions of the program."""
-    return SimpleNamespace(**runpy.run_path(
-        str(repo_root / 'tools/demo/gradio_demo.py')))
+    return SimpleNamespace(**runpy.run_path(str(TOOL)))
 
 
-@pytest.fixture(scope='module')
-def address(repo_root, config, checkpoint, epic):
+@contextmanager
+def running(config, *args):
     """The address of a demo that runs."""
     pytest.importorskip('gradio', minversion='6.0')
     pytest.importorskip('playwright.sync_api')
@@ -107,8 +108,7 @@ def address(repo_root, config, checkpoint, epic):
     log = config.with_suffix('.log')
     with open(log, 'w') as file:
         server = subprocess.Popen([
-            sys.executable, repo_root / 'tools/demo/gradio_demo.py', config,
-            checkpoint, '--epic', epic, '--port', str(port), '--num', '4',
+            sys.executable, TOOL, config, *args, '--port', str(port),
             '--device', 'cpu'
         ], stdout=file, stderr=subprocess.STDOUT,
             env=dict(os.environ, CUDA_VISIBLE_DEVICES=''))
@@ -124,9 +124,33 @@ def address(repo_root, config, checkpoint, epic):
         server.wait()
 
 
-def test_in_a_browser(address, model, config, epic, tool, tiny_data,
-                      tmp_path):
+@contextmanager
+def opened(address):
+    """Its page in a browser, and the addresses that it asks for."""
     from playwright.sync_api import sync_playwright
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=BROWSER, args=BROWSER_ARGS)
+        page = browser.new_page()
+        page.set_default_timeout(60_000 * MINUTES)
+        asked = []
+        page.on('request', lambda request: asked.append(request.url))
+        page.goto(address)
+        yield page, asked
+        browser.close()
+
+
+def upload(page, path):
+    page.locator('#upload input[type=file]').set_input_files(str(path))
+
+
+def picture_of(page, name):
+    source = page.locator(f'#{name} img').evaluate('image => image.src')
+    return np.asarray(Image.open(urlopen(source)).convert('RGB'))
+
+
+def test_in_a_browser(checkpoint, model, config, epic, tool, tiny_data,
+                      tmp_path):
     image = tiny_data / 'test' / 'class2' / '0.png'
     wrong = tmp_path / 'notes<b>.png'
     wrong.write_text('no image at all')
@@ -138,19 +162,14 @@ def test_in_a_browser(address, model, config, epic, tool, tiny_data,
         str(image))
     best = sorted(expected, key=expected.get, reverse=True)[:5]
 
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=BROWSER, args=BROWSER_ARGS)
-        page = browser.new_page()
-        page.set_default_timeout(60_000 * MINUTES)
-        asked = []
-        page.on('request', lambda request: asked.append(request.url))
-        page.goto(address)
+    options = (checkpoint, '--epic', epic, '--num', '4')
+    with running(config, *options) as address, \
+            opened(address) as (page, asked):
         # The first example is explained at once.
         first = page.locator('#figure img').evaluate('image => image.src')
         assert page.locator('#examples img').count() == 4
 
-        page.locator('#upload input[type=file]').set_input_files(str(image))
+        upload(page, image)
         page.wait_for_function(
             """([old, best]) => {
                 const figure = document.querySelector('#figure img');
@@ -162,17 +181,14 @@ def test_in_a_browser(address, model, config, epic, tool, tiny_data,
             }""", arg=[first, best])
 
         page.get_by_role('tab', name=tool.WHY).click()
-        source = page.locator('#figure1 img').evaluate('image => image.src')
-        shown = np.asarray(Image.open(urlopen(source)).convert('RGB'))
-        np.testing.assert_array_equal(shown, why)
+        np.testing.assert_array_equal(picture_of(page, 'figure1'), why)
 
         page.locator('#upload button[aria-label*=emove]').click()
-        page.locator('#upload input[type=file]').set_input_files(str(wrong))
+        upload(page, wrong)
         message = page.get_by_text('not an image')
         message.wait_for()
         assert 'notes' in message.inner_text()
         assert 'Choose a whole image file' in message.inner_text()
-        browser.close()
     foreign = [url for url in asked
                if not url.startswith((address, 'data:', 'blob:'))]
     assert foreign == []
@@ -191,7 +207,7 @@ def test_the_tabs_of_a_model(config, model, epic, tool):
         tool.figures_of(SimpleNamespace(epic=str(epic)), cfg, plain)
 
 
-def test_a_model_with_prototypes_is_explained(tool, tmp_path):
+def test_a_model_with_prototypes_is_explained_in_a_browser(tool, tmp_path):
     images, work_dir = tmp_path / 'images', tmp_path / 'run'
     images.mkdir()
     write_noise_images(images, 3, classes=prototype_runs.CLASSES)
@@ -199,13 +215,26 @@ def test_a_model_with_prototypes_is_explained(tool, tmp_path):
     cfg = prototype_runs.config(images, work_dir)
     checkpoint = str(work_dir / f'epoch_{prototype_runs.EPOCHS}.pth')
     args = SimpleNamespace(epic=None, checkpoint=checkpoint, device='cpu')
-    model = load_model(cfg, checkpoint).model
+    model, classes, _ = load_model(cfg, checkpoint)
     figures = tool.figures_of(args, cfg, model)
     assert list(figures) == [tool.WHY]
-    scores, picture = DemoPredictor(cfg, model, list(figures.values()))(
-        str(images / 'class1' / '0.png'))
+    photo = images / 'class1' / '0.png'
+    scores, picture = DemoPredictor(
+        cfg, model, list(figures.values()), classes)(str(photo))
     assert len(scores) == prototype_runs.CLASSES
     assert picture.shape[2] == 3 and picture.std() > 20
+
+    path = tmp_path / 'prototypes.py'
+    cfg.dump(path)
+    with running(path, checkpoint, '--num', '0') as address, \
+            opened(address) as (page, _):
+        page.get_by_text('training photos that have parts like').wait_for()
+        assert page.get_by_role('tab').count() == 0
+        upload(page, photo)
+        page.locator('#figure img').wait_for()
+        np.testing.assert_array_equal(picture_of(page, 'figure'), picture)
+        assert max(scores, key=scores.get) in page.locator(
+            '#prediction').inner_text()
 
 
 def test_a_file_that_is_no_image(config, model, tmp_path):
@@ -242,7 +271,7 @@ def test_uploads_are_limited_and_deleted(monkeypatch, tmp_path):
     page = demo_page.make_demo_page(print, [], 'title', 'text')
     demo_page.launch_page(page, prevent_thread_lock=True, quiet=True)
 
-    def upload(size):
+    def post(size):
         body = (b'--x\r\nContent-Disposition: form-data; name="files"; '
                 b'filename="a.png"\r\n\r\n' + bytes(size)
                 + b'\r\n--x--\r\n')
@@ -252,8 +281,8 @@ def test_uploads_are_limited_and_deleted(monkeypatch, tmp_path):
 
     try:
         with pytest.raises(HTTPError):
-            upload(21 << 20)
-        path, = map(Path, upload(1000))
+            post(21 << 20)
+        path, = map(Path, post(1000))
         assert path.is_file() and tmp_path in path.parents
         for _ in range(30 * 5):
             if not path.exists():
@@ -287,11 +316,10 @@ def test_requests_cannot_read_other_files(tiny_data, monkeypatch):
     assert asked == []
 
 
-def test_missing_gradio_names_the_extra(repo_root, monkeypatch, tmp_path):
-    tool = str(repo_root / 'tools/demo/gradio_demo.py')
-    monkeypatch.setattr(sys, 'argv', [tool, 'config.py', 'checkpoint.pth',
-                                      '--debug'])
+def test_missing_gradio_names_the_extra(monkeypatch, tmp_path):
+    monkeypatch.setattr(sys, 'argv', [str(TOOL), 'config.py',
+                                      'checkpoint.pth', '--debug'])
     monkeypatch.setitem(sys.modules, 'gradio', None)
     monkeypatch.setenv('GRADIO_ANALYTICS_ENABLED', 'False')
     with pytest.raises(ImportError, match='csd_mmpretrain.demo'):
-        runpy.run_path(tool, run_name='__main__')
+        runpy.run_path(str(TOOL), run_name='__main__')

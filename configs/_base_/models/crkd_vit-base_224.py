@@ -14,8 +14,3 @@ model = dict(
         init_cfg=dict(
             type='Pretrained', checkpoint='dino_vitbase16_mmpretrain.pth')),
     head=dict(type='NCDHead', in_channels=768))
-
-# The final norm stays fixed, too, which `frozen_stages` leaves out.
-default_hooks = dict(
-    frozen_parts=dict(type='FrozenPartsHook', parts=['backbone.ln1']))
-find_unused_parameters = True

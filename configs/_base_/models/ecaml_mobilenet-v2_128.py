@@ -14,3 +14,4 @@ model = dict(
             loss_weight=0.13,
             random_num=10,
             row_norm_weight=0.5)))
+find_unused_parameters = True  # with several processes: the frozen stages

@@ -151,7 +151,7 @@ def train_heads(cfg: Config, features: DiscoveryFeatures, stage_one: NCDHead,
         head.parameters(), **settings)
     schedulers = [
         PARAM_SCHEDULERS.build(dict(scheduler, optimizer=optimizer))
-        for scheduler in deepcopy(cfg.param_scheduler)]
+        for scheduler in cfg.get('param_scheduler') or ()]
     labels, size = features.train.labels, cfg.train_dataloader.batch_size
     novel = labels >= head.num_known
     for _ in range(cfg.train_cfg.max_epochs):

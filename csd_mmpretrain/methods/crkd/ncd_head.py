@@ -139,6 +139,10 @@ class NCDHead(ClsHead):
             self.num_classes = num_known
         self.normalize_prototypes()
 
+    def init_weights(self) -> None:
+        super().init_weights()
+        self.normalize_prototypes()
+
     def describe(self) -> Dict[str, str]:
         """Write the objective, for the run's header."""
         if not self.novel:

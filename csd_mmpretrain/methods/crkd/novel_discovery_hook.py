@@ -49,7 +49,6 @@ class NovelDiscoveryHook(Hook):
         if isinstance(model, NovelClassDiscovery):
             check_classes(model, runner.train_dataloader.dataset)
             check_photos(runner, self._head)
-        self._head.normalize_prototypes()
 
     def after_train_iter(self,
                          runner: Runner,

@@ -47,8 +47,7 @@ def unlabelled_photos(cfg: Config, model: BaseModel) -> UnlabelledPhotos:
         ValueError: If all training photos have labels.
     """
     check_dataset_folders(cfg, ('train_dataloader', ))
-    settings = cfg.train_dataloader
-    dataset = build_without_pipeline(settings.dataset)
+    dataset = build_without_pipeline(cfg.train_dataloader.dataset)
     infos = [info for info in list_infos(dataset)
              if info.get('gt_label') is None]
     if not infos:
@@ -65,12 +64,27 @@ def unlabelled_photos(cfg: Config, model: BaseModel) -> UnlabelledPhotos:
         truth = {str(info['img_path']): info.get('gt_label')
                  for info in list_infos(judged)}
     labels = [truth.get(path) for path in paths]
-    # The features need no label, but are collected of labelled images.
-    infos = [dict(info, gt_label=0) for info in infos]
-    features = collect_features(
-        model, eval_loader(infos, eval_pipeline(cfg),
-                           dict(settings, batch_size=64)), 'neck').features
     return UnlabelledPhotos(
-        features, paths,
+        photo_features(cfg, model, infos), paths,
         None if None in labels else torch.tensor(labels) - num_known,
         names, dataset.metainfo['classes'][:num_known])
+
+
+def photo_features(cfg: Config, model: BaseModel,
+                   infos: List[dict]) -> torch.Tensor:
+    """Compute the features of training photos, as a test loads them.
+
+    Args:
+        cfg (Config): With training data.
+        model (BaseModel): With weights.
+        infos (list[dict]): What the dataset tells of each photo.
+
+    Returns:
+        Tensor: (N, C), floating, of the neck.
+    """
+    # Photos need no label, but features are collected of labelled images.
+    infos = [dict(info, gt_label=0) for info in infos]
+    return collect_features(
+        model, eval_loader(infos, eval_pipeline(cfg),
+                           dict(cfg.train_dataloader, batch_size=64)),
+        'neck').features

@@ -75,6 +75,13 @@ def test_the_longest_way_is_one_component():
         assert len(connected_components(mask[None]).unique()) == 2
 
 
+def test_no_value_is_read_by_the_host():
+    """A tensor without values has none to read."""
+    regions, means = salient_regions(torch.rand(3, 196, device='meta'),
+                                     (14, 14))
+    assert regions.shape == (3, 5, 196) and means.shape == (3, 5)
+
+
 def test_regions_are_disjoint_and_cover_the_grid():
     scores = torch.nn.functional.interpolate(
         torch.randn(30, 1, 5, 5), size=(12, 9), mode='bicubic').flatten(1)

@@ -1,0 +1,177 @@
+"""What messages tell a person to write helps: it is written as they say.
+
+A case is a fault in a config (or on the command line), the message with the
+parts of its remedy in brackets, and where these parts are written. Without the
+remedy no step is made; with it one is.
+"""
+import re
+import shlex
+
+import pytest
+
+from csd_mmpretrain.runtime.launch import launch
+from csd_mmpretrain.runtime.run_options import (
+    make_train_config,
+    make_train_parser,
+)
+
+
+class StepMade(Exception):
+    """Ends a training that works."""
+
+
+def start(path, lines, work_dir, *args):
+    """Train a step with a config of some lines, as tools/train.py does."""
+    path.write_text(lines)
+    args = make_train_parser().parse_args(
+        [str(path), '--work-dir', str(work_dir), *args])
+    cfg = make_train_config(args)
+    cfg.merge_from_dict(dict(log_level='ERROR', experiment_name=work_dir.name))
+
+    def train(runner):
+
+        def stop(*_, **__):
+            raise StepMade
+
+        runner._hooks[0].after_train_iter = stop
+        runner.train()
+
+    launch(cfg, train)
+
+
+HEAD = "model = dict(head=dict(_delete_=True, type='LinearClsHead', " \
+    'num_classes=6, in_channels=1280))\n'
+MIXUP = "model = dict(train_cfg=dict(augments=dict(type='Mixup', alpha=1.)))"
+ITERATIONS = ('train_cfg = dict(_delete_=True, by_epoch=False, max_iters=3)\n'
+              'param_scheduler = []')
+PLAIN_NECK = ("model = dict(neck=dict(_delete_=True, "
+              "type='GlobalAveragePooling'))\n"
+              "default_hooks = dict(ssdp=dict(view=dict(_delete_=True, "
+              "type='DiscrepancyMaskView')))\n"
+              "pipeline = [dict(type='LoadImageFromFile'), "
+              "dict(type='Resize', scale=64), dict(type='PackInputs')]\n"
+              'train_dataloader = dict(dataset=dict(pipeline=pipeline))')
+VECTORS = ("model = dict(backbone=dict(norm_eval=True), head=dict(cls_head="
+           "dict(type='StackedLinearClsHead', mid_channels=[8], "
+           "norm_cfg=dict(type='BN1d'))))\n"
+           'train_dataloader = dict(batch_size=5, dataset=dict(indices=6))')
+PROTOTYPES = (
+    "model = dict(neck=None, head=dict(_delete_=True, type='STProtoPNetHead',"
+    'num_classes=6, in_channels={}, num_prototypes=2, channels=8))\n'
+    'default_hooks = dict(ssdp=None, checkpoint=dict(save_best=None), '
+    "prototypes=dict(type='PrototypeHook', warm_epochs=1, "
+    'push_epochs=(2, ), tune_epochs=1))\n'
+    'train_cfg = dict(max_epochs={})')
+PAIRS = (
+    "model = dict(neck=dict(_delete_=True, type='GlobalAveragePooling'), "
+    "head=dict(_delete_=True, type='EmbeddingHead', in_channels=1280, "
+    "embed_dims=4, metric=dict(type='BinomialDevianceLoss')))\n"
+    'default_hooks = dict(ssdp=None, checkpoint=dict(save_best=None))\n'
+    'val_cfg = val_dataloader = val_evaluator = None\n'
+    'train_dataloader = dict(batch_size=2, sampler=dict(shuffle=False))')
+
+OPTION, LINES = '--cfg-options {}', '{}'
+CASES = dict(
+    one_view=('default_hooks = dict(ssdp=None)',
+              r"Add (ssdp=dict\(type='SSDPHook')\)", 'default_hooks = '
+              "dict({}, view=dict(type='EraseShuffleView'), _delete_=True))"),
+    no_distill=('default_hooks = dict(ssdp=None)',
+                'or set `(model.head.distill=None)`', OPTION),
+    mixup=(MIXUP, 'off: `(--cfg-options [^`]*)`', '{}'),
+    mixup_without_labels=(MIXUP, r'or set `(model.head.contrast=None)`',
+                          OPTION),
+    features=('model = dict(head=dict(contrast=dict(feat_dim=7)))',
+              r'features have (\d+) channels. Set `feat_dim`',
+              '--cfg-options model.head.contrast.feat_dim={}'),
+    neck=('model = dict(neck=dict(in_channels=7))',
+          r'has (\d+) channels .*Set `in_channels`',
+          '--cfg-options model.neck.in_channels={}'),
+    classes=('model = dict(head=dict(cls_head=dict(num_classes=5)))',
+             r'The dataset has (\d+) classes. Set num_classes',
+             '--cfg-options model.head.cls_head.num_classes={}'),
+    no_labels=('train_dataloader = dict(dataset=dict(with_label=False))',
+               'Give the dataset (with_label=True)',
+               'train_dataloader = dict(dataset=dict({}))'),
+    plain_head=(HEAD, 'or set `(default_hooks.ssdp.enabled=False)`', OPTION),
+    no_map=(PLAIN_NECK, r"Use neck=(dict\(type='SSDPNeck', in_channels=)",
+            'model = dict(neck={}1280))'),
+    view=(PLAIN_NECK, 'a view without one, such as (EraseShuffleView)',
+          'default_hooks = dict(ssdp=dict(view=dict(_delete_=True, '
+          "type='{}')))"),
+    kept_tokens=("default_hooks = dict(ssdp=dict(second_pass='kept_tokens'))",
+                 "or (second_pass='full')",
+                 'default_hooks = dict(ssdp=dict({}))'),
+    recomputed=('model = dict(backbone=dict(with_cp=True))',
+                "Set (norm='shared') there",
+                'default_hooks = dict(ssdp=dict({}))'),
+    recomputed_norm=('model = dict(backbone=dict(with_cp=True))',
+                     r'freeze .* \((norm_eval=True)\)',
+                     'model = dict(backbone=dict({}))'),
+    no_validation=('train_cfg = dict(val_interval=0)', 'give (--no-validate)',
+                   '{}'),
+    no_val_loader=('train_cfg = dict(val_interval=0)',
+                   'set (val_cfg), (val_dataloader) and (val_evaluator) to N',
+                   '{} = {} = {} = None'),
+    top_k=('val_evaluator = dict(topk=(1, 9))', r'Set (topk=\(1, \)) there',
+           'val_evaluator = dict({})'),
+    best=("default_hooks = dict(checkpoint=dict(save_best='top5'))",
+          "to '(auto)'", '--cfg-options '
+          'default_hooks.checkpoint.save_best={}'),
+    no_best=("default_hooks = dict(checkpoint=dict(save_best='top5'))",
+             'or to (None) for no best', '--cfg-options '
+             'default_hooks.checkpoint.save_best={}'),
+    iterations=(ITERATIONS, r'Set\n +(.*)\n +(.*)\nin the config',
+                '{}\n{}'),
+    precise_norm=("custom_hooks = [dict(type='PreciseBNHook', num_samples=6)]",
+                  'Set (train_dataloader.batch_sampler=None)', OPTION),
+    sampler=("train_dataloader = dict(sampler=dict(type='InfiniteSampler'))",
+             r'or set (train_dataloader.batch_sampler=None) \(', OPTION),
+    warm_up=("param_scheduler = [dict(type='LinearLR', start_factor=.1, "
+             'end=1)]', 'a later `(end)`',
+             "param_scheduler = [dict(type='LinearLR', start_factor=.1, "
+             '{}=2)]'),
+    no_step=('train_dataloader = dict(batch_size=60, '
+             'batch_sampler=dict(drop_last=True))',
+             'set (train_dataloader.batch_sampler.drop_last=False)', OPTION),
+    one_image=(VECTORS, 'Set (train_dataloader.batch_sampler.drop_last=True),',
+               OPTION),
+    no_optimizer=("optim_wrapper = dict(_delete_=True, type='OptimWrapper')",
+                  r'Add (optim_wrapper=dict\(.*\)), or', '{}'),
+    float16=("optim_wrapper = dict(type='AmpOptimWrapper')", 'Give (--amp)',
+             '{}'),
+    no_float16=("optim_wrapper = dict(type='AmpOptimWrapper')",
+                '`(--cfg-options optim_wrapper.type=OptimWrapper)`', '{}'),
+    no_scale=('auto_scale_lr = None\n# --auto-scale-lr',
+              r'Add (auto_scale_lr=dict\(base_batch_size=)N\)',
+              '{}6, _delete_=True)'),
+    sharded=("runner_type = 'FlexibleRunner'\n"
+             "strategy = dict(type='BlockFSDPStrategy', blocks=['Block'])",
+             'add `(--cfg-options runner_type=Runner)`', '{}'),
+    push=(PROTOTYPES.format(1280, 2), r'set (train_cfg.max_epochs=\d+),',
+          OPTION),
+    prototypes=(PROTOTYPES.format(7, 3), r'Set (in_channels=\d+)\.',
+                'model = dict(head=dict({}))'),
+    pairs=(PAIRS, r"sampler=(dict\(type='PKSampler', num_classes=)P, "
+           r'(num_images=)K\) .*(batch_size=)P',
+           'train_dataloader = dict({2}4, '
+           'sampler={0}2, {1}2, _delete_=True))'),
+)
+
+
+@pytest.mark.parametrize('fault, message, remedy', CASES.values(), ids=CASES)
+def test_the_remedy_helps(fault, message, remedy, tiny_config, tmp_path):
+    base = f'_base_ = {str(tiny_config)!r}\n'
+    args = re.findall('(--.*)', fault)
+    wrong = tmp_path / 'wrong.py'
+    with pytest.raises((TypeError, ValueError)) as error:
+        start(wrong, base + fault, tmp_path / 'wrong', *args)
+    found = re.search(message, str(error.value))
+    assert found, error.value
+    written = remedy.format(*found.groups())
+    lines = f'_base_ = {str(wrong)!r}\n'
+    if written.startswith('--'):
+        args += shlex.split(written)
+    else:
+        lines += written
+    with pytest.raises(StepMade):
+        start(tmp_path / 'right.py', lines, tmp_path / 'right', *args)
