@@ -236,3 +236,14 @@ def test_stage_one_of_other_classes_is_refused(configs, stage_one, tmp_path):
     with pytest.raises(ValueError, match="Known class 0 is 'class0' in the "
                        "checkpoint of stage 1, 'class1' in the training"):
         Runner.from_cfg(cfg).train()
+
+
+@pytest.mark.parametrize('size, drop_last', [(1, True), (23, False)])
+def test_batches_of_one_photo_are_refused(configs, stage_one, tmp_path, size,
+                                          drop_last):
+    cfg = Config.fromfile(configs['plain'][1])
+    cfg.work_dir = str(tmp_path)
+    cfg.train_dataloader.batch_size = size
+    cfg.train_dataloader.batch_sampler.drop_last = drop_last
+    with pytest.raises(ValueError, match='batch of one image'):
+        Runner.from_cfg(cfg).train()
