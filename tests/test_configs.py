@@ -15,6 +15,7 @@ from mmengine.optim import LinearLR, build_optim_wrapper
 from mmengine.registry import init_default_scope
 from mmpretrain.apis.model import ModelHub, list_models
 from mmpretrain.registry import DATASETS, MODELS
+from mmpretrain.structures import DataSample
 
 from csd_mmpretrain.checkpoints.pretrained import use_weights
 
@@ -272,6 +273,23 @@ def test_ablation_adds_one_part_at_a_time():
         for part in missing:
             expected.model.head[part] = None
         assert load(f'cotton80_{name}').to_dict() == expected.to_dict()
+
+
+def test_one_view_has_the_queue_alone():
+    ours, base = load('grocery81_one-view'), load('grocery81_arcface-head')
+    flat, flat_base = flatten(ours), flatten(base)
+    assert {key for key in flat.keys() | flat_base.keys()
+            if flat.get(key) != flat_base.get(key)} == {
+        'model.neck', 'model.head', 'default_hooks.ssdp',
+        'default_hooks.imprint', 'train_cfg.max_epochs', 'max_epochs',
+        'param_scheduler'}
+    assert ours.param_scheduler[-1].end == ours.train_cfg.max_epochs == (
+        2 * base.train_cfg.max_epochs)
+    head = shallow_model('grocery81_one-view').head
+    samples = [DataSample().set_gt_label(label) for label in (0, 0, 7)]
+    losses = head.loss((torch.rand(3, 1280), ), samples)
+    assert {name for name in losses if 'loss' in name} == {
+        'loss_cls', 'loss_qc'}
 
 
 @pytest.mark.parametrize('name', NAMES)

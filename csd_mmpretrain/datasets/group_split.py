@@ -2,7 +2,7 @@
 import warnings
 from collections import defaultdict
 from itertools import permutations
-from typing import Hashable, List, NamedTuple, Sequence
+from typing import Hashable, List, Sequence
 
 import numpy as np
 from mmpretrain.utils import require
@@ -77,28 +77,16 @@ def group_folds(labels: Sequence[int],
     return folds
 
 
-class Division(NamedTuple):
-    """Images divided into training, validation and test.
-
-    Attributes:
-        splits (list[str]): ``'train'``, ``'val'`` or ``'test'`` by image.
-        moved (list[int]): Classes all of whose groups would have been in
-            validation and test; these groups went to the training.
-    """
-
-    splits: List[str]
-    moved: List[int]
-
-
 def divide(labels: Sequence[int],
            groups: Sequence[Hashable],
            parts: int = 5,
-           seed: int = 0) -> Division:
+           seed: int = 0) -> List[str]:
     """Divide images into training, validation and test, by groups.
 
     Of the stratified folds one is the test, one the validation, and the
     others are the training: those two that leave the most classes in the
-    training, then in the test, then in the validation.
+    training, then in the test, then in the validation. A class that would be
+    in none of the training gives all its groups to it.
 
     Args:
         labels (Sequence[int]): The class of each of N images.
@@ -108,7 +96,8 @@ def divide(labels: Sequence[int],
         seed (int): As in :func:`group_folds`. Defaults to 0.
 
     Returns:
-        Division: Each class is in the training, and no group in two splits.
+        list[str]: ``'train'``, ``'val'`` or ``'test'`` by image. Each class
+        is in the training, and no group in two splits.
 
     Raises:
         ImportError, ValueError: As :func:`group_folds`.
@@ -116,7 +105,7 @@ def divide(labels: Sequence[int],
     Source: choice.
 
     Example:
-        >>> divide([0] * 6, [1, 1, 2, 2, 3, 3], parts=3).splits
+        >>> divide([0] * 6, [1, 1, 2, 2, 3, 3], parts=3)
         ['val', 'val', 'train', 'train', 'test', 'test']
     """
     labels = np.asarray(labels)
@@ -131,7 +120,7 @@ def divide(labels: Sequence[int],
     test, val = max(permutations(range(parts), 2), key=coverage)
     splits = np.full(len(labels), TRAIN)
     splits[folds == test], splits[folds == val] = TEST, VAL
-    moved = np.setdiff1d(labels, labels[splits == TRAIN])
+    lost = ~np.isin(labels, labels[splits == TRAIN])
     _, groups = np.unique(groups, return_inverse=True)
-    splits[np.isin(groups, groups[np.isin(labels, moved)])] = TRAIN
-    return Division(splits.tolist(), moved.tolist())
+    splits[np.isin(groups, groups[lost])] = TRAIN
+    return splits.tolist()

@@ -64,8 +64,8 @@ def read_photo_folder(root: str, group: Optional[str] = None) -> List[Photo]:
     paths = sorted(
         Path(folder, name).relative_to(top).as_posix()
         for folder, _, names in os.walk(top, followlinks=True)
-        for name in names
-        if Path(name).suffix.lower() in EXTENSIONS and name[0] != '.')
+        for name in names if Path(name).suffix.lower() in EXTENSIONS)
+    paths = [path for path in paths if not re.search(r'(^|/)\.', path)]
     loose = [path for path in paths if '/' not in path]
     paths = [path for path in paths if '/' in path]
     if not paths:
@@ -129,7 +129,7 @@ def read_photo_table(path: str) -> List[Photo]:
         ValueError: If a column is missing, a field empty, nothing listed, or
             a photo has two classes or groups.
     """
-    rows = _read_rows(path, COLUMNS[:2])
+    rows = read_rows(path, COLUMNS[:2])
     grouped = 'group' in rows[0][1]
     photos: Dict[str, Tuple[Photo, int]] = {}
     for number, row in rows:
@@ -164,8 +164,21 @@ def read_photo_table(path: str) -> List[Photo]:
     return found
 
 
-def _read_rows(path: str, needed: Sequence[str]) -> List[Tuple[int, dict]]:
-    """Read the rows of a CSV file with a header, and their line numbers."""
+def read_rows(path: str, needed: Sequence[str]) -> List[Tuple[int, dict]]:
+    """Read the rows of a CSV file about photos.
+
+    Args:
+        path (str): The file, with a header; its columns are separated by
+            commas, semicolons or tabs.
+        needed (Sequence[str]): Columns that it must have.
+
+    Returns:
+        list[tuple[int, dict]]: Line number and cells of each row.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If a column is missing, or there is no row.
+    """
     text = read_text(path, 'Save it as a CSV file in UTF-8 with the columns '
                      f'{", ".join(needed)}.')
     first = text.partition('\n')[0]
@@ -177,7 +190,7 @@ def _read_rows(path: str, needed: Sequence[str]) -> List[Tuple[int, dict]]:
         raise ValueError(
             f'{path}: there is no column {", ".join(lost)}; the first line '
             f'has {", ".join(names) or "nothing"}. Name the columns there: '
-            f'{", ".join(COLUMNS)} (the last if photos are grouped).')
+            f'{", ".join(needed)}.')
     rows = [(reader.line_num, row) for row in reader]
     if not rows:
         raise ValueError(f'{path} lists no photo. Add a line for each.')
@@ -201,7 +214,7 @@ def read_groups(path: str, dataset: Dataset) -> List[str]:
             image is listed with two groups.
     """
     groups: Dict[str, str] = {}
-    for number, row in _read_rows(path, ('path', 'group')):
+    for number, row in read_rows(path, ('path', 'group')):
         other = groups.setdefault(row['path'], row['group'])
         if other != row['group']:
             raise ValueError(

@@ -14,6 +14,7 @@ from csd_mmpretrain.datasets.data_root import LOADERS
 from csd_mmpretrain.datasets.dataset_settings import source_settings
 from csd_mmpretrain.datasets.eval_images import eval_loader
 from csd_mmpretrain.datasets.photos import read_photo_folder
+from csd_mmpretrain.utils.protocol import takes_map
 from csd_mmpretrain.utils.type_name import type_name
 
 from .features import LabelledFeatures
@@ -115,6 +116,8 @@ def save_enrolled(cfg: Config, model: BaseModel, means: torch.Tensor,
     """
     cfg = deepcopy(cfg)
     number, channels = means.shape
+    if takes_map(cfg.model.head):
+        cfg.model.neck = dict(type='GlobalAveragePooling')
     cfg.model.head = dict(
         type='ArcFaceClsHead', num_classes=number, in_channels=channels,
         scale=SCALE, margins=0.0)

@@ -1,5 +1,4 @@
 """Predictions of image files that have no label."""
-import csv
 import os
 from pathlib import Path
 from typing import Iterable, Iterator, List, NamedTuple, Optional, Sequence
@@ -13,6 +12,7 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 from csd_mmpretrain.datasets.annotation_list import read_text
 from csd_mmpretrain.datasets.eval_images import find_images
 from csd_mmpretrain.datasets.image_files import image_fault
+from csd_mmpretrain.datasets.photos import read_rows
 from csd_mmpretrain.utils.wording import first_names
 
 UNKNOWN = 'unknown'
@@ -57,14 +57,10 @@ def list_photos(source: str) -> List[str]:
                 'with a path in each line, a .csv with a column `path`, or a '
                 'photo.')
         return find_images([source], num=10**9)
-    lines = read_text(source, 'Save it as text in UTF-8.').splitlines()
     if kind == '.csv':
-        rows = list(csv.DictReader(lines))
-        if not rows or 'path' not in rows[0]:
-            raise ValueError(
-                f'{source}: expected a header with a column `path`, and a '
-                f'line for each photo; the first line is {lines[:1]}.')
-        lines = [row['path'] for row in rows]
+        lines = [row['path'] or '' for _, row in read_rows(source, ['path'])]
+    else:
+        lines = read_text(source, 'Save it as text in UTF-8.').splitlines()
     names = [line for line in map(str.strip, lines) if line]
     if not names:
         raise ValueError(f'{source} lists no photo. Write a path in each '

@@ -5,8 +5,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Sequence
 
-from csd_mmpretrain.datasets.annotation_list import check_image_list
-from csd_mmpretrain.datasets.group_split import SPLITS, TRAIN, Division
+from csd_mmpretrain.datasets.group_split import SPLITS, TRAIN
 from csd_mmpretrain.datasets.photos import Photo
 from csd_mmpretrain.utils.cores import usable_cores
 
@@ -19,7 +18,7 @@ MOST_WORKERS = 4
 CONFIG = '''"""{name}: {total} photos of {classes} classes."""
 _base_ = {base!r}
 
-project = '{{{{fileDirname}}}}'
+project = "{{{{fileDirname}}}}"
 photos = dict(
     _delete_=True,
     type='CustomDataset',
@@ -62,7 +61,7 @@ class Project(NamedTuple):
 def write_project(folder: str,
                   root: str,
                   photos: Sequence[Photo],
-                  division: Division,
+                  splits: Sequence[str],
                   base: str = BASE) -> Project:
     """Write a project into a folder.
 
@@ -74,7 +73,7 @@ def write_project(folder: str,
         folder (str): The project's; it has no project yet.
         root (str): The folder of the photos.
         photos (Sequence[Photo]): The photos.
-        division (Division): Their splits.
+        splits (Sequence[str]): ``'train'``, ``'val'`` or ``'test'`` of each.
         base (str): A config of a classifier, or one of the package, such as
             ``csd_mmpretrain::peers/grocery81_arcface.py``. Defaults to that
             of a CSDNet with MobileNetV2.
@@ -84,27 +83,35 @@ def write_project(folder: str,
 
     Raises:
         FileExistsError: If the folder has files of a project.
-        ValueError: If the base has no pipelines by name or no ``num_classes``,
-            or a path cannot stand in a list.
+        ValueError: If a path cannot stand in a list, or the base has no
+            pipelines by name or no ``num_classes``.
 
     Example:
         ::
 
             photos = read_photo_folder('photos', 'folder')
-            division = divide([photo.label for photo in photos],
-                              [photo.group for photo in photos])
-            write_project('leaves', 'photos', photos, division)
+            splits = divide([photo.label for photo in photos],
+                            [photo.group for photo in photos])
+            write_project('leaves', 'photos', photos, splits)
     """
+    odd = [photo.path for photo in photos
+           if photo.path != photo.path.strip() or len(
+               photo.path.splitlines()) > 1]
+    if odd:
+        raise ValueError(
+            f'{root}: {len(odd)} paths cannot stand in a list, such as '
+            f'{odd[0]!r}: no line break, and no space at either end. Rename '
+            'them.')
     top = Path(folder).resolve()
     config = top / f'{top.name.replace(".", "_")}.py'
     classes = sorted({photo.label for photo in photos})
     numbers = {name: number for number, name in enumerate(classes)}
     counts = {split: Counter() for split in SPLITS}
-    for photo, split in zip(photos, division.splits):
+    for photo, split in zip(photos, splits):
         counts[split][photo.label] += 1
     text = _config_text(config.stem, root, counts, classes, base)
-    lists = {split: [photo for photo, found in zip(photos, division.splits)
-                     if found == split] for split in SPLITS}
+    lists = {name: [photo for photo, split in zip(photos, splits)
+                    if split == name] for name in SPLITS}
     files = [top / f'{name}.txt' for name in (*lists, 'all', 'classes')]
     there = [path.name for path in (config, top / TABLE, *files)
              if path.exists()]
@@ -118,14 +125,13 @@ def write_project(folder: str,
         path.write_text(''.join(
             f'{photo.path} {numbers[photo.label]}\n' for photo in part),
             encoding='utf-8')
-        check_image_list(str(path))
     (top / 'classes.txt').write_text(
         ''.join(f'{name}\n' for name in classes), encoding='utf-8')
     with open(top / TABLE, 'w', newline='', encoding='utf-8') as file:
         writer = csv.writer(file, lineterminator='\n')
         writer.writerow((*Photo._fields, 'split'))
         writer.writerows(
-            (*photo, split) for photo, split in zip(photos, division.splits))
+            (*photo, split) for photo, split in zip(photos, splits))
     config.write_text(text, encoding='utf-8')
     return Project(config, counts)
 

@@ -58,16 +58,16 @@ def test_no_group_is_in_two_folds(found, num, seed):
 @given(images(), st.integers(3, 5), st.integers(0, 3))
 def test_no_group_is_in_two_splits(found, parts, seed):
     labels, groups = found
-    division = split_or_skip(divide, labels, groups, parts, seed)
-    if division is None:
+    splits = split_or_skip(divide, labels, groups, parts, seed)
+    if splits is None:
         return
     of_group = {}
-    for group, split in zip(groups, division.splits):
+    for group, split in zip(groups, splits):
         assert of_group.setdefault(group, split) == split
-    trained = {label for label, split in zip(labels, division.splits)
+    trained = {label for label, split in zip(labels, splits)
                if split == 'train'}
     assert trained == set(labels)
-    assert split_or_skip(divide, labels, groups, parts, seed) == division
+    assert split_or_skip(divide, labels, groups, parts, seed) == splits
 
 
 @pytest.mark.parametrize('per_group', [1, 3])
@@ -75,11 +75,11 @@ def test_classes_are_spread_evenly(per_group):
     """Like a count by hand: a fifth of each class is tested."""
     labels = np.repeat(np.arange(4), 60)
     groups = np.arange(240) // per_group
-    splits = divide(labels, groups).splits
+    splits = divide(labels, groups)
     assert Counter(zip(labels.tolist(), splits)) == {
         (label, split): count for label in range(4)
         for split, count in (('train', 36), ('val', 12), ('test', 12))}
-    others = divide(labels, groups, seed=1).splits
+    others = divide(labels, groups, seed=1)
     assert others != splits
 
 

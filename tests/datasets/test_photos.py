@@ -20,7 +20,8 @@ def folder(tmp_path):
     """Two classes, plants in subfolders, and what is no photo."""
     for number, name in enumerate((
             'Ahorn é/p 1/a.jpg', 'Ahorn é/p 1/b.webp', 'oak/p 1/a.JPG',
-            'oak/loose.png', 'oak/.hidden.png', 'oak/notes.txt')):
+            'oak/loose.png', 'oak/.hidden.png', '.trash/x.png',
+            'oak/notes.txt')):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(bytes([number] * 9))

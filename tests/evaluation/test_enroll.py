@@ -43,9 +43,17 @@ def test_a_class_without_an_image():
         class_means(found, 4)
 
 
-def test_an_enrolled_model_is_a_classifier(tiny_config, tiny_data, tmp_path):
+PROTOTYPES = dict(
+    _delete_=True, type='STProtoPNetHead', num_classes=6, in_channels=1280,
+    num_prototypes=2)
+
+
+@pytest.mark.parametrize('changes', [{}, dict(neck=None, head=PROTOTYPES)])
+def test_an_enrolled_model_is_a_classifier(
+        tiny_config, tiny_data, tmp_path, changes):
     """The written head gives the nearest mean, for old and new classes."""
     cfg = Config.fromfile(tiny_config)
+    cfg.merge_from_dict(dict(model=changes))
     model = build_bare_model(cfg).eval()
     (tmp_path / 'new').mkdir()
     folder = write_noise_images(tmp_path / 'new', 3, size=48, classes=2)

@@ -6,8 +6,7 @@ from mmpretrain.registry import DATASETS
 from noise_images import write_noise_images
 
 from csd_mmpretrain.checkpoints.bare_model import build_bare_model
-from csd_mmpretrain.datasets.group_split import Division
-from csd_mmpretrain.datasets.photos import read_photo_folder
+from csd_mmpretrain.datasets.photos import Photo, read_photo_folder
 from csd_mmpretrain.runtime.project import count_rows, write_project
 from csd_mmpretrain.runtime.run_options import load_config
 
@@ -27,9 +26,9 @@ def photos(tmp_path):
 def test_a_project_trains_on_its_photos(
         tmp_path, repo_root, photos, base, head):
     base = str(repo_root / 'configs' / base)
-    project = write_project(str(tmp_path / 'v1.2'), *photos,
-                            Division(SPLITS, []), base)
-    assert project.config == tmp_path / 'v1.2' / 'v1_2.py'
+    project = write_project(str(tmp_path / "Anna's v1.2"), *photos,
+                            SPLITS, base)
+    assert project.config == tmp_path / "Anna's v1.2" / "Anna's v1_2.py"
     assert count_rows(project) == [(f'class{i}', 2, 1, 1) for i in range(3)]
     cfg = load_config(str(project.config))
     seen = []
@@ -49,18 +48,27 @@ def test_a_project_trains_on_its_photos(
         assert model.head.contrast.queue.length == 6
     assert cfg.train_dataloader.batch_size == 4  # two batches in an epoch
     assert cfg.val_evaluator[0].topk == (1, )
-    with open(tmp_path / 'v1.2' / 'photos.csv', encoding='utf-8') as file:
+    table = project.config.with_name('photos.csv')
+    with open(table, encoding='utf-8') as file:
         assert [row['split'] for row in csv.DictReader(file)] == SPLITS
-    every = (tmp_path / 'v1.2' / 'all.txt').read_text().splitlines()
+    every = project.config.with_name('all.txt').read_text().splitlines()
     assert every[4] == 'class1/0.png 1' and len(every) == 12
 
 
 def test_a_project_is_never_written_over(tmp_path, repo_root, photos):
     base = str(repo_root / 'configs/csdnet/grocery81.py')
-    args = (str(tmp_path / 'p'), *photos, Division(SPLITS, []))
+    args = (str(tmp_path / 'p'), *photos, SPLITS)
     write_project(*args, base)
     with pytest.raises(FileExistsError, match='has a project already'):
         write_project(*args, base)
+
+
+@pytest.mark.parametrize('path', [' a/b.jpg', 'a/b\n.jpg', 'a/b.jpg\n'])
+def test_paths_that_no_list_can_hold(tmp_path, path):
+    with pytest.raises(ValueError, match='1 paths cannot stand in a list'):
+        write_project(str(tmp_path / 'p'), 'photos', [Photo(path, 'a', 'b')],
+                      ['train'])
+    assert not (tmp_path / 'p').exists()
 
 
 @pytest.mark.parametrize('base, message', [
@@ -69,6 +77,6 @@ def test_a_project_is_never_written_over(tmp_path, repo_root, photos):
 def test_a_base_that_is_no_classifier(
         tmp_path, repo_root, photos, base, message):
     with pytest.raises(ValueError, match=f'has no {message}'):
-        write_project(str(tmp_path / 'p'), *photos, Division(SPLITS, []),
+        write_project(str(tmp_path / 'p'), *photos, SPLITS,
                       str(repo_root / 'configs' / base))
     assert not (tmp_path / 'p').exists()

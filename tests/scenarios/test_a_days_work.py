@@ -90,7 +90,7 @@ def test_the_commands_of_the_page(
     shared = os.environ.get('CSD_SHARED', repo_root.parent / 'shared')
     root = Path(shared) / 'data/grocery81'
     weights = Path(shared) / 'weights/mobilenet_v2_imagenet.pth'
-    day = tmp_path / 'a day'
+    day = tmp_path / "Anna's day"
     day.mkdir()
     make_mess(day, root if root.is_dir() else None)
     init = dict(type='Pretrained', checkpoint=str(weights),

@@ -21,6 +21,9 @@ def test_predictions_with_a_threshold(run_python, repo_root, tiny_config,
     found = json.loads(unknown.read_text())
     assert found['known'] == 12 and found['unknown'] == 4
     assert f"{found['false_accept']:.1%} of 4 other photos" in log
+    cells = [found['threshold'], 100 * found['false_reject']]
+    assert f'| {cells[0]:.3f} | {cells[1]:.1f} |' in log
+    assert log.count('\n| 0.') == 3  # of 10, 20 and 25 %
     log = run_python(choose, *model, '--out', unknown, fails=True).stdout
     assert 'supports no threshold. Give at least 20 photos' in log
 

@@ -2,6 +2,7 @@
 import argparse
 from functools import partial
 from pathlib import Path
+from typing import Tuple
 
 from mmengine.registry import init_default_scope
 from rich.progress import track
@@ -15,6 +16,7 @@ from csd_mmpretrain.evaluation.photo_predictions import (
 )
 from csd_mmpretrain.evaluation.predictions import load_predictions
 from csd_mmpretrain.evaluation.unknown_threshold import (
+    UnknownThreshold,
     choose_threshold,
     save_threshold,
 )
@@ -27,6 +29,10 @@ from csd_mmpretrain.runtime.tool_options import (
     amount,
     output_file,
 )
+from csd_mmpretrain.utils.tables import markdown_table
+
+HEADER = ('threshold', 'false rejects, %', 'false accepts, %')
+RATES = (0.01, 0.02, 0.05, 0.1, 0.2)
 
 
 def parse_args() -> argparse.Namespace:
@@ -88,16 +94,28 @@ def main() -> None:
     chosen = choose_threshold(known, args.false_reject, unknown)
     Path(args.out).parent.mkdir(parents=True, exist_ok=True)
     save_threshold(args.out, chosen, args.checkpoint)
-    print(f'Below a probability of {chosen.threshold:.3f} the answer is '
-          f'"unknown".\nFalse rejects: {chosen.false_reject:.1%} of '
-          f'{chosen.known} validation photos.')
+    rates = sorted({args.false_reject, *(
+        rate for rate in RATES if rate * chosen.known >= 1)})
+    print(markdown_table(HEADER, [
+        threshold_row(choose_threshold(known, rate, unknown))
+        for rate in rates]))
+    print(f'\nBelow a probability of {chosen.threshold:.3f} the answer is '
+          f'"unknown": {chosen.false_reject:.1%} of {chosen.known} validation '
+          'photos.')
     if chosen.unknown:
-        print(f'False accepts: {chosen.false_accept:.1%} of {chosen.unknown} '
-              f'other photos; AUROC {chosen.auroc:.3f}.')
+        print(f'{chosen.false_accept:.1%} of {chosen.unknown} other photos '
+              f'get a class; AUROC {chosen.auroc:.3f}.')
     else:
-        print('False accepts are not known: give photos of other things by '
-              '--unknown.')
+        print('How many photos of other things get a class is not known: '
+              'give some by --unknown.')
     print(f'Wrote {args.out}')
+
+
+def threshold_row(chosen: UnknownThreshold) -> Tuple[str, str, str]:
+    """Write a threshold and its rates as a row below :data:`HEADER`."""
+    accepted = f'{100 * chosen.false_accept:.1f}' if chosen.unknown else ''
+    return (f'{chosen.threshold:.3f}', f'{100 * chosen.false_reject:.1f}',
+            accepted)
 
 
 if __name__ == '__main__':

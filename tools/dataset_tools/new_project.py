@@ -103,8 +103,8 @@ def main() -> None:
     numbers = {name: number for number, name in enumerate(classes)}
     labels = [numbers[photo.label] for photo in photos]
     groups = [photo.group for photo in photos]
-    division = divide(labels, groups, args.parts, args.seed)
-    project = write_project(args.project, root, photos, division, args.base)
+    splits = divide(labels, groups, args.parts, args.seed)
+    project = write_project(args.project, root, photos, splits, args.base)
     single = [name for name, count in zip(classes, count_groups(
         labels, groups)) if count == 1]
     if single:
@@ -123,7 +123,7 @@ def main() -> None:
     print(markdown_table(('class', *SPLITS), rows[:PRINTED]))
     if len(rows) > PRINTED:
         print(f'... and {len(rows) - PRINTED} more')
-    total = Counter(division.splits)
+    total = Counter(splits)
     print('\n' + ', '.join(f'{total[name]} {name}' for name in SPLITS)
           + f' photos, {len(classes)} classes, {len(set(groups))} groups')
     for note in notes:

@@ -1,6 +1,7 @@
 """The class relation against the reference's numbers."""
 import pytest
 import torch
+from ranks import run_ranks
 
 from csd_mmpretrain.methods.crkd.class_relation_kd import (
     class_relation_kd,
@@ -74,10 +75,7 @@ def test_extreme_cosines_are_finite():
     assert loss.isfinite() and student.grad.isfinite().all()
 
 
-def run_rank(rank, folder, teacher, student):
-    torch.set_num_threads(1)
-    torch.distributed.init_process_group(
-        'gloo', f'file://{folder}/rendezvous', rank=rank, world_size=2)
+def on_rank(rank, teacher, student):
     found = []
     for first in (0, 2, 5):
         part = slice(0, first) if rank == 0 else slice(first, None)
@@ -86,21 +84,18 @@ def run_rank(rank, folder, teacher, student):
         loss.backward()
         torch.distributed.all_reduce(own.grad)
         found.append((loss.detach(), own.grad / 2))  # as DDP
-    torch.save(found, f'{folder}/{rank}.pth')
-    torch.distributed.destroy_process_group()
+    return found
 
 
 def test_two_ranks_equal_one(tmp_path):
     """Ranks with other numbers of unlabelled photos, and with none."""
     teacher = torch.randn(2, 5, 3, dtype=torch.float64)
     student = torch.randn(2, 2, 5, 7, dtype=torch.float64)
-    torch.multiprocessing.spawn(
-        run_rank, (str(tmp_path), teacher, student), nprocs=2)
     whole = student.clone().requires_grad_()
     loss = class_relation_kd(teacher, whole, .4)
     loss.backward()
-    for rank in range(2):
-        for value, grad in torch.load(tmp_path / f'{rank}.pth'):
+    for rank in run_ranks(on_rank, tmp_path, teacher, student):
+        for value, grad in rank:
             torch.testing.assert_close(value, loss.detach(), rtol=1e-12,
                                        atol=0)
             torch.testing.assert_close(grad, whole.grad)

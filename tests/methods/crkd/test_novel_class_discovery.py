@@ -9,6 +9,7 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DefaultScope
 from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
+from ranks import run_ranks
 
 
 def total(losses):
@@ -218,10 +219,7 @@ def test_models_that_cannot_discover(stage_one):
 SPLITS = [(4, 4), (6, 2), (3, 5)]
 
 
-def run_rank(rank, folder, path):
-    torch.set_num_threads(1)
-    torch.distributed.init_process_group(
-        'gloo', f'file://{folder}/rendezvous', rank=rank, world_size=2)
+def on_rank(rank, path):
     found = []
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         for sizes in SPLITS:
@@ -236,19 +234,16 @@ def run_rank(rank, folder, path):
             found.append((
                 {name: p.grad for name, p in model.named_parameters()},
                 model.head.head_loss))
-    torch.save(found, f'{folder}/{rank}.pth')
-    torch.distributed.destroy_process_group()
+    return found
 
 
 def test_two_ranks_equal_one(stage_one, tmp_path):
     """Uneven batches, with 2 to 3 of 5 unlabelled photos on the first."""
-    torch.multiprocessing.spawn(
-        run_rank, (str(tmp_path), stage_one), nprocs=2)
     model = build_discovery(stage_one)
     model.head.eval()
     total(model(*make_batch(), mode='loss')).backward()
-    for rank in range(2):
-        for grads, head_loss in torch.load(tmp_path / f'{rank}.pth'):
+    for rank in run_ranks(on_rank, tmp_path, stage_one):
+        for grads, head_loss in rank:
             torch.testing.assert_close(head_loss, model.head.head_loss)
             for name, p in model.named_parameters():
                 torch.testing.assert_close(grads[name], p.grad, rtol=1e-9,
