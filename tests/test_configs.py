@@ -3,6 +3,7 @@ import os
 from copy import deepcopy
 from functools import lru_cache
 from pathlib import Path
+from types import SimpleNamespace
 from unittest.mock import patch
 
 import numpy as np
@@ -14,7 +15,8 @@ from mmengine.dataset import Compose
 from mmengine.optim import LinearLR, build_optim_wrapper
 from mmengine.registry import init_default_scope
 from mmpretrain.apis.model import ModelHub, list_models
-from mmpretrain.registry import DATASETS, MODELS
+from mmpretrain.registry import DATASETS, HOOKS, MODELS
+from mmpretrain.structures import DataSample
 
 from csd_mmpretrain.checkpoints.pretrained import use_weights
 
@@ -274,6 +276,23 @@ def test_ablation_adds_one_part_at_a_time():
         assert load(f'cotton80_{name}').to_dict() == expected.to_dict()
 
 
+def test_one_view_has_the_queue_alone():
+    ours, base = load('grocery81_one-view'), load('grocery81_arcface-head')
+    flat, flat_base = flatten(ours), flatten(base)
+    assert {key for key in flat.keys() | flat_base.keys()
+            if flat.get(key) != flat_base.get(key)} == {
+        'model.neck', 'model.head', 'default_hooks.ssdp',
+        'default_hooks.imprint', 'train_cfg.max_epochs', 'max_epochs',
+        'param_scheduler'}
+    assert ours.param_scheduler[-1].end == ours.train_cfg.max_epochs == (
+        2 * base.train_cfg.max_epochs)
+    head = shallow_model('grocery81_one-view').head
+    samples = [DataSample().set_gt_label(label) for label in (0, 0, 7)]
+    losses = head.loss((torch.rand(3, 1280), ), samples)
+    assert {name for name in losses if 'loss' in name} == {
+        'loss_cls', 'loss_qc'}
+
+
 @pytest.mark.parametrize('name', NAMES)
 def test_learning_rate_follows_the_batch(name):
     config = load(name)
@@ -340,6 +359,16 @@ def test_rare_classes_of_soygene_are_repeated(tmp_path):
     seen = np.bincount([labels[i] for i in dataset.repeat_indices])
     assert (counts <= 8).sum() == 36 and len(counts) == 1110
     assert (seen == np.where(counts <= 8, 2 * counts, counts)).all()
+    # What docs/imbalance.md says of the margins.
+    config = Config.fromfile(PEERS / 'soygene_adaptive-margins.py')
+    head = MODELS.build(config.model.head)
+    HOOKS.build(config.custom_hooks[0]).before_train(SimpleNamespace(
+        model=SimpleNamespace(head=head),
+        train_dataloader=SimpleNamespace(dataset=dataset.dataset)))
+    for count, margin in ((3, 0.3), (4, 0.258), (8, 0.169), (12, 0.123),
+                          (15, 0.1)):
+        np.testing.assert_allclose(head.margins[counts == count], margin,
+                                   atol=5e-4)
 
 
 def test_scales_of_layers_do_not_decay():

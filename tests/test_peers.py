@@ -35,6 +35,7 @@ CHANGES = {
     ('peers/grocery81_baseline',
      {'train_pipeline', 'train_dataloader.dataset.pipeline'}),
     'arcface': ('peers/grocery81_baseline', {HEAD}),
+    'arcface-imprint': ('peers/grocery81_arcface', {'default_hooks.imprint'}),
     'two-views': ('csdnet/grocery81',
                   {f'{NECK}.gating', f'{HEAD}.contrast', f'{HEAD}.distill',
                    VIEW}),

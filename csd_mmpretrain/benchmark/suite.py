@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import (
     Any,
     Dict,
-    Hashable,
     List,
     NamedTuple,
     Optional,
     Sequence,
     Tuple,
+    Union,
 )
 
 import numpy as np
@@ -229,7 +229,7 @@ def split_images(labels: Sequence[int],
                  seed: int = 0,
                  keep_small: bool = False,
                  classes: Optional[Sequence[str]] = None,
-                 groups: Optional[Sequence[Hashable]] = None
+                 groups: Optional[Sequence[Union[int, str]]] = None
                  ) -> Tuple[List[int], List[int]]:
     """Divide training images into those to train on and those held out.
 
@@ -247,7 +247,7 @@ def split_images(labels: Sequence[int],
             Defaults to False.
         classes (Sequence[str], optional): Their names, for the error.
             Defaults to None, their labels.
-        groups (Sequence[Hashable], optional): The group of each image, for
+        groups (Sequence[int | str], optional): The group of each image, for
             folds in which a group is held out together, see
             :func:`~csd_mmpretrain.datasets.group_split.group_folds`. A class
             then counts groups, where it else counts images. Defaults to None.

@@ -2,7 +2,7 @@
 import warnings
 from collections import defaultdict
 from itertools import permutations
-from typing import Hashable, List, Sequence
+from typing import List, Sequence, Union
 
 import numpy as np
 from mmpretrain.utils import require
@@ -11,7 +11,7 @@ TRAIN, VAL, TEST = SPLITS = ('train', 'val', 'test')
 
 
 def count_groups(labels: Sequence[int],
-                 groups: Sequence[Hashable]) -> List[int]:
+                 groups: Sequence[Union[int, str]]) -> List[int]:
     """Count the groups of each class, from label 0 on."""
     found = defaultdict(set)
     for label, group in zip(labels, groups):
@@ -21,14 +21,14 @@ def count_groups(labels: Sequence[int],
 
 @require('scikit-learn', 'pip install "csd_mmpretrain[vis]"')
 def group_folds(labels: Sequence[int],
-                groups: Sequence[Hashable],
+                groups: Sequence[Union[int, str]],
                 num: int,
                 seed: int = 0) -> np.ndarray:
     """Divide images into stratified folds; a group is in one fold.
 
     Args:
         labels (Sequence[int]): The class of each of N images.
-        groups (Sequence[Hashable]): The group of each.
+        groups (Sequence[int | str]): The group of each.
         num (int): Number of folds.
         seed (int): Of the order in which groups are dealt. Defaults to 0.
 
@@ -78,7 +78,7 @@ def group_folds(labels: Sequence[int],
 
 
 def divide(labels: Sequence[int],
-           groups: Sequence[Hashable],
+           groups: Sequence[Union[int, str]],
            parts: int = 5,
            seed: int = 0) -> List[str]:
     """Divide images into training, validation and test, by groups.
@@ -90,7 +90,7 @@ def divide(labels: Sequence[int],
 
     Args:
         labels (Sequence[int]): The class of each of N images.
-        groups (Sequence[Hashable]): The group of each.
+        groups (Sequence[int | str]): The group of each.
         parts (int): Number of folds, at least 3. Defaults to 5, so that a
             fifth of the images is tested, and a fifth validates.
         seed (int): As in :func:`group_folds`. Defaults to 0.

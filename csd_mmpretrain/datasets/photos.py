@@ -243,14 +243,14 @@ def join_copies(root: str, photos: Sequence[Photo]
 
     Returns:
         tuple[list[Photo], list[list[Photo]]]: The photos with joined groups,
-        in the same order; and those that are copies of each other in
-        different groups.
+        in the same order; and those that are copies of each other, but of
+        different groups or classes.
     """
     by_path = {os.path.join(root, photo.path): photo for photo in photos}
     shared = [[by_path[path] for path in paths]
               for paths in copied_images(by_path)]
     shared = [copies for copies in shared
-              if len({photo.group for photo in copies}) > 1]
+              if len({photo[1:] for photo in copies}) > 1]
     first = {photo.group: photo.group for photo in photos}
 
     def find(group: str) -> str:

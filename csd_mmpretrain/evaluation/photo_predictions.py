@@ -1,7 +1,15 @@
 """Predictions of image files that have no label."""
 import os
 from pathlib import Path
-from typing import Iterable, Iterator, List, NamedTuple, Optional, Sequence
+from typing import (
+    Callable,
+    Iterable,
+    Iterator,
+    List,
+    NamedTuple,
+    Optional,
+    Sequence,
+)
 
 import numpy as np
 import torch
@@ -104,7 +112,8 @@ def score_photos(model: BaseModel,
                  paths: Sequence[str],
                  batch_size: int = 32,
                  num_workers: int = 0,
-                 track: Optional[callable] = None) -> PhotoScores:
+                 track: Optional[Callable[[Iterable], Iterable]] = None
+                 ) -> PhotoScores:
     """Predict files in batches, which workers load.
 
     Args:
@@ -113,7 +122,7 @@ def score_photos(model: BaseModel,
         paths (Sequence[str]): The files.
         batch_size (int): Files in a batch. Defaults to 32.
         num_workers (int): Processes that load. Defaults to 0, this one.
-        track (callable, optional): Shows the progress over the batches, such
+        track (Callable, optional): Shows the progress over the batches, such
             as ``rich.progress.track``. Defaults to None.
 
     Returns:

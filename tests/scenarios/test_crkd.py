@@ -9,6 +9,8 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 
+from csd_mmpretrain.methods.crkd.unlabelled_photos import unlabelled_photos
+
 CONFIG = """
 _base_ = ['{repo}/configs/_base_/datasets/novel_bs512_224.py']
 augmentation = [dict(type='RandomResizedCrop', scale=32)]
@@ -235,4 +237,50 @@ def test_stage_one_of_other_classes_is_refused(configs, stage_one, tmp_path):
         loader.dataset.known = 'odd'
     with pytest.raises(ValueError, match="Known class 0 is 'class0' in the "
                        "checkpoint of stage 1, 'class1' in the training"):
+        Runner.from_cfg(cfg).train()
+
+
+@pytest.mark.parametrize('size, drop_last', [(1, True), (23, False)])
+def test_batches_of_one_photo_are_refused(configs, stage_one, tmp_path, size,
+                                          drop_last):
+    cfg = Config.fromfile(configs['plain'][1])
+    cfg.work_dir = str(tmp_path)
+    cfg.train_dataloader.batch_size = size
+    cfg.train_dataloader.batch_sampler.drop_last = drop_last
+    with pytest.raises(ValueError, match='batch of one image'):
+        Runner.from_cfg(cfg).train()
+
+
+def test_a_folder_without_labels(configs, stage_one, tiny_data, tmp_path):
+    """The known classes' photos, and others of which nobody knows classes."""
+    cfg = Config.fromfile(configs['plain'][1])
+    cfg.work_dir = str(tmp_path)
+    photos = cfg.train_dataloader.dataset.dataset
+    for i in range(3):
+        target = tmp_path / 'new' / f'{i}.png'
+        target.parent.mkdir(exist_ok=True)
+        target.write_bytes((tiny_data / f'test/class1/{i % 2}.png')
+                           .read_bytes())
+    cfg.train_dataloader.dataset = dict(
+        type='NovelClasses', known=[0, 2, 4], novel=[1, 3], num_novel=3,
+        dataset=[photos, dict(
+            type='CustomDataset', data_root=str(tmp_path / 'new'),
+            with_label=False, pipeline=[])])
+    cfg.val_dataloader = cfg.val_cfg = cfg.val_evaluator = None
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    assert runner.train_dataloader.dataset.metainfo['classes'][3:] == (
+        'novel-0', 'novel-1', 'novel-2')
+    found = unlabelled_photos(cfg, runner.model)
+    assert found.features.shape == (11, 1280) and found.labels is None
+    assert sum('/new/' in path for path in found.paths) == 3
+    assert found.known_classes == ('class0', 'class2', 'class4')
+
+
+def test_a_missing_stage_one_is_named(configs, stage_one, tmp_path):
+    cfg = Config.fromfile(configs['plain'][1])
+    cfg.work_dir = str(tmp_path)
+    cfg.model.init_cfg.checkpoint = str(tmp_path / 'gone.pth')
+    with pytest.raises(FileNotFoundError, match='gone.pth.*with '
+                       '`--cfg-options model.init_cfg.checkpoint=FILE`'):
         Runner.from_cfg(cfg).train()

@@ -31,6 +31,8 @@ def test_a_mess_becomes_a_project(new_project, tmp_path):
     image.save(photos / 'übrig/plant7 a.webp')
     (photos / 'class0/class0plant90.jpg').touch()
     image.convert('CMYK').save(photos / 'class1/class1plant91.jpg')
+    shutil.copy(photos / 'class0/class0plant3.png',
+                photos / 'übrig/plant7 b.png')
     shutil.copy(photos / 'class2/class2plant1.png',
                 photos / 'class2/class2plant2b.png')
     shutil.copy(photos / 'class3/class3plant1.png',
@@ -40,14 +42,15 @@ def test_a_mess_becomes_a_project(new_project, tmp_path):
     for told in (
             '1 folders without a photo are no classes: no photos',
             '1 photos are left out:\nempty: 1\n  class0/class0plant90.jpg',
-            '2 photos are in two groups as copies',
-            '1 groups have photos of several classes',
+            '3 photos are in several groups as copies',
+            '1 photos are in several classes as copies (class0/class0plant3',
+            '2 groups have photos of several classes',
             '1 classes have one group (übrig)',
-            '| übrig | 1 | 0 | 0 |', '5 classes, 39 groups',
+            '| übrig | 2 | 0 | 0 |', '5 classes, 38 groups',
             '--check-data'):
         assert told in log, log
     lines = (tmp_path / 'leaves/all.txt').read_text('utf-8').splitlines()
-    assert len(lines) == 44 and 'übrig/plant7 a.webp 4' in lines
+    assert len(lines) == 45 and 'übrig/plant7 a.webp 4' in lines
     again = new_project(photos, tmp_path / 'leaves', fails=True)
     assert 'has a project already' in again and 'Traceback' not in again
 

@@ -8,7 +8,11 @@ from csd_mmpretrain.datasets.data_root import check_dataset_folders
 from csd_mmpretrain.datasets.dataset_settings import build_without_pipeline
 from csd_mmpretrain.datasets.samples import list_infos
 from csd_mmpretrain.evaluation.similarity import unit_features
-from csd_mmpretrain.methods.crkd.class_count import count_scores, rehearse
+from csd_mmpretrain.methods.crkd.class_count import (
+    best_numbers,
+    count_scores,
+    rehearse,
+)
 from csd_mmpretrain.methods.crkd.discovery_study import stage_one_config
 from csd_mmpretrain.methods.crkd.unlabelled_photos import photo_features
 from csd_mmpretrain.runtime.run_options import load_config
@@ -65,7 +69,7 @@ def main() -> None:
         max(1, round(guess * share))
         for share in (0.25, 0.5, 0.75, 1, 1.25, 1.5, 2))))
     scores = count_scores(features, labels, candidates, args.repeats)
-    best = np.array(candidates)[scores.argmax(1)]
+    best = best_numbers(scores, candidates)
     print(markdown_table(
         ('novel classes', 'accuracy on known photos, %', 'best in'),
         [(number, f'{100 * column.mean():.1f} ± {100 * column.std():.1f}',

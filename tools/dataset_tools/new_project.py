@@ -86,12 +86,16 @@ def main() -> None:
                          'there, or remove them.')
     photos = leave_out_broken(root, photos, notes)
     photos, copies = join_copies(root, photos)
-    if copies:
-        pairs = [' = '.join(photo.path for photo in same) for same in copies]
-        notes.append(
-            f'{len(copies)} photos are in two groups as copies '
-            f'({first_names(pairs, SHOWN)}). These groups stay together, so '
-            'that no photo is trained on and tested. Remove the copies.')
+    for field, name, effect in (
+            ('group', 'groups', 'These groups stay together, so that no photo '
+             'is trained on and tested. Remove the copies.'),
+            ('label', 'classes', 'One of the classes is wrong. Remove that '
+             'photo.')):
+        pairs = [' = '.join(photo.path for photo in same) for same in copies
+                 if len({getattr(photo, field) for photo in same}) > 1]
+        if pairs:
+            notes.append(f'{len(pairs)} photos are in several {name} as '
+                         f'copies ({first_names(pairs, SHOWN)}). {effect}')
     mixed = mixed_groups(photos)
     if mixed:
         notes.append(

@@ -75,6 +75,22 @@ def count_scores(features: np.ndarray,
     return scores
 
 
+def best_numbers(scores: np.ndarray,
+                 candidates: Sequence[int]) -> np.ndarray:
+    """Choose a number in each repeat.
+
+    Args:
+        scores (ndarray): (repeats, candidates), as of :func:`count_scores`.
+        candidates (Sequence[int]): Rising numbers.
+
+    Returns:
+        ndarray: (repeats,), int64: the best one, of equal ones the largest,
+        which does not split known classes yet.
+    """
+    last = scores[:, ::-1].argmax(1)
+    return np.asarray(candidates)[len(candidates) - 1 - last]
+
+
 def rehearse(features: np.ndarray,
              labels: np.ndarray,
              repeats: int = 8,
@@ -105,5 +121,5 @@ def rehearse(features: np.ndarray,
         hidden = random.permutation(classes)[:true]
         shown = np.where(np.isin(labels, hidden), -1, labels)
         score = count_scores(features, shown, candidates, 1, seed + repeat)
-        estimates.append(candidates[int(score[0].argmax())])
+        estimates += best_numbers(score, candidates).tolist()
     return Rehearsal(true, estimates)

@@ -127,6 +127,20 @@ def test_batches_without_one_kind_are_finite(stage_one, hidden):
                if p.grad is not None)
 
 
+def test_mixed_precision_is_close(stage_one):
+    model = build_discovery(stage_one).float()
+    views, samples = make_batch()
+    views = [view.float() for view in views]
+    exact = model(views, samples, mode='loss')
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        losses = model(views, samples, mode='loss')
+    total(losses).backward()
+    for name, value in exact.items():
+        assert losses[name].dtype == torch.float32
+        torch.testing.assert_close(losses[name], value, rtol=.05, atol=0)
+    assert model.backbone.conv1.weight.grad.isfinite().all()
+
+
 def test_multi_crop(stage_one):
     model = build_discovery(stage_one)
     views, samples = make_batch(views=4)
