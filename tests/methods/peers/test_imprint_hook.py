@@ -146,7 +146,7 @@ def test_what_cannot_start_so_is_told(data, head, error, message):
         ImprintHook().before_train(make_runner(data, head))
 
 
-def on_rank(rank, data):
+def start_weights(rank, data):
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         runner = make_runner(data)
         ImprintHook().before_train(runner)
@@ -155,9 +155,7 @@ def on_rank(rank, data):
 
 def test_two_ranks_start_like_one(data, tmp_path):
     """Seven photos: one rank gets a copy of the first."""
-    runner = make_runner(data)
-    ImprintHook().before_train(runner)
-    ranks = run_ranks(on_rank, tmp_path, data)
-    for name, value in runner.model.state_dict().items():
-        assert torch.equal(ranks[0][name], ranks[1][name])
-        torch.testing.assert_close(ranks[0][name], value)
+    first, second, alone = run_ranks(start_weights, tmp_path, data, alone=True)
+    for name, value in alone.items():
+        assert torch.equal(first[name], second[name])
+        torch.testing.assert_close(first[name], value)
