@@ -8,6 +8,8 @@ import re
 import shlex
 
 import pytest
+import torch
+from mmpretrain.registry import MODELS
 
 from csd_mmpretrain.runtime.launch import launch
 from csd_mmpretrain.runtime.run_options import (
@@ -69,6 +71,55 @@ PAIRS = (
     'default_hooks = dict(ssdp=None, checkpoint=dict(save_best=None))\n'
     'val_cfg = val_dataloader = val_evaluator = None\n'
     'train_dataloader = dict(batch_size=2, sampler=dict(shuffle=False))')
+
+NO_VALIDATION = 'val_cfg = val_dataloader = val_evaluator = None\n'
+NO_LABELS = (
+    'default_hooks = dict(ssdp=None, checkpoint=dict(save_best=None))\n'
+    f'{NO_VALIDATION}'
+    "data_preprocessor = dict(_delete_=True, type='SelfSupDataPreprocessor', "
+    'mean=[127.5] * 3, std=[127.5] * 3)\n')
+PIPELINE = ("dataset=dict(pipeline=[dict(type='LoadImageFromFile'), {}"
+            "dict(type='PackInputs')])")
+RESIZED = "[[dict(type='Resize', scale=32)]]"
+VIEWS = ("train_dataloader = dict(collate_fn=dict(type='default_collate'), "
+         + PIPELINE.format("dict(type='MultiView', num_views=2, "
+                           f'transforms={RESIZED}), ') + ')\n')
+ONE_SIZE = PIPELINE.format("dict(type='Resize', scale=32), ")
+CMD_NECK = ("dict(type='CMDNeck', in_channels=1280, num_prototypes=4, "
+            'hidden_channels=8, bottleneck_channels=4)')
+CMD = (NO_LABELS + "model = dict(_delete_=True, type='CMD', backbone=dict("
+       f"type='MobileNetV2', widen_factor=0.25), neck={CMD_NECK}, "
+       f"region_neck={CMD_NECK}, head=dict(type='CMDHead', "
+       'num_prototypes=4))\n')
+JEPA = (NO_LABELS + "model = dict(_delete_=True, type='JEPA', backbone=dict("
+        "type='VisionTransformer', arch=dict(embed_dims=8, num_layers=2, "
+        'num_heads=2, feedforward_channels=8), img_size=32, patch_size=4, '
+        "out_type='raw'), neck=dict(type='JEPAPredictor', in_channels=8, "
+        'embed_dims=8, depth=1, num_heads=2), '
+        "target_generator=dict(type='BlockTargets', min_keep=1))\n"
+        "train_dataloader = dict(collate_fn=dict(type='default_collate'), "
+        f'{ONE_SIZE})\n')
+STAGE_ONE = ("backbone=dict(type='MobileNetV2', widen_factor=0.25), "
+             "neck=dict(type='GlobalAveragePooling')")
+FROM_STAGE_ONE = ", init_cfg=dict(type='Pretrained', checkpoint='FILE')"
+DISCOVERY = (
+    'default_hooks = dict(ssdp=None, checkpoint=dict(save_best=None), '
+    f"discovery=dict(type='NovelDiscoveryHook'))\n{NO_VALIDATION}"
+    "model = dict(_delete_=True, type='NovelClassDiscovery', "
+    f"{STAGE_ONE}, head=dict(type='NCDHead', num_known=3, num_novel=3, "
+    'in_channels=1280, hidden_channels=8, embed_dims=4){})\n'
+    "data_preprocessor = dict(type='MultiViewDataPreprocessor')\n"
+    f'{VIEWS}novel = dict(_delete_=True, '
+    "dataset=_base_.train_dataloader.dataset)\n")
+HIDDEN = ("train_dataloader.update(dataset=dict(_delete_=True, type="
+          "'NovelClasses', known='even', dataset=dict("
+          "_base_.train_dataloader.dataset, "
+          "**train_dataloader['dataset'])))\n")
+MORE_MIXUP = MIXUP.replace('model = dict(', 'model.update(')
+EMBEDDING = PAIRS.replace(
+    'batch_size=2, sampler=dict(shuffle=False)',
+    "batch_size=4, sampler=dict(_delete_=True, type='PKSampler', "
+    'num_classes=2, num_images=2)')
 
 OPTION, LINES = '--cfg-options {}', '{}'
 CASES = dict(
@@ -155,19 +206,93 @@ CASES = dict(
            r'(num_images=)K\) .*(batch_size=)P',
            'train_dataloader = dict({2}4, '
            'sampler={0}2, {1}2, _delete_=True))'),
+    cmd_hook=(CMD + VIEWS, r"Add to the config: (custom_hooks=\[dict\(type="
+              r"'SelfDistillationHook'\)\])", '{}'),
+    cmd_views=(
+        f'{CMD}train_dataloader = dict({ONE_SIZE})\n'
+        "custom_hooks = [dict(type='SelfDistillationHook')]",
+        r"Use (dict\(type='MultiView', num_views=\[2, 8\], transforms=)"
+        r"\[\.\.\.\]\) and (collate_fn=dict\(type='default_collate'\))",
+        "train_dataloader = dict({1}, dataset=dict(pipeline=[dict("
+        f"type='LoadImageFromFile'), {{0}}{RESIZED} * 2), "
+        "dict(type='PackInputs')]))"),
+    jepa_hook=(JEPA, r"Add (dict\(type='JEPAHook'\)) to `(custom_hooks)`",
+               '{1} = [{0}]'),
+    discovery_start=(
+        DISCOVERY.format('') + HIDDEN,
+        '`(--cfg-options model.init_cfg.type=Pretrained '
+        'model.init_cfg.checkpoint=FILE)`', '{}'),
+    discovery_labels=(
+        DISCOVERY.format(FROM_STAGE_ONE)
+        + "model['train_cfg'] = dict(augments=dict(type='Mixup', alpha=1.))\n"
+        + HIDDEN, 'off: `(--cfg-options [^`]*)`', '{}'),
+    discovery_hidden=(
+        DISCOVERY.format(FROM_STAGE_ONE),
+        r"Give (train_dataloader\.dataset=dict\(type='NovelClasses', known=)"
+        r'\.\.\., (dataset=)', 'known = _base_.train_dataloader.dataset\n'
+        "train_dataloader = dict(dataset=dict(_delete_=True, "
+        "type='NovelClasses', known='even', {1}known))"),
+    mixed_pairs=(
+        f'{EMBEDDING}\n{MORE_MIXUP}', 'off: `(--cfg-options [^`]*)`', '{}'),
+    mixed_prototypes=(
+        f'{PROTOTYPES}\n{MORE_MIXUP}'.format(1280, 3),
+        'off: `(--cfg-options [^`]*)`', '{}'),
+    stages=(
+        PROTOTYPES.format(1280, 3).replace(
+            'max_epochs=3', '_delete_=True, by_epoch=False, max_iters=9')
+        + '\nlog_processor = dict(by_epoch=False)\nparam_scheduler = []\n'
+        'default_hooks.update(logger=dict(log_metric_by_epoch=False))\n',
+        r'Set (train_cfg=dict\(by_epoch=True, max_epochs=)\.\.\.\)',
+        '{}3, _delete_=True)\nlog_processor = dict(by_epoch=True)'),
+    wrapped=(HEAD, r"Wrap it: head=(dict\(type='CSDHead', cls_head=)\.\.\.",
+             "model = dict(head={}dict(type='LinearClsHead', num_classes=6, "
+             "in_channels=1280), _delete_=True))"),
+    no_images=("train_dataloader = dict(_delete_=True, batch_size=60, "
+               "drop_last=True, num_workers=0, "
+               "dataset=_base_.train_dataloader.dataset, "
+               "sampler=dict(type='DefaultSampler', shuffle=True))",
+               r'set (drop_last=False)', 'train_dataloader = dict({})'),
+    weights=("model = dict(backbone=dict(init_cfg=dict(type='Pretrained', "
+             "checkpoint='none.pth')))",
+             '`(--weights FILE)` of tools/train.py', '{}'),
+    weights_option=(
+        "model = dict(backbone=dict(init_cfg=dict(type='Pretrained', "
+        "checkpoint='none.pth', prefix='backbone.')))",
+        '`(--cfg-options model.backbone.init_cfg.checkpoint=FILE)`', '{}'),
+    prefix_tokens=(
+        "model = dict(backbone=dict(_delete_=True, type='VisionTransformer', "
+        'arch=dict(embed_dims=8, num_layers=1, num_heads=1, '
+        'feedforward_channels=8), img_size=32, patch_size=8, '
+        "out_type='raw'), neck=dict(in_channels=8, layout='tokens'), head="
+        'dict(cls_head=dict(in_channels=8), contrast=dict(feat_dim=8)))',
+        r'Set (num_prefix_tokens=\d+)\.', 'model = dict(neck=dict({}))'),
 )
 
 
+@pytest.fixture(scope='module')
+def stage_one(tmp_path_factory):
+    """A checkpoint of the known classes, for what asks for a FILE."""
+    path = tmp_path_factory.mktemp('stage_one') / 'epoch_2.pth'
+    model = MODELS.build(eval(
+        f"dict(type='ImageClassifier', {STAGE_ONE}, "
+        "head=dict(type='NCDHead', num_known=3, in_channels=1280))"))
+    torch.save(dict(state_dict=model.state_dict()), path)
+    return path.as_posix()
+
+
 @pytest.mark.parametrize('fault, message, remedy', CASES.values(), ids=CASES)
-def test_the_remedy_helps(fault, message, remedy, tiny_config, tmp_path):
+def test_the_remedy_helps(fault, message, remedy, tiny_config, stage_one,
+                          tmp_path):
     base = f'_base_ = {str(tiny_config)!r}\n'
+    fault = fault.replace('FILE', stage_one)
     args = re.findall('(--.*)', fault)
     wrong = tmp_path / 'wrong.py'
-    with pytest.raises((TypeError, ValueError)) as error:
+    with pytest.raises((OSError, RuntimeError, TypeError, ValueError)
+                       ) as error:
         start(wrong, base + fault, tmp_path / 'wrong', *args)
     found = re.search(message, str(error.value))
     assert found, error.value
-    written = remedy.format(*found.groups())
+    written = remedy.format(*found.groups()).replace('FILE', stage_one)
     lines = f'_base_ = {str(wrong)!r}\n'
     if written.startswith('--'):
         args += shlex.split(written)

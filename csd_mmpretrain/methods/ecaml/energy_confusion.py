@@ -132,13 +132,13 @@ def layer_pairs(labels: torch.Tensor,
     n, device = len(labels), labels.device
     if random_num is None:
         return torch.triu_indices(n, n, 2, device=device).T
-    anchors = torch.arange(n - 2 * random_num, device=device)[:, None]
-    if not len(anchors):
+    if n <= 2 * random_num:
         raise ValueError(
             f"EnergyConfusionLoss: pairs='layer' with random_num={random_num} "
             f'leaves no pair in a batch of {n} images; it needs more than '
             f'{2 * random_num}. Give larger batches, a smaller random_num, or '
             "pairs='negative'.")
+    anchors = torch.arange(n - 2 * random_num, device=device)[:, None]
     noise = shared_noise(len(anchors), n, device=device)
     noise.masked_fill_(torch.arange(n, device=device) < anchors + 2, -1)
     partners = noise.topk(random_num, dim=1).indices
