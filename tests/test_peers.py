@@ -51,6 +51,7 @@ OTHERS = {
     'cotton80_cle-vit': 'csdnet_cotton80_cle-vit',
     'dino_swin-tiny_cotton80': 'dino_swin-tiny_cotton80',
     'dino_mobilenet-v2_grocery81': 'dino_mobilenet-v2_grocery81',
+    'dino_vit-tiny_grocery81': 'dino_vit-tiny_grocery81',
     'mocov2_mobilenet-v2_grocery81': 'mocov2_mobilenet-v2_grocery81',
     'simsiam_mobilenet-v2_grocery81': 'simsiam_mobilenet-v2_grocery81',
     'soygene_adaptive-margins': 'soygene_adaptive-margins',

@@ -78,9 +78,9 @@ def main() -> None:
     if not known:
         raise ValueError(f'The training data of {args.config} has no names '
                          'of classes. Set `classes` of its dataset.')
-    settings = images['test'].loader
-    settings = dict(batch_size=settings.batch_size,
-                    num_workers=settings.num_workers)
+    loader = images['test'].loader
+    settings = dict(batch_size=loader.batch_size,
+                    num_workers=loader.num_workers)
     pipeline = eval_pipeline(cfg)
     added, classes = folder_loader(args.photos, known, pipeline, settings)
     loaders = {name: split.loader for name, split in images.items()}

@@ -17,8 +17,10 @@ TRUST = 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD'
 # How torch names an object that it refuses.
 FOREIGN = re.compile(r'(?:GLOBAL|class) ([\w.]+)')
 WEB = ('http://', 'https://')
+WHOLE_MODEL = 'the model'
 POINT = ('`--weights FILE` of tools/train.py, or '
          '`--cfg-options model.backbone.init_cfg.checkpoint=FILE` of any tool')
+WHOLE = '`--cfg-options model.init_cfg.checkpoint=FILE`'
 
 
 def pretrained_cfg(init_cfg: Any) -> Optional[dict]:
@@ -48,7 +50,7 @@ def pretrained_parts(
     for name, module in model.named_modules():
         cfg = pretrained_cfg(getattr(module, 'init_cfg', None))
         if cfg is not None:
-            yield name or 'the model', module, cfg
+            yield name or WHOLE_MODEL, module, cfg
 
 
 def local_path(checkpoint: str) -> Optional[str]:
@@ -160,6 +162,7 @@ def fetch_weights(name: str, module: nn.Module, cfg: dict) -> None:
             or has them in other shapes.
     """
     checkpoint = cfg['checkpoint']
+    point = WHOLE if name == WHOLE_MODEL else POINT
     web = checkpoint.startswith(WEB)
     path = local_path(checkpoint)
     if path is None:
@@ -168,7 +171,7 @@ def fetch_weights(name: str, module: nn.Module, cfg: dict) -> None:
         if not web:
             raise FileNotFoundError(
                 f'There is no file of pretrained weights {checkpoint!r}. '
-                f'Point at the right one with {POINT}.')
+                f'Point at the right one with {point}.')
         os.makedirs(os.path.dirname(path), exist_ok=True)
         try:
             hub.download_url_to_file(checkpoint, path, progress=os.isatty(2))
@@ -176,7 +179,7 @@ def fetch_weights(name: str, module: nn.Module, cfg: dict) -> None:
             raise FileNotFoundError(
                 f'The pretrained weights {os.path.basename(path)} could not '
                 f'be downloaded from {checkpoint} ({error}). Put the file at '
-                f'{path}, or point at it with {POINT}.') from None
+                f'{path}, or point at it with {point}.') from None
     taken, others = compare_weights(module, cfg)
     if len(taken) < len(others):
         shown = ', '.join(

@@ -50,6 +50,7 @@ def draw_curves(groups: Mapping[str, Sequence[Mapping[int, float]]],
     axes.xaxis.get_major_locator().set_params(integer=True)
     axes.grid(lw=0.3)
     axes.spines[['top', 'right']].set_visible(False)
+    fitting = 110 // (max(map(len, groups)) + 20)  # characters of the width
     figure.legend(loc='outside lower center', fontsize=8, frameon=False,
-                  ncols=min(3, len(groups)))
+                  ncols=max(1, min(3, len(groups), fitting)))
     return figure

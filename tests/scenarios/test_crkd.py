@@ -275,3 +275,12 @@ def test_a_folder_without_labels(configs, stage_one, tiny_data, tmp_path):
     assert found.features.shape == (11, 1280) and found.labels is None
     assert sum('/new/' in path for path in found.paths) == 3
     assert found.known_classes == ('class0', 'class2', 'class4')
+
+
+def test_a_missing_stage_one_is_named(configs, stage_one, tmp_path):
+    cfg = Config.fromfile(configs['plain'][1])
+    cfg.work_dir = str(tmp_path)
+    cfg.model.init_cfg.checkpoint = str(tmp_path / 'gone.pth')
+    with pytest.raises(FileNotFoundError, match='gone.pth.*with '
+                       '`--cfg-options model.init_cfg.checkpoint=FILE`'):
+        Runner.from_cfg(cfg).train()

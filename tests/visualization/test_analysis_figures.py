@@ -78,6 +78,17 @@ def test_reliability_has_a_column_for_each():
     save(figure)
 
 
+@pytest.mark.parametrize('length, columns', [(5, 3), (30, 2), (60, 1)])
+def test_names_of_curves_are_not_cut_off(length, columns):
+    figure = draw_curves({f'{i:0{length}}': [{1: 1., 2: 2.}]
+                          for i in range(4)}, 'one\ntwo')
+    save(figure)
+    legend = figure.legends[0]
+    assert legend._ncols == columns
+    box = legend.get_window_extent()
+    assert 0 <= box.x0 < box.x1 <= figure.bbox.x1
+
+
 def test_curves_show_the_mean_where_all_runs_have_a_score():
     figure = draw_curves(
         {

@@ -89,7 +89,7 @@ def main() -> None:
             name: [run.scores for run in members.values()]
             for name, members in groups.items()
         }
-        draw_curves(curves, ', '.join(args.metric)).savefig(
+        draw_curves(curves, '\n'.join(args.metric)).savefig(
             args.show_path, dpi=args.dpi)
         print(f'Wrote {args.show_path}')
 

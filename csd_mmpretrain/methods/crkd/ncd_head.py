@@ -268,7 +268,7 @@ class NCDHead(ClsHead):
                     self.kd_weight * self.kd_temperature**2 *
                     class_relation_kd(teacher.to(hidden), hidden, soft,
                                       self.kd_weighted))
-            self._remember(by_head.detach())
+            self._remember(by_head.detach().clone())
             losses.update(relation_statistics(hidden.detach(), self.num_known,
                                               soft))
         return losses

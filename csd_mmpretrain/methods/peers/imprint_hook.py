@@ -1,6 +1,5 @@
 """A classifier of cosines that starts from the training images."""
 import torch
-import torch.nn.functional as F
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmpretrain.models.heads import ArcFaceClsHead
@@ -8,37 +7,16 @@ from mmpretrain.registry import HOOKS
 from torch import nn
 from torch.distributed.fsdp import FullyShardedDataParallel
 
+from csd_mmpretrain.evaluation.enroll import class_means
 from csd_mmpretrain.evaluation.feature_data import labelled_images
-from csd_mmpretrain.evaluation.features import collect_features
+from csd_mmpretrain.evaluation.features import (
+    LabelledFeatures,
+    collect_features,
+)
 from csd_mmpretrain.layers.gather import whole_batch
 from csd_mmpretrain.runtime.undisturbed import same_random_states
 from csd_mmpretrain.utils.protocol import inference_model
 from csd_mmpretrain.utils.unwrap import unwrap
-
-
-def class_means(features: torch.Tensor, labels: torch.Tensor,
-                num_classes: int) -> torch.Tensor:
-    """Average the directions of each class's features.
-
-    Args:
-        features (Tensor): (N, C), floating, of any length.
-        labels (Tensor): (N, ), int64.
-        num_classes (int): K.
-
-    Returns:
-        Tensor: (K, C), of length 1; 0 for a class without features.
-
-    Source: Qi et al. 2018, Low-Shot Learning with Imprinted Weights.
-
-    Example:
-        >>> import torch
-        >>> class_means(torch.tensor([[2., 0.], [0., 9.], [0., -1.]]),
-        ...             torch.tensor([0, 0, 1]), 2)
-        tensor([[ 0.7071,  0.7071],
-                [ 0.0000, -1.0000]])
-    """
-    sums = features.new_zeros(num_classes, features.size(1))
-    return F.normalize(sums.index_add_(0, labels, F.normalize(features)))
 
 
 @HOOKS.register_module()
@@ -78,9 +56,10 @@ class ImprintHook(Hook):
         features, labels = (part[:len(loader.dataset)]
                             for part in whole_batch(*parts))
         weight = head.norm_product.weight
-        means = class_means(features, labels, head.num_classes)
-        found = labels.unique()
-        weight[found] = (means * weight.norm(dim=1, keepdim=True))[found]
+        found, labels = labels.unique(return_inverse=True)
+        means = class_means(LabelledFeatures(features, labels), len(found))
+        lengths = weight[found].norm(dim=1, keepdim=True)
+        weight[found] = means.to(weight) * lengths
         runner.logger.info(
             f'ImprintHook: {len(found)} class weights start from '
             f'{len(labels)} training images.')

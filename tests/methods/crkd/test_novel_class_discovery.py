@@ -11,6 +11,8 @@ from mmpretrain.registry import MODELS
 from mmpretrain.structures import DataSample
 from ranks import run_ranks
 
+from csd_mmpretrain.methods.crkd.novel_class_discovery import split_labels
+
 
 def total(losses):
     return sum(value for name, value in losses.items() if 'loss' in name)
@@ -252,7 +254,6 @@ def test_two_ranks_equal_one(stage_one, tmp_path):
 
 def test_samples_are_taken_as_they_are():
     """A label without a loss: one sample of each kind."""
-    from csd_mmpretrain.methods.crkd.novel_class_discovery import split_labels
     labels, hidden = split_labels(
         [DataSample(), DataSample().set_gt_label(2)], torch.device('cpu'))
     assert labels.tolist() == [0, 2] and hidden.tolist() == [0]

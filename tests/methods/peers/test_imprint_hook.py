@@ -4,7 +4,6 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-import torch.multiprocessing as mp
 import torch.nn.functional as F
 from mmengine.config import Config
 from mmengine.dataset import Compose
@@ -13,7 +12,7 @@ from mmengine.registry import DefaultScope
 from mmpretrain.registry import HOOKS, MODELS
 from mmpretrain.structures import DataSample
 from noise_images import write_noise_images
-from torch import distributed
+from ranks import run_ranks
 
 from csd_mmpretrain.methods.peers import ImprintHook
 
@@ -147,23 +146,16 @@ def test_what_cannot_start_so_is_told(data, head, error, message):
         ImprintHook().before_train(make_runner(data, head))
 
 
-def run_rank(rank, folder, data):
-    torch.set_num_threads(1)
-    distributed.init_process_group(
-        'gloo', f'file://{folder}/rendezvous', rank=rank, world_size=2)
+def start_weights(rank, data):
     with DefaultScope.overwrite_default_scope('mmpretrain'):
         runner = make_runner(data)
         ImprintHook().before_train(runner)
-    torch.save(runner.model.state_dict(), folder / f'{rank}.pth')
-    distributed.destroy_process_group()
+    return runner.model.state_dict()
 
 
 def test_two_ranks_start_like_one(data, tmp_path):
     """Seven photos: one rank gets a copy of the first."""
-    mp.spawn(run_rank, (tmp_path, data), nprocs=2)
-    runner = make_runner(data)
-    ImprintHook().before_train(runner)
-    ranks = [torch.load(tmp_path / f'{rank}.pth') for rank in range(2)]
-    for name, value in runner.model.state_dict().items():
-        assert torch.equal(ranks[0][name], ranks[1][name])
-        torch.testing.assert_close(ranks[0][name], value)
+    first, second, alone = run_ranks(start_weights, tmp_path, data, alone=True)
+    for name, value in alone.items():
+        assert torch.equal(first[name], second[name])
+        torch.testing.assert_close(first[name], value)
