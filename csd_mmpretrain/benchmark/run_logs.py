@@ -185,5 +185,9 @@ def _group(folder: Path, pattern: Optional[str]) -> str:
                              f'{path.as_posix()}.')
         return found.group(1 if found.re.groups else 0)
     configs = sorted(path.glob('*.py'), key=lambda p: p.stat().st_mtime)
-    name = configs[-1].stem if configs else path.name
+    names = [config.stem for config in configs]
+    # A test in the same folder writes NAME_test.py.
+    names = [name for name in names
+             if not (name.endswith('_test') and name[:-5] in names)]
+    name = names[-1] if names else path.name
     return SUFFIX.sub('', name) or path.parent.name

@@ -99,6 +99,23 @@ def test_names_of_scores(write_run):
     assert score_names(write_run('a', [1., 2.])) == [METRIC]
 
 
+def test_a_test_in_the_folder_does_not_rename_the_training(write_run):
+    folder = write_run('a', [1.])
+    (folder / 'plain_test.py').touch()
+    assert read_run(folder, METRIC).group == 'plain'
+    (folder / 'plain.py').unlink()
+    assert read_run(folder, METRIC).group == 'plain_test'
+
+
+def test_each_metric_has_its_own_baseline(write_run, repo_root, run_python):
+    folders = [write_run(name, [score], config=f'{name}.py')
+               for name, score in (('plain', 10.), ('csdnet', 12.))]
+    log = run_python(repo_root / 'tools/analysis_tools/compare_runs.py',
+                     *folders, '--metric', METRIC, METRIC).stdout
+    assert log.count(f'plain, {METRIC}') == log.count('baseline |') == 2
+    assert log.count('+2.00, one seed in common') == 2
+
+
 def test_folds_of_wrapped_datasets_are_other_images(write_run):
     pytest.importorskip('scipy')
     fold = "num_splits=2, fold={}, dataset=dict(type='CustomDataset')".format

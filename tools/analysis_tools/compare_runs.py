@@ -61,34 +61,31 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     """Write and draw what the command line asks for."""
     args = parse_args()
-    runs = [
-        read_run(folder, metric, args.group) for metric in args.metric
-        for folder in args.work_dirs
-    ]
-    if len(args.metric) > 1:
-        metrics = [name for name in args.metric for _ in args.work_dirs]
-        runs = [run._replace(group=f'{run.group}, {metric}')
-                for run, metric in zip(runs, metrics)]
-    for run in runs:
-        if not run.finished:
-            print(f'{run.folder} is left out: its last validation is at '
-                  f'{max(run.scores)} of {run.planned}.')
-    runs = [run for run in runs if run.finished]
-    if not runs:
-        raise SystemExit('No run has finished.')
-    groups = group_runs(runs)
-    table = comparison_rows(groups, args.baseline or runs[0].group,
-                            args.score)
+    table, curves = [], {}
+    for metric in args.metric:
+        runs = [read_run(folder, metric, args.group)
+                for folder in args.work_dirs]
+        for run in runs:
+            if not run.finished:
+                print(f'{run.folder} is left out: its last validation is at '
+                      f'{max(run.scores)} of {run.planned}.')
+        runs = [run for run in runs if run.finished]
+        if not runs:
+            raise SystemExit('No run has finished.')
+        groups = group_runs(runs)
+        rows = comparison_rows(groups, args.baseline or runs[0].group,
+                               args.score)
+        ending = f', {metric}' if len(args.metric) > 1 else ''
+        table += [(name + ending, *cells) for name, *cells in rows]
+        curves.update({
+            name + ending: [run.scores for run in members.values()]
+            for name, members in groups.items()})
     print(markdown_table(HEADER, table))
     if args.out:
         write_table(args.out, HEADER, table)
         print(f'Wrote {args.out}')
     if args.show_path:
         args.show_path.parent.mkdir(parents=True, exist_ok=True)
-        curves = {
-            name: [run.scores for run in members.values()]
-            for name, members in groups.items()
-        }
         draw_curves(curves, '\n'.join(args.metric)).savefig(
             args.show_path, dpi=args.dpi)
         print(f'Wrote {args.show_path}')
