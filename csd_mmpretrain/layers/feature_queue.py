@@ -1,11 +1,12 @@
 """A ring of past features and their labels."""
 import re
+from typing import Optional
 
 import torch
 from torch import nn
 
 # The names of a queue's tensors in a checkpoint.
-QUEUE_KEY = re.compile(r'(^|\.)queue\.(features|labels|ptr)$')
+QUEUE_KEY = re.compile(r'(^|\.)queue\.(features|labels|images|ptr)$')
 
 
 class FeatureQueue(nn.Module):
@@ -18,10 +19,14 @@ class FeatureQueue(nn.Module):
         dim (int): Channels of a feature.
         per_image (int): Features that an image sends to it in an epoch.
             Defaults to 1.
+        with_images (bool): Whether it holds the images' numbers, too.
+            Defaults to False.
 
     Attributes:
         features (Tensor): (length, dim), float32.
         labels (Tensor): (length, ), int64; -1 marks an empty place.
+        images (Tensor): (length, ), int64, the images' numbers; only with
+            ``with_images``.
         ptr (Tensor): int64 scalar, the place that is written next.
 
     Raises:
@@ -35,7 +40,11 @@ class FeatureQueue(nn.Module):
         tensor([4, 5, 2, 3])
     """
 
-    def __init__(self, length: int, dim: int, per_image: int = 1) -> None:
+    def __init__(self,
+                 length: int,
+                 dim: int,
+                 per_image: int = 1,
+                 with_images: bool = False) -> None:
         super().__init__()
         for name, value in (('queue_len', length), ('feat_dim', dim)):
             if value <= 0:
@@ -46,11 +55,22 @@ class FeatureQueue(nn.Module):
         self.per_image = per_image
         self.register_buffer('features', torch.zeros(length, dim))
         self.register_buffer('labels', torch.full((length, ), -1))
+        if with_images:
+            self.register_buffer('images', torch.full((length, ), -1))
         self.register_buffer('ptr', torch.zeros((), dtype=torch.long))
 
     @torch.no_grad()
-    def enqueue(self, features: torch.Tensor, labels: torch.Tensor) -> None:
-        """Write features (n, dim) and labels (n, ) over the oldest places."""
+    def enqueue(self,
+                features: torch.Tensor,
+                labels: torch.Tensor,
+                images: Optional[torch.Tensor] = None) -> None:
+        """Write over the oldest places.
+
+        Args:
+            features (Tensor): (n, dim).
+            labels (Tensor): (n, ), int64.
+            images (Tensor, optional): (n, ), int64, with ``with_images``.
+        """
         n = len(labels)
         kept = min(n, self.length)
         offsets = torch.arange(n - kept, n, device=labels.device)
@@ -58,4 +78,6 @@ class FeatureQueue(nn.Module):
         self.features.index_copy_(0, places,
                                   features[n - kept:].to(self.features))
         self.labels.index_copy_(0, places, labels[n - kept:])
+        if images is not None:
+            self.images.index_copy_(0, places, images[n - kept:])
         self.ptr.add_(n).remainder_(self.length)

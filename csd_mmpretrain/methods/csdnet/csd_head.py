@@ -203,7 +203,10 @@ class CSDHead(BaseModule):
                 losses[f'loss_cls{suffix}'] = weight * loss
             losses.update({k + suffix: v for k, v in view_losses.items()})
         if self.contrast is not None:
-            losses.update(self.contrast(views, self._labels(data_samples)))
+            images = [_images(data_samples)] if getattr(
+                self.contrast, 'needs_images', False) else []
+            losses.update(self.contrast(
+                views, self._labels(data_samples), *images))
         if self.distill is not None:
             losses.update(self.distill(*logits))
         share = batch_share(len(data_samples), losses['loss_cls'])
@@ -263,6 +266,17 @@ class CSDHead(BaseModule):
         for old, new in names.items():
             if old in state_dict and new not in state_dict:
                 state_dict[new] = state_dict.pop(old)
+
+
+def _images(data_samples: Sequence[DataSample]) -> torch.Tensor:
+    """Number the images by their places in the dataset."""
+    if 'sample_idx' not in data_samples[0]:
+        raise ValueError(
+            'CSDHead: `contrast` has to know the images of a batch, but the '
+            "pipeline does not pack 'sample_idx'. Name it in `meta_keys` of "
+            "PackInputs, or set `model.head.contrast.own_image=True`.")
+    return data_samples[0].gt_label.new_tensor(
+        [sample.sample_idx for sample in data_samples])
 
 
 def _refuse(old_slots: Dict[str, Any]) -> None:

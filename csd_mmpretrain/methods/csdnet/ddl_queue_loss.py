@@ -14,14 +14,15 @@ from csd_mmpretrain.layers.unit_vectors import check_margin, unit_vectors
 NEGATIVES = ('all', 'violating')
 # Temporaries of one block of keys: on a CPU they stay in its cache.
 BLOCK_BYTES = dict(cpu=2**20, other=2**26)
-Keys = Tuple[torch.Tensor, torch.Tensor]
+Keys = Tuple[torch.Tensor, ...]
 
 
 def queue_contrast(anchors: torch.Tensor,
                    labels: torch.Tensor,
                    keys: Sequence[Keys],
                    margin: float = 0.4,
-                   negatives: str = 'all'
+                   negatives: str = 'all',
+                   images: Optional[torch.Tensor] = None
                    ) -> Tuple[torch.Tensor, torch.Tensor]:
     r"""The loss of each anchor against fixed keys.
 
@@ -45,13 +46,17 @@ def queue_contrast(anchors: torch.Tensor,
     Args:
         anchors (Tensor): (V, B, C), unit vectors, V views of B images.
         labels (Tensor): (B, ), int64, of the images.
-        keys (Sequence[tuple]): Pairs of unit vectors (K, C) and their labels
-            (K, ), of which -1 marks no key. Each anchor is a key too, once,
-            and is left out of its own sums.
+        keys (Sequence[tuple]): Unit vectors (K, C), their labels (K, ), of
+            which -1 marks no key, and perhaps the numbers of their images
+            (K, ), int64. Each anchor is a key too, once, and is left out of
+            its own sums.
         margin (float): The paper's xi. Defaults to 0.4.
         negatives (str): The mean of the second term is over ``'all'``
             negatives or over the ``'violating'`` ones, which lie above the
             margin. Defaults to ``'all'``.
+        images (Tensor, optional): (B, ), int64, the numbers of the images.
+            Keys of the anchor's own number are left out of its sums. Defaults
+            to None, all count.
 
     Returns:
         tuple[Tensor, Tensor]: L of each anchor, (V, B), differentiable by the
@@ -59,21 +64,23 @@ def queue_contrast(anchors: torch.Tensor,
 
     Source: L_qc of the paper; the margin form is a choice.
     """
-    grad, offset, positives = _weighted_keys(anchors.detach(), labels, keys,
-                                             margin, negatives)
+    grad, offset, positives = _weighted_keys(anchors.detach(), labels, images,
+                                             keys, margin, negatives)
     return (anchors * grad).sum(-1) + offset, positives
 
 
 @torch.no_grad()
 def _weighted_keys(anchors: torch.Tensor, labels: torch.Tensor,
-                   keys: Sequence[Keys], margin: float, negatives: str
+                   images: Optional[torch.Tensor], keys: Sequence[Keys],
+                   margin: float, negatives: str
                    ) -> Tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Compute g, the loss without a * g, and the number of positives."""
     rows = anchors.flatten(0, 1)
     blocks = list(_blocks(keys, rows))
-    same = sum((labels[:, None] == found).sum(1) for _, found in blocks)
-    known = sum((found >= 0).sum() for _, found in blocks)
-    positives = same - 1
+    same = sum((labels[:, None] == found).sum(1) for _, found, *_ in blocks)
+    known = sum((found >= 0).sum() for _, found, *_ in blocks)
+    positives = sum(_positive(labels, images, *of).sum(1)
+                    for _, *of in blocks) - 1
     pull = ((positives > 0) / positives.clamp(min=1)).to(anchors)[:, None]
     push = (1 / (known - same).clamp(min=1)).to(anchors)[:, None]
     late = negatives == 'violating'
@@ -83,9 +90,11 @@ def _weighted_keys(anchors: torch.Tensor, labels: torch.Tensor,
     grad = torch.zeros_like(rows)
     total = torch.zeros_like(anchors[..., 0])
     attracted = rows.new_zeros(len(labels), rows.size(1))
-    for features, found in blocks:
-        positive = labels[:, None] == found
+    for features, found, *numbers in blocks:
+        positive = _positive(labels, images, found, *numbers)
         level = torch.where(found < 0, math.inf, margin)
+        if numbers:
+            level = torch.where(labels[:, None] == found, math.inf, level)
         level = torch.where(positive, -math.inf, level)
         weights = (rows @ features.t()).view(*total.shape, -1)
         weights.gt_(level).mul_(torch.where(positive, *factors))
@@ -97,7 +106,7 @@ def _weighted_keys(anchors: torch.Tensor, labels: torch.Tensor,
     if late:
         count = total.clamp(min=1)
         grad = grad / count[..., None] - pull * attracted
-        total = total / count - pull[:, 0] * same
+        total = total / count - pull[:, 0] * (positives + 1)
     # Each anchor is a key of its own class: take it out of its sums.
     grad = grad + pull * anchors
     total = total + pull[:, 0]
@@ -105,12 +114,19 @@ def _weighted_keys(anchors: torch.Tensor, labels: torch.Tensor,
     return grad, attracts - margin * (total + attracts), positives
 
 
+def _positive(labels: torch.Tensor, images: Optional[torch.Tensor],
+              found: torch.Tensor, *numbers: torch.Tensor) -> torch.Tensor:
+    """Find the keys of the anchor's class, without its own image's, (B, K)."""
+    same = labels[:, None] == found
+    return same & (images[:, None] != numbers[0]) if numbers else same
+
+
 def _blocks(keys: Sequence[Keys], rows: torch.Tensor) -> Iterator[Keys]:
     """Split the keys so that (rows x keys) stays below BLOCK_BYTES."""
     limit = BLOCK_BYTES.get(rows.device.type, BLOCK_BYTES['other'])
     size = max(1, limit // (rows.element_size() * len(rows)))
-    for features, labels in keys:
-        yield from zip(features.split(size), labels.split(size))
+    for key in keys:
+        yield from zip(*(part.split(size) for part in key))
 
 
 @MODELS.register_module()
@@ -131,6 +147,10 @@ class DDLQueueLoss(BaseModule):
             :func:`queue_contrast`. Defaults to ``'all'``.
         enqueue (str): Which features are remembered: those of the ``'raw'``
             view, or of ``'both'``. Defaults to ``'raw'``.
+        own_image (bool): Whether what the queue holds of an anchor's own
+            image counts as a positive. False leaves it out; of two views, the
+            other one is still a positive. An image is known by its place in
+            the dataset, ``sample_idx``. Defaults to True.
         projector (int, optional): Channels of a two-layer projector in front
             of the loss. Defaults to None, no projector.
         loss_weight (float): The paper's alpha. Defaults to 1.0.
@@ -141,7 +161,7 @@ class DDLQueueLoss(BaseModule):
             an unknown option.
 
     Source: DDL of the paper; the form of the loss, ``negatives``,
-    ``enqueue`` and ``projector`` are choices.
+    ``enqueue``, ``own_image`` and ``projector`` are choices.
 
     Example:
         >>> import torch
@@ -157,6 +177,7 @@ class DDLQueueLoss(BaseModule):
                  margin: float = 0.4,
                  negatives: str = 'all',
                  enqueue: str = 'raw',
+                 own_image: bool = True,
                  projector: Optional[int] = None,
                  loss_weight: float = 1.0,
                  init_cfg: Optional[dict] = None) -> None:
@@ -175,17 +196,28 @@ class DDLQueueLoss(BaseModule):
             nn.Linear(feat_dim, feat_dim), nn.ReLU(inplace=True),
             nn.Linear(feat_dim, projector))
         self.queue = FeatureQueue(queue_len, projector or feat_dim,
-                                  per_image=2 if enqueue == 'both' else 1)
+                                  per_image=2 if enqueue == 'both' else 1,
+                                  with_images=not own_image)
         self.feat_dim = feat_dim
 
-    def forward(self, views: torch.Tensor,
-                labels: torch.Tensor) -> Dict[str, torch.Tensor]:
+    @property
+    def needs_images(self) -> bool:
+        """Whether ``CSDHead`` has to tell which images the batch has."""
+        return hasattr(self.queue, 'images')
+
+    def forward(self,
+                views: torch.Tensor,
+                labels: torch.Tensor,
+                images: Optional[torch.Tensor] = None
+                ) -> Dict[str, torch.Tensor]:
         """Compute the loss, then remember the batch, if in training.
 
         Args:
             views (Tensor): (V, B, C), the features of V = 1 or 2 views, the
                 raw view first.
             labels (Tensor): (B, ), int64.
+            images (Tensor, optional): (B, ), int64, the numbers of the
+                images; with ``own_image=False``.
 
         Returns:
             dict: ``loss_qc``, the mean over this rank's anchors, and
@@ -202,25 +234,31 @@ class DDLQueueLoss(BaseModule):
                 "neck's channels.")
         with torch.autocast(views.device.type, enabled=False):
             views = unit_vectors(self.projector(views.float()))
-            return self._contrast(views, labels)
+            return self._contrast(views, labels, images)
 
     def extra_repr(self) -> str:
         return f'queue {self.queue.length}, margin {self.margin}'
 
-    def _contrast(self, views: torch.Tensor,
-                  labels: torch.Tensor) -> Dict[str, torch.Tensor]:
-        keys, key_labels = gather_batch(views.detach().transpose(0, 1), labels)
+    def _contrast(self, views: torch.Tensor, labels: torch.Tensor,
+                  images: Optional[torch.Tensor]) -> Dict[str, torch.Tensor]:
+        marks = labels if images is None else torch.stack([labels, images], 1)
+        keys, marks = gather_batch(views.detach().transpose(0, 1), marks)
         keys = keys.transpose(0, 1).flatten(0, 1)
         num_views = len(views)
-        all_labels = key_labels.repeat(num_views)
+        marks = marks.repeat(num_views, *[1] * (marks.dim() - 1))
+        key_labels, *key_images = (
+            [marks] if images is None else marks.unbind(1))
+        remembered = [self.queue.features, self.queue.labels]
+        if images is not None:
+            remembered.append(self.queue.images)
         loss, positives = queue_contrast(
-            views, labels,
-            [(self.queue.features, self.queue.labels), (keys, all_labels)],
-            self.margin, self.negatives)
-        in_batch = (labels[:, None] == all_labels).sum(1) - 1
+            views, labels, [remembered, (keys, key_labels)], self.margin,
+            self.negatives, images)
+        in_batch = (labels[:, None] == key_labels).sum(1) - 1
         if self.training:
-            kept = len(keys) if self.enqueue == 'both' else len(key_labels)
-            self.queue.enqueue(keys[:kept], all_labels[:kept])
+            kept = len(keys) // (1 if self.enqueue == 'both' else num_views)
+            self.queue.enqueue(*(part[:kept]
+                                 for part in (keys, key_labels, *key_images)))
         return dict(
             loss_qc=self.loss_weight * loss.mean(),
             ddl_positives=(positives - in_batch).sum() / len(labels))
