@@ -20,19 +20,21 @@ from csd_mmpretrain.layers.feature_queue import FeatureQueue
 @settings(max_examples=100, deadline=None)
 def test_holds_the_last_entries_like_a_deque(length, sizes, dtype, seed):
     torch.manual_seed(seed)
-    queue = FeatureQueue(length, 2)
+    queue = FeatureQueue(length, 2, with_images=True)
     reference = deque(maxlen=length)
     for step, n in enumerate(sizes):
         labels = torch.randint(0, 7, (n, ))
         features = torch.randn(n, 2).to(dtype)
-        queue.enqueue(features, labels)
-        reference.extend(zip(features.float().tolist(), labels.tolist()))
+        images = torch.randint(0, 99, (n, ))
+        queue.enqueue(features, labels, images)
+        reference.extend(zip(features.float().tolist(), labels.tolist(),
+                             images.tolist()))
 
         assert int(queue.ptr) == sum(sizes[:step + 1]) % length
         assert queue.features.dtype == torch.float32
         oldest_first = [x.roll(-int(queue.ptr), 0).tolist()
-                        for x in (queue.features, queue.labels)]
-        empty = [([0., 0.], -1)] * (length - len(reference))
+                        for x in (queue.features, queue.labels, queue.images)]
+        empty = [([0., 0.], -1, -1)] * (length - len(reference))
         assert list(zip(*oldest_first)) == empty + list(reference)
 
 

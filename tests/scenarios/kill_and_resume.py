@@ -37,6 +37,7 @@ val_dataloader = dict(dataset=few)
 default_hooks = dict(
     checkpoint=dict(by_epoch=False, interval=1), logger=dict(interval=10))
 custom_hooks = [dict(type='EMAHook')]
+model = dict(head=dict(contrast=dict(own_image=False)))
 randomness = dict(deterministic=True)
 """
 COMPARED = ('state_dict', 'ema_state_dict', 'optimizer', 'param_schedulers')

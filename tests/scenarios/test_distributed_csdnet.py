@@ -70,6 +70,7 @@ RUNS = dict(
     norm_eval=dict(FP64, backbone=RESNET),
     arcface=dict(FP64, cls_head=ARCFACE),
     one_view=dict(FP64, distill=None),
+    own_image=dict(FP64, contrast=dict(own_image=False)),
     unused=dict(FP64, wrapper=dict(DDP, find_unused_parameters=True)),
     static=dict(FP64, wrapper=STATIC),
     accumulated=dict(FP64, counts=2),
@@ -101,6 +102,7 @@ def float_means(dtype):
 def build(backbone=SWIN,
           cls_head=LINEAR,
           distill=SSDT,
+          contrast=None,
           checkpointing=None):
     torch.manual_seed(0)
     if checkpointing == 'with_cp':
@@ -117,7 +119,8 @@ def build(backbone=SWIN,
                     contrast=dict(
                         type='DDLQueueLoss',
                         feat_dim=16,
-                        queue_len=9),
+                        queue_len=9,
+                        **contrast or {}),
                     distill=distill),
                 data_preprocessor=dict(mean=[127.5] * 3, std=[127.5] * 3)))
     if checkpointing == 'mmengine':
@@ -144,8 +147,8 @@ def batches(sizes, rank=None):
         yield dict(
             inputs=images[share],
             data_samples=[
-                DataSample().set_gt_label(int(label))
-                for label in labels[share]
+                DataSample(metainfo=dict(sample_idx=i)).set_gt_label(label)
+                for i, label in list(enumerate(labels.tolist()))[share]
             ])
 
 

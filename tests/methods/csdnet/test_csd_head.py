@@ -151,6 +151,20 @@ def test_mixed_labels_with_ddl_are_refused():
     assert build(distill=SSDT).loss(feats, mixed)['loss_cls'].isfinite()
 
 
+def test_own_images_are_known_by_their_place_in_the_dataset():
+    head = build(contrast=dict(DDL, own_image=False))
+    batch = samples()
+    feats = (torch.rand(len(batch), CHANNELS), )
+    with pytest.raises(ValueError, match="'sample_idx'.*meta_keys"):
+        head.loss(feats, batch)
+    for i, sample in enumerate(batch):
+        sample.set_metainfo(dict(sample_idx=i))
+    assert head.loss(feats, batch)['ddl_positives'] == 0
+    # Two images of class 0, each of which meets the other alone.
+    assert head.loss(feats, batch)['ddl_positives'] == 2 / 4
+    assert head.contrast.queue.images.tolist() == [2, 3, 2, 3, 0, 1]
+
+
 @pytest.mark.parametrize('cls_head', FITTING, ids=lambda c: c['type'])
 def test_stock_checkpoint_reaches_the_inner_head(cls_head):
     def classifier(head):

@@ -15,14 +15,14 @@ from csd_mmpretrain.methods.csdnet.ddl_queue_loss import (
 )
 
 
-def slow_loss(anchors, anchor_labels, keys, key_labels, itself, margin,
+def slow_loss(anchors, anchor_labels, keys, key_labels, left_out, margin,
               negatives):
     """L_qc of PAPER, one pair at a time."""
     total = 0.
     for i, anchor in enumerate(anchors):
         pos, neg = [], []
         for j, key in enumerate(keys):
-            if j == itself[i]:
+            if j in left_out[i]:
                 continue
             cos = torch.dot(anchor, key)
             if anchor_labels[i] == key_labels[j]:
@@ -44,31 +44,38 @@ def slow_loss(anchors, anchor_labels, keys, key_labels, itself, margin,
     margin=st.floats(-0.9, 0.9),
     negatives=st.sampled_from(['all', 'violating']),
     enqueue=st.sampled_from(['raw', 'both']),
+    own_image=st.booleans(),
     seed=st.integers(0, 1000))
 @settings(max_examples=60, deadline=None)
 def test_value_gradient_and_queue_equal_the_loop(num_views, channels, classes,
                                                  queue_len, batches, margin,
-                                                 negatives, enqueue, seed):
+                                                 negatives, enqueue,
+                                                 own_image, seed):
     torch.manual_seed(seed)
     loss = DDLQueueLoss(
         channels, queue_len, margin=margin, negatives=negatives,
-        enqueue=enqueue, loss_weight=0.7)
+        enqueue=enqueue, own_image=own_image, loss_weight=0.7)
     memory = []
     for batch in batches:
         views = torch.randn(num_views, batch, channels, requires_grad=True)
-        labels = torch.randint(0, classes, (batch, ))
-        out = loss(views, labels)
+        images = torch.randperm(9)[:batch]
+        labels = images % classes
+        out = loss(views, labels, *[images] * loss.needs_images)
         out['loss_qc'].backward()
 
         slow_views = views.detach().clone().requires_grad_()
         anchors = F.normalize(slow_views, dim=-1).flatten(0, 1)
         anchor_labels = labels.repeat(num_views)
         memory = memory[-queue_len:]
-        keys = [k for k, _ in memory] + list(anchors.detach())
-        key_labels = [y for _, y in memory] + anchor_labels.tolist()
-        itself = [len(memory) + i for i in range(len(anchors))]
+        keys = [k for k, _, _ in memory] + list(anchors.detach())
+        key_labels = [y for _, y, _ in memory] + anchor_labels.tolist()
+        left_out = [{len(memory) + i} for i in range(len(anchors))]
+        if not own_image:
+            for own, number in zip(left_out, images.repeat(num_views)):
+                own.update(j for j, (_, _, image) in enumerate(memory)
+                           if image == number)
         expected = 0.7 * slow_loss(anchors, anchor_labels, keys, key_labels,
-                                   itself, margin, negatives)
+                                   left_out, margin, negatives)
         # Adds nothing, and gives an anchor without partners a gradient of 0.
         expected = expected + 0 * slow_views.sum()
         expected.backward()
@@ -77,7 +84,9 @@ def test_value_gradient_and_queue_equal_the_loop(num_views, channels, classes,
         torch.testing.assert_close(
             views.grad, slow_views.grad, atol=1e-5, rtol=1e-4)
         positives = [
-            sum(y == int(label) for _, y in memory) for label in anchor_labels
+            sum(y == int(label) and j not in own
+                for j, (_, y, _) in enumerate(memory))
+            for label, own in zip(anchor_labels, left_out)
         ]
         torch.testing.assert_close(
             out['ddl_positives'],
@@ -85,14 +94,16 @@ def test_value_gradient_and_queue_equal_the_loop(num_views, channels, classes,
         remembered = len(anchors) if enqueue == 'both' else batch
         memory += list(
             zip(anchors.detach()[:remembered],
-                anchor_labels[:remembered].tolist()))
+                anchor_labels[:remembered].tolist(),
+                images.repeat(num_views)[:remembered].tolist()))
 
 
 @pytest.mark.parametrize('negatives', ['all', 'violating'])
 @pytest.mark.parametrize('margin', [-0.2, 0.4])
 @pytest.mark.parametrize('keys_in_block', [1, 3, 7, 1000])
-def test_blocks_of_any_size_give_the_same(monkeypatch, keys_in_block, margin,
-                                          negatives):
+@pytest.mark.parametrize('own_image', [True, False])
+def test_blocks_of_any_size_give_the_same(monkeypatch, own_image,
+                                          keys_in_block, margin, negatives):
     torch.manual_seed(0)
     anchors = F.normalize(torch.randn(2, 5, 4).double(), dim=-1)
     labels = torch.tensor([0, 1, 1, 2, 9])
@@ -102,10 +113,12 @@ def test_blocks_of_any_size_give_the_same(monkeypatch, keys_in_block, margin,
     keys = [(queue, queue_labels),
             (anchors.flatten(0, 1), labels.repeat(2))]
     anchors.requires_grad_()
+    if not own_image:
+        keys[0] += (torch.arange(30) % 7, )
 
     def contrast():
         loss, positives = queue_contrast(anchors, labels, keys, margin,
-                                         negatives)
+                                         negatives, torch.arange(5))
         return loss, *torch.autograd.grad(loss.sum(), anchors), positives
 
     expected = contrast()
@@ -155,13 +168,18 @@ def test_empty_queue_says_so_and_contrasts_inside_the_batch():
     assert out['ddl_positives'] == 6 / 4
 
 
-def test_queue_survives_a_checkpoint():
-    first, second = DDLQueueLoss(4, 6), DDLQueueLoss(4, 6)
+@pytest.mark.parametrize('own_image', [True, False])
+def test_queue_survives_a_checkpoint(own_image):
+    first, second = (DDLQueueLoss(4, 6, own_image=own_image)
+                     for _ in range(2))
+    labels = torch.tensor([0, 0, 1, 2])
+    images = [torch.arange(4)] * (not own_image)
     for _ in range(3):
-        first(torch.randn(2, 4, 4), torch.tensor([0, 0, 1, 2]))
+        first(torch.randn(2, 4, 4), labels, *images)
     second.load_state_dict(first.state_dict())
-    views, labels = torch.randn(2, 4, 4), torch.tensor([0, 1, 1, 2])
-    assert first(views, labels)['loss_qc'] == second(views, labels)['loss_qc']
+    views = torch.randn(2, 4, 4)
+    assert first(views, labels, *images)['loss_qc'] == second(
+        views, labels, *images)['loss_qc']
 
 
 def test_nothing_is_remembered_outside_training():

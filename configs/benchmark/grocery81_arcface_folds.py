@@ -1,0 +1,5 @@
+"""`grocery81_arcface_cv.py` with six photos a class: four folds of eight."""
+_base_ = './grocery81_arcface_cv.py'
+
+splits = dict(_delete_=True, num=4)
+runs = {'one-view': dict(options={'model.head.contrast.queue_len': 486})}
