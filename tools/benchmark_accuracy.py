@@ -117,6 +117,9 @@ def main() -> None:
             describe_options(args.weights, amp=args.amp),
             args.keep_checkpoints)
     results.update(read_results(jobs))
+    if args.table_only and not results:
+        sys.exit(f'--table-only: no training in {out} has a result of '
+                 f'{args.suite}.')
     if results:
         table = format_suite(suite, results)
         out.mkdir(parents=True, exist_ok=True)

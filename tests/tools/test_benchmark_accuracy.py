@@ -73,9 +73,9 @@ def test_suite_stops_goes_on_and_makes_its_table(run_python, repo_root, suite,
                                                "max_epochs': 2"))
     log = run_python(*command, fails=True).stdout
     assert 'differs from the config asked for now' in log
-    log = run_python(*command, '--table-only').stdout
+    log = run_python(*command, '--table-only', fails=True).stdout
     assert 'Left out' in log and 'csdnet/seed1_split0.py' in log
-    assert '| CSDNet |' not in log
+    assert 'no training' in log and '| CSDNet |' not in log
 
 
 def test_failed_training_is_named_and_the_others_go_on(run_python, repo_root,
