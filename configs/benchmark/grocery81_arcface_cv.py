@@ -22,4 +22,8 @@ runs = {
         title='CSDNet, one view',
         config='../csdnet/grocery81_one-view.py',
         options={**_from_photos, 'model.head.contrast.queue_len': 243}),
+    'prototypes': dict(
+        title='CSDNet, one view, prototypes',
+        config='../csdnet/grocery81_one-view_prototypes.py',
+        options={**_from_photos, 'model.head.contrast.queue_len': 243}),
 }

@@ -36,6 +36,14 @@ def _check_cls_head(head: nn.Module) -> None:
         raise TypeError(f'CSDHead: cls_head {name} {reason}. Use {FITTING}.')
 
 
+def _check_classes(head: nn.Module, contrast: Optional[nn.Module]) -> None:
+    classes = getattr(contrast, 'num_classes', head.num_classes)
+    if classes != head.num_classes:
+        raise ValueError(
+            f'CSDHead: contrast.num_classes={classes}, but cls_head has '
+            f'{head.num_classes} classes. Give both the same number.')
+
+
 def _probe(head: ClsHead) -> Optional[str]:
     channels = getattr(head, 'in_channels', None)
     if not isinstance(channels, int):
@@ -121,6 +129,7 @@ class CSDHead(BaseModule):
         self.aug_loss_weight = aug_loss_weight
         self.view_norm = 'batch'
         _check_cls_head(self.cls_head)
+        _check_classes(self.cls_head, self.contrast)
         self._register_load_state_dict_pre_hook(self._rename)
 
     @classmethod

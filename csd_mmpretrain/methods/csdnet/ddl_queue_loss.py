@@ -3,13 +3,11 @@ import math
 from typing import Dict, Iterator, Optional, Sequence, Tuple
 
 import torch
-from mmengine.model import BaseModule
 from mmpretrain.registry import MODELS
-from torch import nn
 
-from csd_mmpretrain.layers.feature_queue import FeatureQueue
-from csd_mmpretrain.layers.gather import gather_batch
-from csd_mmpretrain.layers.unit_vectors import check_margin, unit_vectors
+from csd_mmpretrain.layers.unit_vectors import check_margin
+
+from .queue_loss import QueueLoss
 
 NEGATIVES = ('all', 'violating')
 # Temporaries of one block of keys: on a CPU they stay in its cache.
@@ -130,7 +128,7 @@ def _blocks(keys: Sequence[Keys], rows: torch.Tensor) -> Iterator[Keys]:
 
 
 @MODELS.register_module()
-class DDLQueueLoss(BaseModule):
+class DDLQueueLoss(QueueLoss):
     """Contrast a batch's features with itself and with a queue of past ones.
 
     Anchors are both views of the batch. Keys are the queue and both views of
@@ -181,84 +179,37 @@ class DDLQueueLoss(BaseModule):
                  projector: Optional[int] = None,
                  loss_weight: float = 1.0,
                  init_cfg: Optional[dict] = None) -> None:
-        super().__init__(init_cfg=init_cfg)
         check_margin('DDLQueueLoss', margin)
-        for name, value, known in (('negatives', negatives, NEGATIVES),
-                                   ('enqueue', enqueue, ('raw', 'both'))):
-            if value not in known:
-                raise ValueError(f'DDLQueueLoss: unknown {name}={value!r}; '
-                                 f'choose one of {", ".join(known)}.')
+        if negatives not in NEGATIVES:
+            raise ValueError(
+                f'DDLQueueLoss: unknown negatives={negatives!r}; choose one '
+                f'of {", ".join(NEGATIVES)}.')
+        super().__init__(feat_dim, queue_len, enqueue, not own_image,
+                         projector, loss_weight, init_cfg)
         self.margin = margin
         self.negatives = negatives
-        self.enqueue = enqueue
-        self.loss_weight = loss_weight
-        self.projector = nn.Identity() if projector is None else nn.Sequential(
-            nn.Linear(feat_dim, feat_dim), nn.ReLU(inplace=True),
-            nn.Linear(feat_dim, projector))
-        self.queue = FeatureQueue(queue_len, projector or feat_dim,
-                                  per_image=2 if enqueue == 'both' else 1,
-                                  with_images=not own_image)
-        self.feat_dim = feat_dim
 
-    @property
-    def needs_images(self) -> bool:
-        """Whether ``CSDHead`` has to tell which images the batch has."""
-        return hasattr(self.queue, 'images')
-
-    def forward(self,
-                views: torch.Tensor,
-                labels: torch.Tensor,
-                images: Optional[torch.Tensor] = None
-                ) -> Dict[str, torch.Tensor]:
-        """Compute the loss, then remember the batch, if in training.
-
-        Args:
-            views (Tensor): (V, B, C), the features of V = 1 or 2 views, the
-                raw view first.
-            labels (Tensor): (B, ), int64.
-            images (Tensor, optional): (B, ), int64, the numbers of the
-                images; with ``own_image=False``.
+    def compare(self, views: torch.Tensor, labels: torch.Tensor,
+                images: Optional[torch.Tensor], keys: torch.Tensor,
+                key_labels: torch.Tensor) -> Dict[str, torch.Tensor]:
+        """Compute the loss, see :meth:`QueueLoss.compare`.
 
         Returns:
             dict: ``loss_qc``, the mean over this rank's anchors, and
             ``ddl_positives``, the mean number of positives of an anchor that
             come from the queue.
-
-        Raises:
-            ValueError: If the features do not have ``feat_dim`` channels.
         """
-        if views.size(-1) != self.feat_dim:
-            raise ValueError(
-                f'DDLQueueLoss: feat_dim={self.feat_dim}, but the features '
-                f'have {views.size(-1)} channels. Set `feat_dim` to the '
-                "neck's channels.")
-        with torch.autocast(views.device.type, enabled=False):
-            views = unit_vectors(self.projector(views.float()))
-            return self._contrast(views, labels, images)
-
-    def extra_repr(self) -> str:
-        return f'queue {self.queue.length}, margin {self.margin}'
-
-    def _contrast(self, views: torch.Tensor, labels: torch.Tensor,
-                  images: Optional[torch.Tensor]) -> Dict[str, torch.Tensor]:
-        marks = labels if images is None else torch.stack([labels, images], 1)
-        keys, marks = gather_batch(views.detach().transpose(0, 1), marks)
-        keys = keys.transpose(0, 1).flatten(0, 1)
-        num_views = len(views)
-        marks = marks.repeat(num_views, *[1] * (marks.dim() - 1))
-        key_labels, *key_images = (
-            [marks] if images is None else marks.unbind(1))
-        remembered = [self.queue.features, self.queue.labels]
+        queue = self.queue
+        remembered = [queue.features, queue.labels]
         if images is not None:
-            remembered.append(self.queue.images)
+            remembered.append(queue.images)
         loss, positives = queue_contrast(
             views, labels, [remembered, (keys, key_labels)], self.margin,
             self.negatives, images)
         in_batch = (labels[:, None] == key_labels).sum(1) - 1
-        if self.training:
-            kept = len(keys) // (1 if self.enqueue == 'both' else num_views)
-            self.queue.enqueue(*(part[:kept]
-                                 for part in (keys, key_labels, *key_images)))
         return dict(
             loss_qc=self.loss_weight * loss.mean(),
             ddl_positives=(positives - in_batch).sum() / len(labels))
+
+    def extra_repr(self) -> str:
+        return f'queue {self.queue.length}, margin {self.margin}'

@@ -1,0 +1,118 @@
+"""Tests of PrototypeQueueLoss against loops over images and classes."""
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+pytest.importorskip('hypothesis')
+from hypothesis import given, settings  # noqa: E402
+from hypothesis import strategies as st  # noqa: E402
+
+from csd_mmpretrain.methods.csdnet.prototype_queue_loss import (
+    PrototypeQueueLoss,
+    prototype_cosines,
+)
+
+
+def slow_cosines(anchor, label, image, memory, num_classes):
+    """One anchor's cosines, class by class; None where there is no key."""
+    cosines = []
+    for c in range(num_classes):
+        keys = [k for k, y, n in memory
+                if y == c and not (c == label and n == image)]
+        cosines.append(
+            F.cosine_similarity(anchor, sum(keys), dim=0) if keys else None)
+    return cosines
+
+
+def slow_loss(cosines, label, scale, margin):
+    if cosines[label] is None:
+        return 0.
+    logits = {c: scale * (cos - margin * (c == label))
+              for c, cos in enumerate(cosines) if cos is not None}
+    total = sum(math.exp(logit) for logit in logits.values())
+    return math.log(total) - float(logits[label])
+
+
+@given(
+    num_views=st.integers(1, 2),
+    channels=st.integers(2, 6),
+    classes=st.integers(1, 5),
+    queue_len=st.integers(1, 24),
+    batches=st.lists(st.integers(1, 8), min_size=1, max_size=4),
+    scale=st.floats(1, 30),
+    margin=st.floats(-0.5, 0.5),
+    seed=st.integers(0, 1000))
+@settings(max_examples=60, deadline=None)
+def test_equals_the_loop_and_never_meets_the_own_image(
+        num_views, channels, classes, queue_len, batches, scale, margin,
+        seed):
+    torch.manual_seed(seed)
+    loss = PrototypeQueueLoss(classes, channels, queue_len, scale, margin,
+                              loss_weight=0.7).double()
+    memory = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.Tensor, 'float', torch.Tensor.double)
+        for batch in batches:
+            views = torch.randn(num_views, batch, channels).double()
+            views.requires_grad_()
+            images = torch.randperm(9)[:batch]
+            labels = images % classes
+            out = loss(views, labels, images)
+            grad, = torch.autograd.grad(out['loss_prototypes'], views)
+            assert grad.isfinite().all()
+
+            unit = F.normalize(views.detach(), dim=-1)
+            values, right = [], []
+            for view in unit:
+                for one in zip(view, labels.tolist(), images.tolist()):
+                    cosines = slow_cosines(*one, memory, classes)
+                    values.append(slow_loss(cosines, one[1], scale, margin))
+                    known = [-9 if c is None else float(c) for c in cosines]
+                    right.append(cosines[one[1]] is not None
+                                 and known[one[1]] == max(known))
+            torch.testing.assert_close(
+                float(out['loss_prototypes']),
+                0.7 * sum(values) / len(values), atol=1e-9, rtol=1e-6)
+            assert float(out['prototype_accuracy']) == pytest.approx(
+                100 * sum(right) / len(right))
+            memory += zip(unit[0], labels.tolist(), images.tolist())
+            memory = memory[-queue_len:]
+
+
+def test_the_gradient_is_that_of_the_cosines():
+    torch.manual_seed(0)
+    keys = F.normalize(torch.randn(12, 4).double(), dim=-1)
+    labels, images = torch.tensor([0, 2, 1]), torch.tensor([0, 3, 9])
+    anchors = torch.randn(2, 3, 4).double().requires_grad_()
+
+    def cosines(anchors):
+        return prototype_cosines(
+            F.normalize(anchors, dim=-1), labels, images, keys,
+            torch.arange(12) % 3, torch.arange(12) % 5, 3)
+
+    assert torch.autograd.gradcheck(cosines, anchors)
+
+
+def test_a_feature_along_its_prototype_has_a_finite_gradient():
+    loss = PrototypeQueueLoss(2, 3, 4)
+    views = torch.tensor([[[1., 0, 0], [0, 1, 0], [1, 0, 0]]])
+    views.requires_grad_()
+    labels = torch.tensor([0, 1, 0])
+    loss(views, labels, torch.arange(3))
+    out = loss(views, labels, torch.arange(3))
+    out['loss_prototypes'].backward()
+    assert views.grad.isfinite().all() and views.grad.abs().sum() > 0
+    assert out['prototype_accuracy'] == pytest.approx(200 / 3)
+
+
+def test_nothing_is_remembered_outside_training():
+    loss = PrototypeQueueLoss(2, 4, 8).eval()
+    loss(torch.rand(1, 3, 4), torch.tensor([0, 1, 1]), torch.arange(3))
+    assert (loss.queue.labels == -1).all()
+
+
+def test_a_margin_that_is_no_cosine():
+    with pytest.raises(ValueError, match='PrototypeQueueLoss: margin=3'):
+        PrototypeQueueLoss(2, 4, margin=3)
