@@ -54,6 +54,7 @@ KEPT = dict(
     view=dict(type='DiscrepancyMaskView', threshold=('quantile', 0.5)))
 LINEAR = dict(type='LinearClsHead', num_classes=4, in_channels=16)
 ARCFACE = dict(LINEAR, type='ArcFaceClsHead')
+DDL = dict(type='DDLQueueLoss', feat_dim=16, queue_len=9)
 SSDT = dict(type='SSDTLoss')
 DDP = dict(type='MMDistributedDataParallel', broadcast_buffers=False)
 STATIC = dict(DDP, static_graph=True)
@@ -71,6 +72,8 @@ RUNS = dict(
     arcface=dict(FP64, cls_head=ARCFACE),
     one_view=dict(FP64, distill=None),
     own_image=dict(FP64, contrast=dict(own_image=False)),
+    prototypes=dict(
+        FP64, contrast=dict(type='PrototypeQueueLoss', num_classes=4)),
     unused=dict(FP64, wrapper=dict(DDP, find_unused_parameters=True)),
     static=dict(FP64, wrapper=STATIC),
     accumulated=dict(FP64, counts=2),
@@ -116,11 +119,7 @@ def build(backbone=SWIN,
                 head=dict(
                     type='CSDHead',
                     cls_head=cls_head,
-                    contrast=dict(
-                        type='DDLQueueLoss',
-                        feat_dim=16,
-                        queue_len=9,
-                        **contrast or {}),
+                    contrast={**DDL, **(contrast or {})},
                     distill=distill),
                 data_preprocessor=dict(mean=[127.5] * 3, std=[127.5] * 3)))
     if checkpointing == 'mmengine':

@@ -143,6 +143,11 @@ def test_other_numbers_of_features_are_refused():
         build().loss((torch.randn(3 * BATCH, CHANNELS), ), samples())
 
 
+def test_prototypes_of_other_classes_are_refused():
+    with pytest.raises(ValueError, match='contrast.num_classes=4.*has 5'):
+        build(contrast=dict(DDL, type='PrototypeQueueLoss', num_classes=4))
+
+
 def test_mixed_labels_with_ddl_are_refused():
     mixed = [s.set_gt_score(torch.rand(CLASSES)) for s in samples()]
     feats = (torch.randn(2 * BATCH, CHANNELS), )
