@@ -22,18 +22,23 @@ class StepMade(Exception):
     """Ends a training that works."""
 
 
-def start(path, lines, work_dir, *args):
-    """Train a step with a config of some lines, as tools/train.py does."""
+def start(path, lines, work_dir, *args, log_level='ERROR', steps=1):
+    """Train some steps of a config of some lines, as tools/train.py does."""
     path.write_text(lines)
     args = make_train_parser().parse_args(
         [str(path), '--work-dir', str(work_dir), *args])
     cfg = make_train_config(args)
-    cfg.merge_from_dict(dict(log_level='ERROR', experiment_name=work_dir.name))
+    cfg.merge_from_dict(
+        dict(log_level=log_level, experiment_name=work_dir.name))
 
     def train(runner):
 
+        made = []
+
         def stop(*_, **__):
-            raise StepMade
+            made.append(1)
+            if len(made) == steps:
+                raise StepMade
 
         runner._hooks[0].after_train_iter = stop
         runner.train()
