@@ -45,6 +45,16 @@ PLAIN_HOOK = "custom_hooks = [dict(type='{}')]"
 NO_HOOKS = r'[Rr]emove the hook from `(custom_hooks)`', '{} = []'
 SCORED = EMBEDDING.replace(NO_VALIDATION.strip(), '')
 
+SMALL = (
+    'model = dict(neck=dict(in_channels=16), backbone=dict(_delete_=True, {}),'
+    'head=dict(cls_head=dict(in_channels=16), contrast=dict(feat_dim=16)))\n'
+    'default_hooks = dict(ssdp=dict(scale=0.5))')
+SWIN = ("type='SwinTransformer', arch=dict(embed_dims=8, depths=[1, 1], "
+        'num_heads=[1, 1]), img_size=32, window_size=4')
+TIMM = ("type='TIMMBackbone', model_name='vit_tiny_patch16_224', img_size=32, "
+        'patch_size=8, embed_dim=16, depth=1, num_heads=1, features_only='
+        'True')
+
 CASES = dict(
     prefix=(
         "model = dict(backbone=dict(init_cfg=dict(type='Pretrained', "
@@ -58,17 +68,16 @@ CASES = dict(
         'unseen=True)', r"and ClassSplit\((classes='last-half')",
         'val_dataloader = dict(dataset=dict({}))'),
     queue=('model = dict(head=dict(contrast=dict(queue_len=500)))',
-           r'images of its class\. Set (model\.head\.contrast\.queue_len=\d+)'
-           r'\.', OPTION),
+           r'images of its class\. Set (model\.\S+\.queue_len=\d+)\.', OPTION),
     teacher=(PLAIN_HOOK.format('EMATeacherHook'),
              f'`update_teacher`. {NO_HOOKS[0]}', NO_HOOKS[1]),
     jepa_teacher=(
         f"{CMD}{VIEWS}custom_hooks = [dict(type='SelfDistillationHook'), "
-        "dict(type='JEPAHook')]", f'model is CMD. {NO_HOOKS[0]}',
+        "dict(type='JEPAHook')]", f'JEPAHook .*{NO_HOOKS[0]}',
         "{} = [dict(type='SelfDistillationHook')]"),
     cmd_teacher=(
         f"{JEPA}custom_hooks = [dict(type='SelfDistillationHook'), "
-        "dict(type='JEPAHook')]", f'model is JEPA. {NO_HOOKS[0]}',
+        "dict(type='JEPAHook')]", f'SelfDistillationHook .*{NO_HOOKS[0]}',
         "{} = [dict(type='JEPAHook')]"),
     collapse=("custom_hooks = [dict(type='CollapseCheckHook', interval=1)]",
               '(Remove) the hook, or use a model with a CMDHead',
@@ -81,7 +90,7 @@ CASES = dict(
              "type='BoundedArcFaceClsHead', num_classes=6, "
              'in_channels=1280)))  # {}'),
     scores=(
-        SCORED, r"Use dict\((type='RetrievalMetric', protocol='[\w-]+')\) or",
+        SCORED, r"features alone\. Use dict\((type='RetrievalMetric', protocol='[\w-]+')\) or",
         'val_evaluator = dict(_delete_=True, {})'),
     clusters=(
         SCORED, r"or (type='ClusteringMetric')",
@@ -136,6 +145,30 @@ CASES = dict(
         + "\ncustom_hooks = [dict(type='EMAHook')]",
         r'no training patches\. (Remove it) from the hooks',
         'custom_hooks = []  # {}'),
+    other_classes=(
+        STAGE_TWO + "train_dataloader['dataset'].update(known='odd')",
+        'Give both stages the same `(known)` classes in the same order',
+        "train_dataloader = dict(dataset=dict({}='even'))"),
+    too_many=('model = dict(head=dict(cls_head=dict(num_classes=7)))',
+              r'Set (num_classes) of the head to (\d+), if no others',
+              'model = dict(head=dict(cls_head=dict({}={})))'),
+    two_steps=(
+        'optim_wrapper = dict(accumulative_counts=2)\n'
+        'default_hooks = dict(checkpoint=dict(by_epoch=False, interval=1, '
+        'save_best=None))',
+        r'Save at multiples of `optim_wrapper\.(accumulative_counts)` steps',
+        'default_hooks = dict(checkpoint=dict(interval=2))  # {}'),
+    swin=(SMALL.format(SWIN),
+          r'(pad_small_map=True) for a Swin', 'model = dict(backbone='
+          'dict({}))'),
+    swin_scale=(SMALL.format(SWIN), 'or (a larger scale)',
+                'default_hooks = dict(ssdp=dict(scale=.75))  # {}'),
+    timm=(SMALL.format(TIMM), r'Set (dynamic_img_size=True) for a ViT of',
+          'model = dict(backbone=dict({}))'),
+    rate=("optim_wrapper = dict(optimizer=dict(lr=1e18))\n"
+          'param_scheduler = []',
+          r'Look at the images, lower (optim_wrapper\.optimizer\.lr), set',
+          '--cfg-options {}=1e-3'),
     ema=("load_from = 'EMA'\nresume = True",
          r"add (dict\(type='EMAHook'\)) to (custom_hooks)", '{1} = [{0}]'),
     other_model=(
@@ -183,7 +216,7 @@ def test_the_remedy_helps(fault, message, remedy, tiny_config, files,
         heard.clear()
         try:
             start(tmp_path / f'{name}.py', lines, tmp_path / name, *args,
-                  log_level='WARNING', steps=2)
+                  log_level='WARNING', steps=3)
         except StepMade:
             return ' '.join(heard), True
         except (KeyError, OSError, RuntimeError, TypeError,

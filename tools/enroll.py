@@ -9,6 +9,7 @@ from rich.progress import track
 import csd_mmpretrain  # noqa: F401  registers everything
 from csd_mmpretrain.checkpoints.trained_model import load_model
 from csd_mmpretrain.datasets.eval_images import eval_pipeline
+from csd_mmpretrain.datasets.shared_images import shared_images
 from csd_mmpretrain.evaluation.enroll import (
     class_means,
     folder_loader,
@@ -31,6 +32,7 @@ from csd_mmpretrain.runtime.tool_options import (
     output_folder,
 )
 from csd_mmpretrain.utils.tables import markdown_table
+from csd_mmpretrain.utils.wording import first_names
 
 HEADER = ('classifier', 'classes', 'test photos', 'accuracy, %')
 
@@ -89,6 +91,14 @@ def main() -> None:
         loaders['new'], tested = folder_loader(
             args.test, classes, pipeline, settings)
         check_names(classes, tested)
+        seen = shared_images(*(
+            [str(info.get('img_path')) for name in names
+             for info in loaders[name].dataset.infos]
+            for names in (('new', ), ('train', 'added'))))
+        if seen:
+            print(f'Warning: {len(seen)} photos of --test are among the '
+                  f'training or the added photos, or copies of them '
+                  f'({first_names(seen, 3)}), so their accuracy says little.')
     loaded = load_model(cfg, args.checkpoint, args.device)
     features = {name: collect_features(
         loaded.model, track(loader, f'Features of {name} photos'))

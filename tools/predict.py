@@ -1,6 +1,7 @@
 """Predict photos: predict.py CONFIG CHECKPOINT PHOTOS --out FILE.csv."""
 import argparse
 import csv
+import os
 import time
 from collections import Counter
 from functools import partial
@@ -91,6 +92,9 @@ def main() -> None:
     init_default_scope('mmpretrain')
     cfg = load_config(args.config, args.cfg_options)
     paths = list_photos(args.photos)
+    if os.path.exists(args.out) and os.path.samefile(args.out, args.photos):
+        raise ValueError(f'--out {args.out} is the list of photos, which '
+                         'would be lost. Choose another file.')
     loaded = load_model(cfg, args.checkpoint, args.device)
     classes = loaded.classes
     if not loaded.has_classifier or not classes:
