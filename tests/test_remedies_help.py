@@ -81,6 +81,7 @@ TINY_VIT = (
     "dict(_delete_=True, type='VisionTransformer', arch=dict(embed_dims=8, "
     'num_layers=1, num_heads=1, feedforward_channels=8), img_size=32, '
     "patch_size=8, out_type='featmap')")
+RAW_VIT = TINY_VIT.replace('featmap', 'raw')
 NO_VALIDATION = 'val_cfg = val_dataloader = val_evaluator = None\n'
 NO_LABELS = (
     'default_hooks = dict(ssdp=None, checkpoint=dict(save_best=None))\n'
@@ -153,7 +154,8 @@ CASES = dict(
                'Give the dataset (with_label=True)',
                'train_dataloader = dict(dataset=dict({}))'),
     plain_head=(HEAD, 'or set `(default_hooks.ssdp.enabled=False)`', OPTION),
-    no_map=(PLAIN_NECK, r"needs a .*Use neck=(dict\(type='SSDPNeck', in_channels=)",
+    no_map=(PLAIN_NECK,
+            r"needs a .*Use neck=(dict\(type='SSDPNeck', in_channels=)",
             'model = dict(neck={}1280))'),
     view=(PLAIN_NECK, 'a view without one, such as (EraseShuffleView)',
           'default_hooks = dict(ssdp=dict(view=dict(_delete_=True, '
@@ -218,7 +220,8 @@ CASES = dict(
              'add `(--cfg-options runner_type=Runner)`', '{}'),
     push=(PROTOTYPES.format(1280, 2), r'set (train_cfg.max_epochs=\d+), or',
           OPTION),
-    prototypes=(PROTOTYPES.format(7, 3), r'the map has \d+ channels\. Set (in_channels=\d+)\.',
+    prototypes=(PROTOTYPES.format(7, 3),
+                r'the map has \d+ channels\. Set (in_channels=\d+)\.',
                 'model = dict(head=dict({}))'),
     pairs=(PAIRS, r"sampler=(dict\(type='PKSampler', num_classes=)P, "
            r'(num_images=)K\) .*(batch_size=)P',
@@ -278,7 +281,7 @@ CASES = dict(
         "checkpoint='none.pth', prefix='backbone.')))",
         '`(--cfg-options model.backbone.init_cfg.checkpoint=FILE)`', '{}'),
     prefix_tokens=(
-        f'model = dict(backbone={TINY_VIT.replace('featmap', 'raw')}, neck=dict(in_channels=8, '
+        f'model = dict(backbone={RAW_VIT}, neck=dict(in_channels=8, '
         "layout='tokens'), head="
         'dict(cls_head=dict(in_channels=8), contrast=dict(feat_dim=8)))',
         r'Set (num_prefix_tokens=\d+)\.', 'model = dict(neck=dict({}))'),

@@ -26,6 +26,9 @@ from csd_mmpretrain.evaluation.photo_predictions import list_photos
 from csd_mmpretrain.evaluation.retrieval import split_protocol
 from csd_mmpretrain.layers.feature_map import check_layout, to_feature_map
 from csd_mmpretrain.layers.token_trunk import TokenTrunk
+from csd_mmpretrain.methods.csdnet.discrepancy_mask_view import (
+    discrepancy_mask,
+)
 from csd_mmpretrain.methods.epic.disentanglement_matrix import (
     DisentanglementMatrix,
 )
@@ -43,9 +46,11 @@ class Names(dict):
 
 
 NAMES = Names(
-    torch=torch, MODELS=MODELS, Cell=Cell, Config=Config, ConfigDict=ConfigDict,
-    _crops=_crops, _extract=_extract, cell_config=cell_config,
-    condition_number=condition_number, list_photos=list_photos, DataSample=DataSample, TokenTrunk=TokenTrunk,
+    torch=torch, MODELS=MODELS, Cell=Cell, Config=Config,
+    ConfigDict=ConfigDict, _crops=_crops, _extract=_extract,
+    cell_config=cell_config,
+    condition_number=condition_number, discrepancy_mask=discrepancy_mask,
+    list_photos=list_photos, DataSample=DataSample, TokenTrunk=TokenTrunk,
     DisentanglementMatrix=DisentanglementMatrix, check_format=check_format,
     check_layout=check_layout, split_images=split_images,
     split_protocol=split_protocol, to_feature_map=to_feature_map)
@@ -115,9 +120,12 @@ CASES = dict(
         f"{CMD}{HEAD}, region_weight=0, inter_weight=0), layout='tokens', "
         '{})', 'num_prefix_tokens=3', r'Set (num_prefix_tokens=\d+)', '{}'),
     cmd_channels=(
-        "CMDNeck(in_channels={}, num_prototypes=4, hidden_channels=8, "
-        "bottleneck_channels=4)((torch.rand(2, 8, 4, 4), ))", '7',
+        'CMDNeck(in_channels={}, num_prototypes=4, hidden_channels=8, '
+        'bottleneck_channels=4)((torch.rand(2, 8, 4, 4), ))', '7',
         r'features have (\d+) channels\. Set `in_channels` to', '{}'),
+    mask_area=(
+        'discrepancy_mask(torch.rand(2, 2, 2), (32, 32), {})',
+        'area=(0.4, 0.6)', 'Widen `(area)` of', '{}=(.2, .8)'),
     # JEPA
     jepa_tokens=(
         JEPA.format(VIT + '{}', 8, BLOCKS), "out_type='featmap'",
@@ -213,7 +221,8 @@ CASES = dict(
         r"`(layout)` to ('nchw')", '{}={}'),
     square=(
         "to_feature_map(torch.rand(2, 10, 8), 'tokens'{})", '',
-        r'Set `(num_prefix_tokens)` to the number(?=.*\((\d+) would fit)', ', {}={}'),
+        r'Set `(num_prefix_tokens)` to the number(?=.*\((\d+) would fit)',
+        ', {}={}'),
     prefix=(
         "check_layout('SSDPNeck', {}, num_prefix_tokens=1)", "'nchw'",
         r"leading tokens of layout=('tokens')", '{}'),
@@ -247,7 +256,7 @@ CASES = dict(
     protocol=('split_protocol({}, 0, 4)',
               "'query-gallery'", r"choose protocol=('leave-one-out')", '{}'),
     novel_both=(
-        f"NovelClasses({PHOTOS}, known=[0, 1], {{}})", 'novel=[1, 2]',
+        f'NovelClasses({PHOTOS}, known=[0, 1], {{}})', 'novel=[1, 2]',
         'to `known` or to `(novel)`', '{}=[2, 3]'),
     labels=(
         f"{{}}({PHOTOS.replace(')', ', with_label=False)')})",
@@ -255,15 +264,16 @@ CASES = dict(
         'or use (DefaultSampler)', '{}'),
     box=("[step(dict(img_path='a.png', gt_label=0)) for step in [{}]]",
          'BoxCrop()', 'or (leave) BoxCrop out', ''),
-    release=("Cotton80({}).load_data_list()", "'NONE'",
-             r'Set (data_root), or the environment variable CSD_DATA_ROOT to', "{}='LEAVES'"),
+    release=('Cotton80({}).load_data_list()', "'NONE'",
+             r'Set (data_root), or the environment variable CSD_DATA_ROOT to',
+             "{}='LEAVES'"),
     split_name=("Cotton80('LEAVES', {})", "split='none'",
                 r"split='none', expected one of (\w+)", "split='{}'"),
     split_val=("Cotton80('LEAVES', {})", "split='val'",
                r"validation list; use (split='test')", '{}'),
     stage=("SoyAgeing({}, stage='R1', lazy_init=True)", "'NONE/R3'",
            'or the (parent folder) as data_root', "'NONE'"),
-    drawn=("SyntheticLeaves({}, num_classes=2, train_per_class=1, "
+    drawn=('SyntheticLeaves({}, num_classes=2, train_per_class=1, '
            'test_per_class=1, image_size=32)', "'LEAVES'",
            'Give another (data_root), or delete', "{}='LEAVES/../more'"),
     clusters=('ClusteringMetric({}).check_sizes(4, 4)', '9',
@@ -271,7 +281,8 @@ CASES = dict(
     num_known=(
         '(lambda metric: (metric.process(None, [dict(gt_label=2, sample_idx=0,'
         " pred_score=torch.eye(4)[2])]), metric.evaluate(1)))("
-        "ClusterAccuracy(mode='aware', {}))", 'num_known=3', 'or another (num_known)',
+        "ClusterAccuracy(mode='aware', {}))", 'num_known=3',
+        'or another (num_known)',
         '{}=2'),
     features=(
         f'_extract({JEPA.format(VIT + RAW, 8, BLOCKS)}, '
@@ -306,7 +317,8 @@ CASES = dict(
         f'DataSample()])))(MODELS.build({STAGE_TWO}))', '.eval()',
         r'there is no teacher\. Call (init_weights\(\)) before', '.{}'),
     orthogonal=(
-        "condition_number((lambda matrix: (matrix.raw.data[0].fill_(30), matrix)"
+        'condition_number((lambda matrix: (matrix.raw.data[0].fill_(30), '
+        "matrix)"
         "[1])(DisentanglementMatrix(3, '{}')))", 'invertible',
         'or use `--kind (orthogonal)`', '{}'),
     views=("_crops(ConfigDict(train_dataloader=dict(dataset=dict(type="
@@ -316,7 +328,8 @@ CASES = dict(
            "dict(type='{}', num_views=2), "),
     suite_splits=(
         'cell_config(Config(dict(train_cfg=dict(max_epochs=2), '
-        "train_dataloader=dict(dataset=dict(type='A', pipeline=[])))), [0, 1], "
+        "train_dataloader=dict(dataset=dict(type='A', pipeline=[])))), "
+        '[0, 1], '
         "('a', 'b'), Cell('m', 0), {})", 'dict(num=2)',
         'or leave `(splits)` out of the suite', 'None'),
 )

@@ -12,7 +12,6 @@ import torch
 from mmengine.logging import MMLogger
 from test_remedies_help import (
     CMD,
-    CMD_NECK,
     DISCOVERY,
     EMBEDDING,
     FROM_STAGE_ONE,
@@ -90,7 +89,8 @@ CASES = dict(
              "type='BoundedArcFaceClsHead', num_classes=6, "
              'in_channels=1280)))  # {}'),
     scores=(
-        SCORED, r"features alone\. Use dict\((type='RetrievalMetric', protocol='[\w-]+')\) or",
+        SCORED, r"features alone\. Use dict\((type='RetrievalMetric', "
+        r"protocol='[\w-]+')\) or",
         'val_evaluator = dict(_delete_=True, {})'),
     clusters=(
         SCORED, r"or (type='ClusteringMetric')",
@@ -120,7 +120,7 @@ CASES = dict(
         f"type='CustomDataset', data_root={TRAIN}['data_root'], pipeline=["
         "dict(type='LoadImageFromFile'), dict(type='Resize', scale=32), "
         "dict(type='PackInputs')])",
-        r"predicts what another says.*Use (dict\(type='MultiView', num_views=2, "
+        r"predicts what another.*Use (dict\(type='MultiView', num_views=2, "
         r"transforms=)\[\.\.\.\]\) and (collate_fn=dict\(type="
         r"'default_collate'\))",
         'train_dataloader = dict({1}, dataset=dict(dataset=dict(pipeline=['
@@ -135,7 +135,7 @@ CASES = dict(
         STAGE_TWO.replace('num_known=3', 'num_known=2')
         + "train_dataloader['dataset'].update(known=[0, 2])",
         r'or correct (model\.head\.num_known)\.',
-        "{}=3 train_dataloader.dataset.known=even".join(
+        '{}=3 train_dataloader.dataset.known=even'.join(
             ['--cfg-options ', ''])),
     absent_classes=(
         PROTOTYPES.format(1280, 3).replace('num_classes=6', 'num_classes=7'),
@@ -165,7 +165,7 @@ CASES = dict(
                 'default_hooks = dict(ssdp=dict(scale=.75))  # {}'),
     timm=(SMALL.format(TIMM), r'Set (dynamic_img_size=True) for a ViT of',
           'model = dict(backbone=dict({}))'),
-    rate=("optim_wrapper = dict(optimizer=dict(lr=1e18))\n"
+    rate=('optim_wrapper = dict(optimizer=dict(lr=1e18))\n'
           'param_scheduler = []',
           r'Look at the images, lower (optim_wrapper\.optimizer\.lr), set',
           '--cfg-options {}=1e-3'),

@@ -58,7 +58,7 @@ CASES = dict(
                'default_hooks = dict({}))'),
     resume=(TRAIN, 'TRAINED', r'that training \(`(--resume)`\)',
             'TRAINED {}'),
-    other_folder=(TRAIN, 'TRAINED', r'another folder \(`--work-dir(`)',
+    other_folder=(TRAIN, 'TRAINED', r'another folder \(`--work-dir(`)\), or',
                   'ANYWHERE'),
     sheet=(f'{BROWSE}--sheet {{}}', '',
            '--sheet writes a file: add `(--output-dir) DIR`',
@@ -165,8 +165,8 @@ CASES = dict(
                  NAMELESS + "\ntrain_dataloader['dataset'].update({}=["
                  "f'class{{i}}' for i in range(6)])"),
     threshold_kind=(f'{PREDICT}--unknown-below {{}}', 'OTHER',
-                    'holds no threshold. Write one with tools/(analysis'
-                    r'_tools/unknown_threshold.py)', f'{{}} {THRESHOLD}'),
+                    'between 0 and 1. Write one with tools/(analysis_'
+                    r'tools/unknown_threshold.py)', f'{{}} {THRESHOLD}'),
     threshold_model=(f'{PREDICT}--unknown-below {{}}', 'EARLIER',
                      'choose it anew with tools/(analysis_tools/'
                      r'unknown_threshold.py)', f'{{}} {THRESHOLD}'),
@@ -175,7 +175,8 @@ CASES = dict(
                 '{} IMAGE CONFIG CHECKPOINT --save-path ANY.png '
                 '--target-layers backbone.layer2'),
     one_size=(f'{EPIC}--parametrization cayley {{}}', SIZES.format(''),
-              'what gives one size, such as (ResizeEdge) and (CenterCrop)', SIZES.replace(
+              'what gives one size, such as (ResizeEdge) and (CenterCrop)',
+              SIZES.replace(
                   '{}', "dict(type='{}', scale=40), dict(type='{}', "
                   'crop_size=32), ')),
     overwrite=(f'{EPIC}--parametrization cayley {{}}', '--seed 3',
@@ -183,7 +184,8 @@ CASES = dict(
     start_backbone=(
         '{}', 'model_converters/export_backbone.py CHECKPOINT ANY.pth '
         '--part student', 'tensors of the .*Start from it with: '
-        'tools/(train.py) CONFIG (--weights) ', '{} CONFIG {} ANY.pth --work-dir ANYWHERE'),
+        'tools/(train.py) CONFIG (--weights) ',
+        '{} CONFIG {} ANY.pth --work-dir ANYWHERE'),
     others=(f'analysis_tools/unknown_threshold.py {THRESHOLD} {{}}', '',
             'give some by (--unknown)',
             '{} IMAGES'),
@@ -230,8 +232,8 @@ def places(trained, tiny_config, tiny_data, tmp_path):
     return dict(
         {name.partition('.')[0].upper(): tmp_path / name
          for name in [*texts, 'bare.pth', 'sizes', 'images', 'any', 'epic']},
-        BASE=tiny_config, CHECKPOINT=checkpoint, TRAINED=folders[0], AGAIN=folders[1],
-        IMAGE=images[0], ANYWHERE=tmp_path / 'out',
+        BASE=tiny_config, CHECKPOINT=checkpoint, TRAINED=folders[0],
+        AGAIN=folders[1], IMAGE=images[0], ANYWHERE=tmp_path / 'out',
         PHOTOS=tiny_data / 'train')
 
 

@@ -67,7 +67,12 @@ def parse_args() -> argparse.Namespace:
         help='write the table here, too: .md or .csv')
     add_device(parser)
     add_cfg_options(parser)
-    return parser.parse_args()
+    args = parser.parse_args()
+    args.rates = list(dict.fromkeys(args.rates))
+    if len(set(args.seeds)) < len(args.seeds):
+        parser.error('--seeds: one of them is there twice; runs that are '
+                     'equal make a deviation too small.')
+    return args
 
 
 def main() -> None:

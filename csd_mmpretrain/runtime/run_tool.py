@@ -14,8 +14,8 @@ from mmengine.logging import MMLogger
 TOLD = (FloatingPointError, ImportError, OSError, SyntaxError, ValueError)
 # What torch says of a batch that it cannot stack, and what helps.
 UNEQUAL = 'stack expects each tensor to be equal size'
-SIZES = ('The images of a batch have several sizes. End the pipeline with what '
-         'gives one size, such as ResizeEdge and CenterCrop.')
+SIZES = ('The images of a batch have several sizes. End the pipeline with '
+         'what gives one size, such as ResizeEdge and CenterCrop.')
 
 
 def run_tool(main: Callable[[], None]) -> None:

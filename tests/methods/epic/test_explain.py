@@ -277,7 +277,7 @@ def test_arcface_with_an_invertible_matrix_is_refused(model, images,
                                                       tmp_path):
     classifier = PooledClassifier(model)
     classifier.cosine = True
-    with pytest.raises(ValueError, match="Use `--kind orthogonal`"):
+    with pytest.raises(ValueError, match='Use `--kind orthogonal`'):
         fit_classifier(classifier, images, '', tmp_path,
                        dict(SETTINGS, kind='invertible'))
 
