@@ -2,8 +2,6 @@
 import argparse
 import time
 
-from rich.progress import track
-
 from csd_mmpretrain.benchmark.summary import Summary
 from csd_mmpretrain.checkpoints.pretrained import use_weights
 from csd_mmpretrain.checkpoints.trained_model import (
@@ -30,6 +28,7 @@ from csd_mmpretrain.runtime.tool_options import (
 )
 from csd_mmpretrain.utils.measure import machine_name
 from csd_mmpretrain.utils.tables import markdown_table, write_table
+from rich.progress import track
 
 DIFFERENCE = 'aware'
 

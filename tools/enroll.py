@@ -2,10 +2,6 @@
 import argparse
 from pathlib import Path
 
-import torch
-from mmengine.registry import init_default_scope
-from rich.progress import track
-
 import csd_mmpretrain  # noqa: F401  registers everything
 from csd_mmpretrain.checkpoints.trained_model import load_model
 from csd_mmpretrain.datasets.eval_images import eval_pipeline
@@ -33,6 +29,9 @@ from csd_mmpretrain.runtime.tool_options import (
 )
 from csd_mmpretrain.utils.tables import markdown_table
 from csd_mmpretrain.utils.wording import first_names
+from mmengine.registry import init_default_scope
+from rich.progress import track
+import torch
 
 HEADER = ('classifier', 'classes', 'test photos', 'accuracy, %')
 

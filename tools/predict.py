@@ -1,14 +1,11 @@
 """Predict photos: predict.py CONFIG CHECKPOINT PHOTOS --out FILE.csv."""
 import argparse
-import csv
-import os
-import time
 from collections import Counter
+import csv
 from functools import partial
+import os
 from pathlib import Path
-
-from mmengine.registry import init_default_scope
-from rich.progress import track
+import time
 
 import csd_mmpretrain  # noqa: F401  registers everything
 from csd_mmpretrain.checkpoints.trained_model import load_model
@@ -33,6 +30,8 @@ from csd_mmpretrain.runtime.tool_options import (
     whole,
 )
 from csd_mmpretrain.utils.cores import usable_cores
+from mmengine.registry import init_default_scope
+from rich.progress import track
 
 
 def parse_args() -> argparse.Namespace:

@@ -1,8 +1,6 @@
 """Compare numbers of novel classes: estimate_classes.py CONFIG CHECKPOINT."""
 import argparse
 
-import numpy as np
-
 from csd_mmpretrain.datasets.data_root import check_dataset_folders
 from csd_mmpretrain.datasets.dataset_settings import build_without_pipeline
 from csd_mmpretrain.datasets.samples import list_infos
@@ -23,6 +21,7 @@ from csd_mmpretrain.runtime.tool_options import (
     positive,
 )
 from csd_mmpretrain.utils.tables import markdown_table
+import numpy as np
 
 
 def parse_args() -> argparse.Namespace:
