@@ -163,15 +163,6 @@ CASES = dict(
     kept_tokens=("default_hooks = dict(ssdp=dict(second_pass='kept_tokens'))",
                  "^SSDPHook: second_pass.* or (second_pass='full')",
                  'default_hooks = dict(ssdp=dict({}))'),
-    empty_places=(
-        f'model = dict(backbone={TINY_VIT}, neck=dict(_delete_=True, '
-        "type='GlobalAveragePooling'), head=dict(cls_head=dict(in_channels=8),"
-        ' contrast=dict(feat_dim=8)))\n'
-        "default_hooks = dict(ssdp=dict(second_pass='kept_tokens', view=dict("
-        "_delete_=True, type='DiscrepancyMaskView', mode='keep', threshold=("
-        "'quantile', .5))))",
-        r"would count\. Use neck=(dict\(type='SSDPNeck', in_channels=)",
-        'model = dict(neck={}8, _delete_=True))'),
     recomputed=('model = dict(backbone=dict(with_cp=True))',
                 "Set (norm='shared') there",
                 'default_hooks = dict(ssdp=dict({}))'),

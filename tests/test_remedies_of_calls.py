@@ -121,7 +121,7 @@ CASES = dict(
         '{})', 'num_prefix_tokens=3', r'Set (num_prefix_tokens=\d+)', '{}'),
     cmd_channels=(
         'CMDNeck(in_channels={}, num_prototypes=4, hidden_channels=8, '
-        'bottleneck_channels=4)((torch.rand(2, 8, 4, 4), ))', '7',
+        'bottleneck_channels=4)(torch.rand(2, 8, 4, 4))', '7',
         r'features have (\d+) channels\. Set `in_channels` to', '{}'),
     mask_area=(
         'discrepancy_mask(torch.rand(2, 2, 2), (32, 32), {})',

@@ -49,10 +49,10 @@ SMALL = (
     'head=dict(cls_head=dict(in_channels=16), contrast=dict(feat_dim=16)))\n'
     'default_hooks = dict(ssdp=dict(scale=0.5))')
 SWIN = ("type='SwinTransformer', arch=dict(embed_dims=8, depths=[1, 1], "
-        'num_heads=[1, 1]), img_size=32, window_size=4')
+        'num_heads=[1, 1]), img_size=32, window_size=4, out_indices=(1, )')
 TIMM = ("type='TIMMBackbone', model_name='vit_tiny_patch16_224', img_size=32, "
         'patch_size=8, embed_dim=16, depth=1, num_heads=1, features_only='
-        'True')
+        'True, out_indices=(0, )')
 
 CASES = dict(
     prefix=(
@@ -162,7 +162,7 @@ CASES = dict(
           r'(pad_small_map=True) for a Swin', 'model = dict(backbone='
           'dict({}))'),
     swin_scale=(SMALL.format(SWIN), 'or (a larger scale)',
-                'default_hooks = dict(ssdp=dict(scale=.75))  # {}'),
+                'default_hooks = dict(ssdp=dict(scale=1))  # {}'),
     timm=(SMALL.format(TIMM), r'Set (dynamic_img_size=True) for a ViT of',
           'model = dict(backbone=dict({}))'),
     rate=('optim_wrapper = dict(optimizer=dict(lr=1e18))\n'
@@ -219,7 +219,7 @@ def test_the_remedy_helps(fault, message, remedy, tiny_config, files,
                   log_level='WARNING', steps=3)
         except StepMade:
             return ' '.join(heard), True
-        except (KeyError, OSError, RuntimeError, TypeError,
+        except (FloatingPointError, KeyError, OSError, RuntimeError, TypeError,
                 ValueError) as error:
             return f'{" ".join(heard)} {error}', False
 

@@ -115,6 +115,7 @@ EXCEPTIONS = {
     'keys cannot be hidden from it': 'no backbone here has such attention',
     'different sample_idx, but': "needs a data set of one's own",
     'must not reach the training': "needs a data set of one's own",
+    "the model's neck, {}, would count": "needs a neck of one's own",
     'Go on with `tools/train.py CONFIG --resume`': SAME,
     'vit_to_mmpretrain.py: ': SAME,
     'training_maps.py: {} has a feature map': SAME,
