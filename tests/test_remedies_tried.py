@@ -119,6 +119,7 @@ EXCEPTIONS = {
     'Go on with `tools/train.py CONFIG --resume`': SAME,
     'vit_to_mmpretrain.py: ': SAME,
     'training_maps.py: {} has a feature map': SAME,
+    'to count classes both are needed': SAME,
     'is no file of EPIC': SAME,
     'does not load: {}. Fit anew': SAME,
     'belongs to a fit with other': SAME,

@@ -63,7 +63,13 @@ def parse_args() -> argparse.Namespace:
         help='other photos of the new classes, in folders, to test with')
     add_device(parser)
     add_cfg_options(parser)
-    return parser.parse_args()
+    args = parser.parse_args()
+    out = Path(args.out).resolve()
+    for name in (args.config, args.checkpoint):
+        if Path(name).resolve() in (out / 'enrolled.py', out / 'enrolled.pth'):
+            parser.error(f'--out {args.out}: {name} is read, and would be '
+                         'written over. Choose another folder.')
+    return args
 
 
 def main() -> None:

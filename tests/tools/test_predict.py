@@ -114,3 +114,7 @@ def test_enrolled_classes(run_python, repo_root, tiny_config, tiny_data,
                      tmp_path / 'held out', '--out', tmp_path / 'other',
                      fails=True).stdout
     assert 'The model knows no class eighth' in log
+    log = run_python(repo_root / 'tools/enroll.py', tmp_path / 'out/enrolled'
+                     '.py', tmp_path / 'out/enrolled.pth', tmp_path / 'new',
+                     '--out', tmp_path / 'out', fails=True).stdout
+    assert 'would be written over' in log
