@@ -96,14 +96,14 @@ def main() -> None:
         loaders['new'], tested = folder_loader(
             args.test, classes, pipeline, settings)
         check_names(classes, tested)
-        seen = shared_images(*(
-            [str(info.get('img_path')) for name in names
-             for info in loaders[name].dataset.infos]
-            for names in (('new', ), ('train', 'added'))))
-        if seen:
-            print(f'Warning: {len(seen)} photos of --test are among the '
-                  f'training or the added photos, or copies of them '
-                  f'({first_names(seen, 3)}), so their accuracy says little.')
+    seen = shared_images(*(
+        [str(info.get('img_path')) for name in names if name in loaders
+         for info in loaders[name].dataset.infos]
+        for names in (('test', 'new'), ('train', 'added'))))
+    if seen:
+        print(f'Warning: {len(seen)} test photos are among the training or '
+              f'the added photos, or copies of them ({first_names(seen, 3)}), '
+              'so their accuracy says little.')
     loaded = load_model(cfg, args.checkpoint, args.device)
     features = {name: collect_features(
         loaded.model, track(loader, f'Features of {name} photos'))

@@ -99,7 +99,7 @@ def test_enrolled_classes(run_python, repo_root, tiny_config, tiny_data,
     for row in ('| trained head | 6 | 12 |', '| class means | 6 | 12 |',
                 '| class means, enrolled | 7 | 12 |',
                 '| class means, enrolled: photos of --test | 7 | 4 |',
-                'Warning: 4 photos of --test are among the training'):
+                'Warning: 4 test photos are among the training'):
         assert row in log, log
     out = tmp_path / 'found.csv'
     run_python(repo_root / 'tools/predict.py', tmp_path / 'out/enrolled.py',
