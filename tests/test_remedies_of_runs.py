@@ -27,22 +27,21 @@ from test_remedies_help import (
     start,
 )
 
+SCORED = EMBEDDING.replace(NO_VALIDATION.strip(), '')
 TRAIN = '_base_.train_dataloader.dataset'
 HALF = f"dict(_delete_=True, type='ClassSplit', dataset={TRAIN}, classes="
 UNSEEN = (
-    "model = dict(head=dict(cls_head=dict(num_classes=3)))\n"
-    f"train_dataloader = dict(dataset={HALF}'first-half'))\n"
-    f"val_dataloader = dict(dataset={HALF}'last-half'))\n"
+    f'{SCORED}\n'
     "val_evaluator = dict(_delete_=True, type='RetrievalMetric', "
     "protocol='leave-one-out')\n"
-    'default_hooks = dict(checkpoint=dict(save_best=None))')
+    f"train_dataloader.update(dataset={HALF}'first-half'))\n"
+    f"val_dataloader = dict(dataset={HALF}'last-half'))")
 ONE_CROP = (CMD + VIEWS.replace(
     f'num_views=2, transforms={RESIZED}', 'num_views=[1, 1], transforms=['
     "[dict(type='Resize', scale=16)], [dict(type='Resize', scale=32)]]"))
 STAGE_TWO = DISCOVERY.format(FROM_STAGE_ONE) + HIDDEN
 PLAIN_HOOK = "custom_hooks = [dict(type='{}')]"
 NO_HOOKS = r'[Rr]emove the hook from `(custom_hooks)`', '{} = []'
-SCORED = EMBEDDING.replace(NO_VALIDATION.strip(), '')
 
 SMALL = (
     'model = dict(neck=dict(in_channels=16), backbone=dict(_delete_=True, {}),'
@@ -88,6 +87,16 @@ CASES = dict(
              'model = dict(head=dict(cls_head=dict(_delete_=True, '
              "type='BoundedArcFaceClsHead', num_classes=6, "
              'in_channels=1280)))  # {}'),
+    in_hook=(
+        "val_evaluator = dict(_delete_=True, type='RetrievalMetric', "
+        "protocol='leave-one-out')\n"
+        'default_hooks = dict(checkpoint=dict(save_best=None))\n'
+        'train_dataloader = dict(batch_size=12)',
+        r"Put it into dict\((type='KNNHook'), metrics",
+        'custom_hooks = [dict({}, metrics=_base_.val_evaluator, '
+        'query_dataloader=dict(batch_size=6, num_workers=0, dataset='
+        "_base_.val_dataloader.dataset, sampler=dict(type='DefaultSampler')"
+        "))]\nval_evaluator = dict(_delete_=True, type='Accuracy')"),
     scores=(
         SCORED, r"features alone\. Use dict\((type='RetrievalMetric', "
         r"protocol='[\w-]+')\) or",
@@ -202,6 +211,10 @@ def files(stage_one, tiny_config, tmp_path_factory):  # noqa: F811
         for name, value in content.pop('ema_state_dict').items()
         if name != 'steps'}
     torch.save(content, middle)
+    content = dict(torch.load(stage_one), meta=dict(dataset_meta=dict(
+        classes=['class0', 'class2', 'class4'])))
+    stage_one = (folder / 'stage_one.pth').as_posix()
+    torch.save(content, stage_one)
     return dict(FILE=stage_one, EMA=ema.as_posix(), MIDDLE=middle.as_posix())
 
 
