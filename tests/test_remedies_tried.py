@@ -52,6 +52,8 @@ ELSEWHERE = {
     'What was saved before is unchanged': f'{RESUME}resume_after_a_full_disk',
     'There is no whole checkpoint to resume': f'{RESUME}resume_with_nothing_'
     'there',
+    "does not pack 'sample_idx'": 'methods/csdnet/test_csd_head.py::test_own_'
+    'images_are_known_by_their_place_in_the_dataset',
     'neither crops nor resizes': 'tools/test_benchmark_step.py::test_the_size_'
     'can_be_given',
     'has been trained in already': 'tools/test_kfold_cross_valid.py::test_'

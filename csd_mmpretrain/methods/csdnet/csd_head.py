@@ -283,7 +283,7 @@ def _images(data_samples: Sequence[DataSample]) -> torch.Tensor:
         raise ValueError(
             'CSDHead: `contrast` has to know the images of a batch, but the '
             "pipeline does not pack 'sample_idx'. Name it in `meta_keys` of "
-            "PackInputs, or set `model.head.contrast.own_image=True`.")
+            'PackInputs.')
     return data_samples[0].gt_label.new_tensor(
         [sample.sample_idx for sample in data_samples])
 
