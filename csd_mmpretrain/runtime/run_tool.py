@@ -13,6 +13,11 @@ from mmengine.logging import MMLogger
 # line of code.
 TOLD = (FloatingPointError, ImportError, OSError, SyntaxError, ValueError)
 
+# What torch says of a batch that cannot be put together, and what to do.
+UNEQUAL = 'stack expects each tensor to be equal size'
+ONE_SIZE = (' Images of a batch must have one size: end the pipeline with '
+            'RandomResizedCrop, or with ResizeEdge and CenterCrop.')
+
 
 def run_tool(main: Callable[[], None]) -> None:
     """Run a tool, and end it with a message in place of a traceback.
@@ -57,17 +62,18 @@ def error_text(error: Exception) -> str:
     text = str(error)
     if isinstance(error, KeyError) and len(error.args) == 1:
         text = str(error.args[0])
+    remedy = ONE_SIZE if UNEQUAL in text else ''
     # Data workers send the original traceback as the message.
     worker = re.findall(r'^  File .*(?:\n +.*)*\n(\S(?:.|\n)*)', text, re.M)
     if text.startswith('Caught ') and worker:
-        return worker[-1].strip()
+        return worker[-1].strip() + remedy
     text = f'{type(error).__name__}: {text}'.rstrip(': ')
     frame = traceback.extract_tb(error.__traceback__)[-1]
     line = frame.line or ''
     told = isinstance(error, OSError) or line.startswith('raise ')
     if isinstance(error, TOLD) and error.args and told:
         return text
-    return f'{text} ({frame.filename}, line {frame.lineno}: {line})'
+    return f'{text}{remedy} ({frame.filename}, line {frame.lineno}: {line})'
 
 
 def _log_traceback() -> List[str]:

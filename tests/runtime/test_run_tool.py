@@ -5,8 +5,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from mmengine.logging import MMLogger
 from torch._utils import ExceptionWrapper
+from torch.utils.data import DataLoader
 
 from csd_mmpretrain.runtime.run_tool import error_text, run_tool
 
@@ -52,6 +54,15 @@ def test_an_error_of_a_data_worker_is_the_original_one():
         wrapped = ExceptionWrapper(where='in DataLoader worker process 0')
     assert error_text(raised(wrapped.reraise)) == (
         'ValueError: a.png:\n  is broken\nReplace it.')
+
+
+@pytest.mark.parametrize('num_workers', [0, 1])
+def test_images_of_other_sizes_have_a_remedy(num_workers):
+    loader = DataLoader([torch.zeros(3, 4, 4), torch.zeros(3, 4, 5)], 2,
+                        num_workers=num_workers)
+    text = error_text(raised(lambda: next(iter(loader))))
+    assert text.startswith('RuntimeError: stack expects each tensor to be')
+    assert 'one size: end the pipeline with RandomResizedCrop' in text
 
 
 def test_the_log_has_the_traceback(tmp_path, monkeypatch):

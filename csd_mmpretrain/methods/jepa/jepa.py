@@ -37,7 +37,7 @@ class JEPA(BaseSelfSupervisor):
     Outside training, ``extract_feat`` gives the target encoder's patches.
 
     Args:
-        backbone (dict): A plain vision transformer of mmpretrain or timm with
+        backbone (dict): A plain vision transformer of mmpretrain with
             ``out_type='raw'``. Its positions become fixed sines and cosines.
         neck (dict): A ``JEPAPredictor``.
         target_generator (dict): ``BlockTargets`` or ``RegionTargets``.
@@ -93,6 +93,11 @@ class JEPA(BaseSelfSupervisor):
 
     def _check(self) -> None:
         trunk = TokenTrunk(self.backbone)
+        if not hasattr(self.backbone, 'out_type'):
+            raise TypeError(
+                f'JEPA: the backbone is a {type(self.backbone).__name__}, but '
+                'its positions are set as those of mmpretrain. Use '
+                "dict(type='VisionTransformer', arch=..., out_type='raw').")
         grid = self.backbone.patch_embed.init_out_size
         width = self.backbone.embed_dims
         if self.backbone.out_type != 'raw':
@@ -128,9 +133,10 @@ class JEPA(BaseSelfSupervisor):
         if (backbone.init_cfg or {}).get('type') != 'Pretrained':
             table = sincos_positions(backbone.patch_embed.init_out_size,
                                      backbone.embed_dims)
-            prefix = backbone.num_extra_tokens
+            # DeiT3 has no position for its class token.
+            prefix = backbone.pos_embed.size(1) - len(table)
             backbone.pos_embed.data.copy_(F.pad(table, (0, 0, prefix, 0)))
-            if prefix:
+            if backbone.num_extra_tokens:
                 nn.init.trunc_normal_(backbone.cls_token, std=0.02)
         self.teacher.restart(self._student())
 
