@@ -83,6 +83,7 @@ class JEPA(BaseSelfSupervisor):
         self.beta = beta
         self.seed = seed
         self._step = None
+        self._grid = None  # the last one that was checked
         self._check()
         self.backbone.pos_embed.requires_grad_(False)
         self.teacher = EMATeacher(self._student())
@@ -98,7 +99,6 @@ class JEPA(BaseSelfSupervisor):
                 f'JEPA: the backbone is a {type(self.backbone).__name__}, but '
                 'its positions are set as those of mmpretrain. Use '
                 "dict(type='VisionTransformer', arch=..., out_type='raw').")
-        grid = self.backbone.patch_embed.init_out_size
         width = self.backbone.embed_dims
         if self.backbone.out_type != 'raw':
             raise ValueError(
@@ -108,12 +108,7 @@ class JEPA(BaseSelfSupervisor):
             raise ValueError(
                 f'JEPA: neck.in_channels={self.neck.in_channels}, but the '
                 f'backbone has {width} channels. Set in_channels={width}.')
-        if grid[0] * grid[1] < MIN_GRID:
-            raise ValueError(
-                f'JEPA: the grid of {grid[0]} x {grid[1]} patches is too '
-                f'small: at least {MIN_GRID} patches are needed. Take larger '
-                'images or smaller patches.')
-        self.target_generator.check_grid(grid)
+        self._check_grid(self.backbone.patch_embed.init_out_size)
         if not self.target_generator.needs_saliency:
             return
         if trunk.cls_token is None:
@@ -126,6 +121,17 @@ class JEPA(BaseSelfSupervisor):
                 f'JEPA: target_generator.block={block}, but the backbone has '
                 f'blocks 0 to {len(trunk.blocks) - 1}. The last but one is '
                 f'{max(len(trunk.blocks) - 2, 0)}.')
+
+    def _check_grid(self, grid: Tuple[int, int]) -> None:
+        if grid == self._grid:
+            return
+        if grid[0] * grid[1] < MIN_GRID:
+            raise ValueError(
+                f'JEPA: the grid of {grid[0]} x {grid[1]} patches is too '
+                f'small: at least {MIN_GRID} patches are needed. Take larger '
+                'images or smaller patches.')
+        self.target_generator.check_grid(grid)
+        self._grid = grid
 
     def init_weights(self) -> None:
         super().init_weights()
@@ -223,6 +229,7 @@ class JEPA(BaseSelfSupervisor):
 
         Raises:
             RuntimeError: If no hook told the step.
+            ValueError: If the images are too small for the targets.
         """
         step = step or self._step
         if step is None:
@@ -230,9 +237,11 @@ class JEPA(BaseSelfSupervisor):
                 'JEPA: nothing moves the target encoder. Add '
                 "dict(type='JEPAHook') to `custom_hooks`.")
         iteration, progress = step
+        grid = TokenTrunk(self.backbone).grid(images)
+        self._check_grid(grid)
         return self.target_generator(
-            BatchDraws(self.seed, iteration, len(images)),
-            TokenTrunk(self.backbone).grid(images), progress, scores)
+            BatchDraws(self.seed, iteration, len(images)), grid, progress,
+            scores)
 
     def loss(self, inputs: Union[torch.Tensor, List[torch.Tensor]],
              data_samples: List[DataSample]) -> Dict[str, torch.Tensor]:

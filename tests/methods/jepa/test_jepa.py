@@ -265,6 +265,14 @@ def test_images_of_another_shape():
     assert model.extract_feat(images)[0].shape == (4, 24, 8, 12)
 
 
+def test_images_that_are_too_small():
+    model = build()
+    for size, error in ((24, '3 x 3 patches is too small.*larger images'),
+                        (32, 'target_scale.*4 x 4.*min_keep=4')):
+        with pytest.raises(ValueError, match=error):
+            model.loss(smooth_images(size=size), None)
+
+
 @pytest.mark.parametrize('generator', [BLOCKS, REGIONS])
 def test_images_that_are_no_whole_number_of_patches(generator):
     model = build(generator)
