@@ -191,7 +191,11 @@ def read_rows(path: str, needed: Sequence[str]) -> List[Tuple[int, dict]]:
             f'{path}: there is no column {", ".join(lost)}; the first line '
             f'has {", ".join(names) or "nothing"}. Name the columns there: '
             f'{", ".join(needed)}.')
-    rows = [(reader.line_num, row) for row in reader]
+    try:
+        rows = [(reader.line_num, row) for row in reader]
+    except csv.Error as error:
+        raise ValueError(f'{path}, line {reader.line_num + 1}: {error}. Mend '
+                         'the line; a quote may be open.') from None
     if not rows:
         raise ValueError(f'{path} lists no photo. Add a line for each.')
     return rows

@@ -12,11 +12,10 @@ from mmengine.logging import MMLogger
 # Raised on purpose, their messages say where the fault is; others need the
 # line of code.
 TOLD = (FloatingPointError, ImportError, OSError, SyntaxError, ValueError)
-
-# What torch says of a batch that cannot be put together, and what to do.
+# What torch says of a batch that it cannot stack, and what helps.
 UNEQUAL = 'stack expects each tensor to be equal size'
-ONE_SIZE = (' Images of a batch must have one size: end the pipeline with '
-            'RandomResizedCrop, or with ResizeEdge and CenterCrop.')
+SIZES = ('The images of a batch have several sizes. End the pipeline with '
+         'what gives one size, such as ResizeEdge and CenterCrop.')
 
 
 def run_tool(main: Callable[[], None]) -> None:
@@ -62,18 +61,20 @@ def error_text(error: Exception) -> str:
     text = str(error)
     if isinstance(error, KeyError) and len(error.args) == 1:
         text = str(error.args[0])
-    remedy = ONE_SIZE if UNEQUAL in text else ''
     # Data workers send the original traceback as the message.
     worker = re.findall(r'^  File .*(?:\n +.*)*\n(\S(?:.|\n)*)', text, re.M)
     if text.startswith('Caught ') and worker:
-        return worker[-1].strip() + remedy
+        text = worker[-1].strip()
+        return f'{text}. {SIZES}' if UNEQUAL in text else text
+    if UNEQUAL in text:
+        return f'{type(error).__name__}: {text}. {SIZES}'
     text = f'{type(error).__name__}: {text}'.rstrip(': ')
     frame = traceback.extract_tb(error.__traceback__)[-1]
     line = frame.line or ''
     told = isinstance(error, OSError) or line.startswith('raise ')
     if isinstance(error, TOLD) and error.args and told:
         return text
-    return f'{text}{remedy} ({frame.filename}, line {frame.lineno}: {line})'
+    return f'{text} ({frame.filename}, line {frame.lineno}: {line})'
 
 
 def _log_traceback() -> List[str]:

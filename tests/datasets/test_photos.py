@@ -105,6 +105,7 @@ def test_tables(folder, mark):
      "line 3: oak/loose.png has the label 'elm', but line 2 says 'oak'"),
     ('path,label,group\noak/loose.png,oak,1\noak/loose.png,oak,2\n',
      ValueError, "the group '2', but line 2 says '1'"),
+    ('path,label\n"oak' + 140_000 * 'k', ValueError, 'a quote may be open'),
 ])
 def test_bad_tables(folder, text, error, message):
     with pytest.raises(error, match=message):

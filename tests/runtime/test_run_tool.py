@@ -1,5 +1,6 @@
 """Errors of tools in words."""
 import logging
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,9 +9,8 @@ import pytest
 import torch
 from mmengine.logging import MMLogger
 from torch._utils import ExceptionWrapper
-from torch.utils.data import DataLoader
 
-from csd_mmpretrain.runtime.run_tool import error_text, run_tool
+from csd_mmpretrain.runtime.run_tool import SIZES, error_text, run_tool
 
 TOOLS = Path(__file__).resolve().parents[2] / 'tools'
 
@@ -56,13 +56,13 @@ def test_an_error_of_a_data_worker_is_the_original_one():
         'ValueError: a.png:\n  is broken\nReplace it.')
 
 
-@pytest.mark.parametrize('num_workers', [0, 1])
-def test_images_of_other_sizes_have_a_remedy(num_workers):
-    loader = DataLoader([torch.zeros(3, 4, 4), torch.zeros(3, 4, 5)], 2,
-                        num_workers=num_workers)
-    text = error_text(raised(lambda: next(iter(loader))))
-    assert text.startswith('RuntimeError: stack expects each tensor to be')
-    assert 'one size: end the pipeline with RandomResizedCrop' in text
+def test_images_of_several_sizes_have_a_remedy():
+    def main():
+        torch.stack([torch.zeros(1), torch.zeros(2)])
+    assert error_text(raised(main)).endswith(SIZES)
+    worker = ExceptionWrapper(
+        (RuntimeError, raised(main), None), 'in DataLoader worker 0')
+    assert error_text(raised(worker.reraise)).endswith(SIZES)
 
 
 def test_the_log_has_the_traceback(tmp_path, monkeypatch):
@@ -104,3 +104,8 @@ def test_every_tool_starts_and_reads_its_options_in_one_way(path):
     text = path.read_text()
     assert text.endswith('\n    run_tool(main)\n')
     assert 'ArgumentParser' not in text
+    # The package, which says what torch or mmpretrain lacks, comes first.
+    modules = re.findall(r'^(?:import|from) (\w+)', text, re.M)
+    others = {'PIL', 'cv2', 'matplotlib', 'mmengine', 'mmpretrain', 'numpy',
+              'rich', 'torch'}
+    assert not others & {*modules[:modules.index('csd_mmpretrain')]}
