@@ -299,6 +299,8 @@ def test_a_transformer_of_timm_is_refused():
     with pytest.raises(TypeError, match='TIMMBackbone.*VisionTransformer'):
         build(backbone=dict(
             type='TIMMBackbone', model_name='vit_tiny_patch16_224'))
+    assert VIT['type'] == 'VisionTransformer' and VIT['out_type'] == 'raw'
+    build(backbone=VIT)
 
 
 @pytest.mark.parametrize('change, message', [
