@@ -43,10 +43,19 @@ def add_cfg_options(parser: ArgumentParser) -> None:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
+        type=_setting,
         action=DictAction,
         metavar='KEY=VALUE',
         help='change settings of the config, such as train_cfg.max_epochs=2; '
         'a list is written "key=[a,b]" or key=a,b')
+
+
+def _setting(text: str) -> str:
+    if '=' not in text:
+        raise ArgumentTypeError(
+            f'{text} is no KEY=VALUE. Write no blanks around the =, and '
+            'quotes around a value with blanks: "KEY=a value".')
+    return text
 
 
 def add_weights(parser: ArgumentParser) -> None:

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from csd_mmpretrain.runtime.tool_options import (
+    add_cfg_options,
     add_device,
     amount,
     output_file,
@@ -21,6 +22,16 @@ def test_a_gpu_that_is_not_there_is_refused(monkeypatch, capsys):
         with pytest.raises(SystemExit):
             parser.parse_args(['--device', name])
         assert f'{name}: torch finds no GPU' in capsys.readouterr().err
+
+
+def test_a_setting_without_a_value_is_named(capsys):
+    parser = ArgumentParser()
+    add_cfg_options(parser)
+    found = parser.parse_args(['--cfg-options', 'a.b=1', 'c=x=y'])
+    assert found.cfg_options == {'a.b': 1, 'c': 'x=y'}
+    with pytest.raises(SystemExit):
+        parser.parse_args(['--cfg-options', "a=/Anna's", 'day/all.txt'])
+    assert 'day/all.txt is no KEY=VALUE' in capsys.readouterr().err
 
 
 def test_amounts():

@@ -108,8 +108,7 @@ def test_the_commands_of_the_page(
         and 'pip ' not in block]
     assert len(blocks) == 7
     shell = SHELL + '\n'.join(blocks).replace(
-        'train_dataloader.dataset.ann_file',  # of the folds alone
-        'train_cfg.max_epochs=1 train_dataloader.dataset.ann_file')
+        '--cfg-options', '--cfg-options train_cfg.max_epochs=1')
     done = subprocess.run(
         ['bash', '-c', shell], cwd=day,
         env={**os.environ, 'PYTHONPATH': str(site), 'PROGRAM': sys.executable,
@@ -124,6 +123,7 @@ def test_the_commands_of_the_page(
                  '13 classes, 61 groups',
                  '0 of 121 image files',
                  'of 12 other photos', '1 are no whole images',
+                 'predictions of 120 held-out images, by 2 of 2 folds',
                  '| class means, enrolled | 14 |'):
         assert told in log, (told, log)
     with open(day / 'answers.csv', newline='', encoding='utf-8') as file:
