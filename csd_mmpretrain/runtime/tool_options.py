@@ -44,10 +44,20 @@ def add_cfg_options(parser: ArgumentParser) -> None:
         '--cfg-options',
         nargs='+',
         type=_setting,
-        action=DictAction,
+        action=_Settings,
         metavar='KEY=VALUE',
         help='change settings of the config, such as train_cfg.max_epochs=2; '
         'a list is written "key=[a,b]" or key=a,b')
+
+
+class _Settings(DictAction):
+    """mmengine's, but a text that is no list keeps its blanks."""
+
+    @staticmethod
+    def _parse_iterable(val: str) -> Any:
+        if ' ' in val and ',' not in val and val.strip()[:1] not in '([':
+            return val.strip('\'"')
+        return DictAction._parse_iterable(val)
 
 
 def _setting(text: str) -> str:

@@ -24,11 +24,14 @@ def test_a_gpu_that_is_not_there_is_refused(monkeypatch, capsys):
         assert f'{name}: torch finds no GPU' in capsys.readouterr().err
 
 
-def test_a_setting_without_a_value_is_named(capsys):
+def test_settings_keep_blanks_and_need_a_value(capsys):
     parser = ArgumentParser()
     add_cfg_options(parser)
-    found = parser.parse_args(['--cfg-options', 'a.b=1', 'c=x=y'])
-    assert found.cfg_options == {'a.b': 1, 'c': 'x=y'}
+    found = parser.parse_args(['--cfg-options', 'a.b=1', "c=/Anna's day (1)",
+                               'd=x=y', 'e=[1, 2]', 'f=a, b', 'g="a b"'])
+    assert found.cfg_options == {
+        'a.b': 1, 'c': "/Anna's day (1)", 'd': 'x=y', 'e': [1, 2],
+        'f': ['a', 'b'], 'g': 'a b'}
     with pytest.raises(SystemExit):
         parser.parse_args(['--cfg-options', "a=/Anna's", 'day/all.txt'])
     assert 'day/all.txt is no KEY=VALUE' in capsys.readouterr().err
