@@ -138,7 +138,7 @@ def main() -> None:
           + f' photos, {len(classes)} classes, {len(set(groups))} groups')
     for note in notes:
         print(f'Note: {note}')
-    print(f'Wrote {project.config}\nNext: csd train {project.config} '
+    print(f'Wrote {project.config}\nNext: tools/train.py {project.config} '
           '--check-data')
 
 
