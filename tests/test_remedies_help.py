@@ -22,18 +22,23 @@ class StepMade(Exception):
     """Ends a training that works."""
 
 
-def start(path, lines, work_dir, *args):
-    """Train a step with a config of some lines, as tools/train.py does."""
+def start(path, lines, work_dir, *args, log_level='ERROR', steps=1):
+    """Train some steps of a config of some lines, as tools/train.py does."""
     path.write_text(lines)
     args = make_train_parser().parse_args(
         [str(path), '--work-dir', str(work_dir), *args])
     cfg = make_train_config(args)
-    cfg.merge_from_dict(dict(log_level='ERROR', experiment_name=work_dir.name))
+    cfg.merge_from_dict(
+        dict(log_level=log_level, experiment_name=work_dir.name))
 
     def train(runner):
 
+        made = []
+
         def stop(*_, **__):
-            raise StepMade
+            made.append(1)
+            if len(made) == steps:
+                raise StepMade
 
         runner._hooks[0].after_train_iter = stop
         runner.train()
@@ -72,6 +77,11 @@ PAIRS = (
     'val_cfg = val_dataloader = val_evaluator = None\n'
     'train_dataloader = dict(batch_size=2, sampler=dict(shuffle=False))')
 
+TINY_VIT = (
+    "dict(_delete_=True, type='VisionTransformer', arch=dict(embed_dims=8, "
+    'num_layers=1, num_heads=1, feedforward_channels=8), img_size=32, '
+    "patch_size=8, out_type='featmap')")
+RAW_VIT = TINY_VIT.replace('featmap', 'raw')
 NO_VALIDATION = 'val_cfg = val_dataloader = val_evaluator = None\n'
 NO_LABELS = (
     'default_hooks = dict(ssdp=None, checkpoint=dict(save_best=None))\n'
@@ -138,19 +148,20 @@ CASES = dict(
           r'has (\d+) channels .*Set `in_channels`',
           '--cfg-options model.neck.in_channels={}'),
     classes=('model = dict(head=dict(cls_head=dict(num_classes=5)))',
-             r'The dataset has (\d+) classes. Set num_classes',
-             '--cfg-options model.head.cls_head.num_classes={}'),
+             "Set (num_classes) of the model's head to the dataset's number",
+             '--cfg-options model.head.cls_head.{}=6'),
     no_labels=('train_dataloader = dict(dataset=dict(with_label=False))',
                'Give the dataset (with_label=True)',
                'train_dataloader = dict(dataset=dict({}))'),
     plain_head=(HEAD, 'or set `(default_hooks.ssdp.enabled=False)`', OPTION),
-    no_map=(PLAIN_NECK, r"Use neck=(dict\(type='SSDPNeck', in_channels=)",
+    no_map=(PLAIN_NECK,
+            r"needs a .*Use neck=(dict\(type='SSDPNeck', in_channels=)",
             'model = dict(neck={}1280))'),
     view=(PLAIN_NECK, 'a view without one, such as (EraseShuffleView)',
           'default_hooks = dict(ssdp=dict(view=dict(_delete_=True, '
           "type='{}')))"),
     kept_tokens=("default_hooks = dict(ssdp=dict(second_pass='kept_tokens'))",
-                 "or (second_pass='full')",
+                 "^SSDPHook: second_pass.* or (second_pass='full')",
                  'default_hooks = dict(ssdp=dict({}))'),
     recomputed=('model = dict(backbone=dict(with_cp=True))',
                 "Set (norm='shared') there",
@@ -198,9 +209,10 @@ CASES = dict(
     sharded=("runner_type = 'FlexibleRunner'\n"
              "strategy = dict(type='BlockFSDPStrategy', blocks=['Block'])",
              'add `(--cfg-options runner_type=Runner)`', '{}'),
-    push=(PROTOTYPES.format(1280, 2), r'set (train_cfg.max_epochs=\d+),',
+    push=(PROTOTYPES.format(1280, 2), r'set (train_cfg.max_epochs=\d+), or',
           OPTION),
-    prototypes=(PROTOTYPES.format(7, 3), r'Set (in_channels=\d+)\.',
+    prototypes=(PROTOTYPES.format(7, 3),
+                r'the map has \d+ channels\. Set (in_channels=\d+)\.',
                 'model = dict(head=dict({}))'),
     pairs=(PAIRS, r"sampler=(dict\(type='PKSampler', num_classes=)P, "
            r'(num_images=)K\) .*(batch_size=)P',
@@ -260,10 +272,8 @@ CASES = dict(
         "checkpoint='none.pth', prefix='backbone.')))",
         '`(--cfg-options model.backbone.init_cfg.checkpoint=FILE)`', '{}'),
     prefix_tokens=(
-        "model = dict(backbone=dict(_delete_=True, type='VisionTransformer', "
-        'arch=dict(embed_dims=8, num_layers=1, num_heads=1, '
-        'feedforward_channels=8), img_size=32, patch_size=8, '
-        "out_type='raw'), neck=dict(in_channels=8, layout='tokens'), head="
+        f'model = dict(backbone={RAW_VIT}, neck=dict(in_channels=8, '
+        "layout='tokens'), head="
         'dict(cls_head=dict(in_channels=8), contrast=dict(feat_dim=8)))',
         r'Set (num_prefix_tokens=\d+)\.', 'model = dict(neck=dict({}))'),
 )

@@ -1,11 +1,8 @@
 """Train a suite and write its table: benchmark_accuracy.py SUITE."""
 import argparse
+from pathlib import Path
 import signal
 import sys
-from pathlib import Path
-
-from mmengine.logging import MMLogger
-from mmengine.registry import init_default_scope
 
 import csd_mmpretrain  # noqa: F401  registers everything
 from csd_mmpretrain.benchmark.accuracy_runs import (
@@ -28,6 +25,8 @@ from csd_mmpretrain.runtime.tool_options import (
     positive,
 )
 from csd_mmpretrain.utils.cores import usable_cores, usable_gpus
+from mmengine.logging import MMLogger
+from mmengine.registry import init_default_scope
 
 
 def parse_args() -> argparse.Namespace:

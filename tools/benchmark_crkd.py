@@ -2,18 +2,16 @@
 import argparse
 import time
 
-from rich.progress import track
-
 from csd_mmpretrain.benchmark.summary import Summary
 from csd_mmpretrain.checkpoints.pretrained import use_weights
 from csd_mmpretrain.checkpoints.trained_model import (
-    load_model,
     load_pretrained_model,
 )
 from csd_mmpretrain.methods.crkd.discovery_study import (
     VARIANTS,
     judge_head,
     judge_kmeans,
+    load_stage_one,
     stage_one_config,
     study_features,
     train_heads,
@@ -30,6 +28,7 @@ from csd_mmpretrain.runtime.tool_options import (
 )
 from csd_mmpretrain.utils.measure import machine_name
 from csd_mmpretrain.utils.tables import markdown_table, write_table
+from rich.progress import track
 
 DIFFERENCE = 'aware'
 
@@ -69,6 +68,9 @@ def parse_args() -> argparse.Namespace:
     if len(args.stage1) not in (1, len(args.seeds)):
         parser.error(f'--stage1 has {len(args.stage1)} files for '
                      f'{len(args.seeds)} seeds; give one, or one for each.')
+    if len(set(args.seeds)) < len(args.seeds):
+        parser.error('--seeds: one of them is there twice; runs that are '
+                     'equal make a deviation too small.')
     if args.views < 2:
         parser.error('--views: at least 2 are needed, as one view predicts '
                      'what another says.')
@@ -81,7 +83,7 @@ def main() -> None:
     cfg = load_config(args.config, args.cfg_options)
     plain = stage_one_config(cfg)
     settings = cfg.model.head
-    clusters = [settings.num_novel, *args.num_novel]
+    clusters = list(dict.fromkeys([settings.num_novel, *args.num_novel]))
     start = time.perf_counter()
     scores = {}
 
@@ -98,8 +100,8 @@ def main() -> None:
     features = None
     for i, seed in enumerate(track(args.seeds, 'Seeds')):
         if features is None or len(args.stage1) > 1:
-            model = load_model(plain, args.stage1[i % len(args.stage1)],
-                               args.device).model
+            model = load_stage_one(cfg, args.stage1[i % len(args.stage1)],
+                                   args.device)
             features = study_features(cfg, model, args.views)
         for number in clusters:
             add('k-means, stage-1 features', number,

@@ -1,8 +1,6 @@
 """Compare DDL with the matrix products that it needs: benchmark_ddl.py."""
 import argparse
 
-import torch
-
 from csd_mmpretrain.methods.csdnet.ddl_benchmark import (
     DDLSetting,
     benchmark_ddl,
@@ -16,6 +14,7 @@ from csd_mmpretrain.runtime.tool_options import (
     positive,
 )
 from csd_mmpretrain.utils.measure import machine_name
+import torch
 
 
 def parse_args() -> argparse.Namespace:

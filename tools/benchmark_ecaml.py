@@ -2,8 +2,6 @@
 import argparse
 import time
 
-from rich.progress import track
-
 from csd_mmpretrain.benchmark.summary import Summary
 from csd_mmpretrain.checkpoints.pretrained import use_weights
 from csd_mmpretrain.checkpoints.trained_model import (
@@ -29,6 +27,7 @@ from csd_mmpretrain.runtime.tool_options import (
 )
 from csd_mmpretrain.utils.measure import machine_name
 from csd_mmpretrain.utils.tables import markdown_table, write_table
+from rich.progress import track
 
 RECALL = 'unseen R@1'
 
@@ -67,7 +66,12 @@ def parse_args() -> argparse.Namespace:
         help='write the table here, too: .md or .csv')
     add_device(parser)
     add_cfg_options(parser)
-    return parser.parse_args()
+    args = parser.parse_args()
+    args.rates = list(dict.fromkeys(args.rates))
+    if len(set(args.seeds)) < len(args.seeds):
+        parser.error('--seeds: one of them is there twice; runs that are '
+                     'equal make a deviation too small.')
+    return args
 
 
 def main() -> None:

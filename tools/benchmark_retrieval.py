@@ -1,8 +1,6 @@
 """Time and memory of retrieval by blocks: benchmark_retrieval.py."""
 import argparse
 
-import torch
-
 from csd_mmpretrain.benchmark.retrieval_benchmark import (
     HEADER,
     compare_ranks,
@@ -20,6 +18,7 @@ from csd_mmpretrain.runtime.tool_options import (
 )
 from csd_mmpretrain.utils.measure import machine_name
 from csd_mmpretrain.utils.tables import markdown_table
+import torch
 
 
 def parse_args() -> argparse.Namespace:

@@ -1,8 +1,6 @@
 """Compare a CSDNet step with plain training: benchmark_step.py CONFIG."""
 import argparse
 
-import torch
-
 from csd_mmpretrain.benchmark.card_memory import card_table
 from csd_mmpretrain.benchmark.host_waits import wait_table
 from csd_mmpretrain.benchmark.step_benchmark import (
@@ -22,6 +20,7 @@ from csd_mmpretrain.runtime.tool_options import (
 from csd_mmpretrain.utils.measure import machine_name
 from csd_mmpretrain.utils.protocol import has_network_passes
 from csd_mmpretrain.utils.type_name import type_name
+import torch
 
 
 def parse_args() -> argparse.Namespace:

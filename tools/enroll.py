@@ -2,13 +2,10 @@
 import argparse
 from pathlib import Path
 
-import torch
-from mmengine.registry import init_default_scope
-from rich.progress import track
-
 import csd_mmpretrain  # noqa: F401  registers everything
 from csd_mmpretrain.checkpoints.trained_model import load_model
 from csd_mmpretrain.datasets.eval_images import eval_pipeline
+from csd_mmpretrain.datasets.shared_images import shared_images
 from csd_mmpretrain.evaluation.enroll import (
     class_means,
     folder_loader,
@@ -31,6 +28,10 @@ from csd_mmpretrain.runtime.tool_options import (
     output_folder,
 )
 from csd_mmpretrain.utils.tables import markdown_table
+from csd_mmpretrain.utils.wording import first_names
+from mmengine.registry import init_default_scope
+from rich.progress import track
+import torch
 
 HEADER = ('classifier', 'classes', 'test photos', 'accuracy, %')
 
@@ -62,7 +63,13 @@ def parse_args() -> argparse.Namespace:
         help='other photos of the new classes, in folders, to test with')
     add_device(parser)
     add_cfg_options(parser)
-    return parser.parse_args()
+    args = parser.parse_args()
+    out = Path(args.out).resolve()
+    for name in (args.config, args.checkpoint):
+        if Path(name).resolve() in (out / 'enrolled.py', out / 'enrolled.pth'):
+            parser.error(f'--out {args.out}: {name} is read, and would be '
+                         'written over. Choose another folder.')
+    return args
 
 
 def main() -> None:
@@ -89,6 +96,14 @@ def main() -> None:
         loaders['new'], tested = folder_loader(
             args.test, classes, pipeline, settings)
         check_names(classes, tested)
+    seen = shared_images(*(
+        [str(info.get('img_path')) for name in names if name in loaders
+         for info in loaders[name].dataset.infos]
+        for names in (('test', 'new'), ('train', 'added'))))
+    if seen:
+        print(f'Warning: {len(seen)} test photos are among the training or '
+              f'the added photos, or copies of them ({first_names(seen, 3)}), '
+              'so their accuracy says little.')
     loaded = load_model(cfg, args.checkpoint, args.device)
     features = {name: collect_features(
         loaded.model, track(loader, f'Features of {name} photos'))

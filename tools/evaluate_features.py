@@ -1,8 +1,6 @@
 """Evaluate features: evaluate_features.py CONFIG CHECKPOINT."""
 import argparse
 
-from rich.progress import track
-
 from csd_mmpretrain.checkpoints.trained_model import load_model
 from csd_mmpretrain.evaluation.feature_data import labelled_splits
 from csd_mmpretrain.evaluation.feature_table import (
@@ -25,6 +23,7 @@ from csd_mmpretrain.runtime.tool_options import (
     table_file,
 )
 from csd_mmpretrain.utils.tables import markdown_table, write_table
+from rich.progress import track
 
 
 def parse_args() -> argparse.Namespace:

@@ -1,8 +1,8 @@
 """Try and measure everything on this machine's GPU: gpu_check.py."""
 import argparse
+from pathlib import Path
 import sys
 import tempfile
-from pathlib import Path
 from typing import List
 
 from csd_mmpretrain.benchmark.check_parts import (

@@ -2,12 +2,9 @@
 import argparse
 import json
 import os
+from pathlib import Path
 import signal
 import sys
-from pathlib import Path
-
-import torch
-from mmengine.registry import init_default_scope
 
 import csd_mmpretrain  # noqa: F401  registers everything
 from csd_mmpretrain.benchmark.accuracy_runs import (
@@ -34,6 +31,8 @@ from csd_mmpretrain.runtime.tool_options import (
 )
 from csd_mmpretrain.utils.cores import usable_gpus
 from csd_mmpretrain.utils.tables import markdown_table
+from mmengine.registry import init_default_scope
+import torch
 
 # Passed on to tools/train.py as they are.
 FLAGS = ('amp', 'auto_scale_lr', 'no_pin_memory', 'no_persistent_workers')

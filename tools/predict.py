@@ -1,13 +1,11 @@
 """Predict photos: predict.py CONFIG CHECKPOINT PHOTOS --out FILE.csv."""
 import argparse
-import csv
-import time
 from collections import Counter
+import csv
 from functools import partial
+import os
 from pathlib import Path
-
-from mmengine.registry import init_default_scope
-from rich.progress import track
+import time
 
 import csd_mmpretrain  # noqa: F401  registers everything
 from csd_mmpretrain.checkpoints.trained_model import load_model
@@ -33,6 +31,8 @@ from csd_mmpretrain.runtime.tool_options import (
     whole,
 )
 from csd_mmpretrain.utils.cores import usable_cores
+from mmengine.registry import init_default_scope
+from rich.progress import track
 
 
 def parse_args() -> argparse.Namespace:
@@ -92,6 +92,9 @@ def main() -> None:
     init_default_scope('mmpretrain')
     cfg = load_config(args.config, args.cfg_options)
     paths = list_photos(args.photos)
+    if os.path.exists(args.out) and os.path.samefile(args.out, args.photos):
+        raise ValueError(f'--out {args.out} is the list of photos, which '
+                         'would be lost. Choose another file.')
     loaded = load_model(cfg, args.checkpoint, args.device)
     classes = loaded.classes
     if not loaded.has_classifier or not classes:

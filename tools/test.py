@@ -1,8 +1,4 @@
 """Test a model: python tools/test.py CONFIG CHECKPOINT."""
-import mmengine
-from mmengine.evaluator import DumpResults
-from mmengine.runner import Runner
-
 from csd_mmpretrain.evaluation.dump_predictions import DumpPredictions
 from csd_mmpretrain.evaluation.predictions import RESULT_FILES
 from csd_mmpretrain.runtime.launch import launch
@@ -11,6 +7,9 @@ from csd_mmpretrain.runtime.run_options import (
     make_test_parser,
 )
 from csd_mmpretrain.runtime.run_tool import run_tool
+import mmengine
+from mmengine.evaluator import DumpResults
+from mmengine.runner import Runner
 
 METRIC_FILES = ('.yaml', '.yml', *RESULT_FILES)
 

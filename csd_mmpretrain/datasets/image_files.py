@@ -70,6 +70,8 @@ def image_fault(path: str, decode: bool = False,
             tail = file.read()
     except (FileNotFoundError, NotADirectoryError):
         return _missing(path)
+    except ValueError as error:  # a byte of 0 in the name
+        return f'cannot be read ({error})'
     except OSError as error:
         return f'cannot be read ({error.strerror})'
     if not head:

@@ -191,9 +191,8 @@ def read_rows(path: str, needed: Sequence[str]) -> List[Tuple[int, dict]]:
         ValueError: If it is no table, a column is missing, or there is no
             row.
     """
-    remedy = ('Save it as a CSV file in UTF-8 with the columns '
-              f'{", ".join(needed)}.')
-    text = read_text(path, remedy)
+    text = read_text(path, 'Save it as a CSV file in UTF-8 with the columns '
+                     f'{", ".join(needed)}.')
     first = text.partition('\n')[0]
     reader = csv.DictReader(
         io.StringIO(text), delimiter=max(',;\t', key=first.count),
@@ -209,9 +208,8 @@ def read_rows(path: str, needed: Sequence[str]) -> List[Tuple[int, dict]]:
     try:
         rows = [(reader.line_num, row) for row in reader]
     except csv.Error as error:
-        raise ValueError(f'{path}, after line {reader.line_num}: no rows of a '
-                         f'table ({error}), perhaps for want of a closing '
-                         f'quote. {remedy}') from None
+        raise ValueError(f'{path}, line {reader.line_num + 1}: {error}. Mend '
+                         'the line; a quote may be open.') from None
     if not rows:
         raise ValueError(f'{path} lists no photo. Add a line for each.')
     return rows

@@ -36,6 +36,12 @@ class FeatureMetric(BaseMetric):
         self.device = device
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
+        if 'feature' not in data_samples[0]:
+            raise ValueError(
+                f'{type(self).__name__} reads features, and the predictions '
+                "of this model have none. Put it into dict(type='KNNHook', "
+                'metrics=..., query_dataloader=...) among the custom_hooks, '
+                'which collects them from any model.')
         self.results.append(
             dict(
                 features=torch.stack(

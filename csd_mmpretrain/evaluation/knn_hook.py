@@ -86,8 +86,9 @@ class KNNHook(PeriodicHook):
             if not isinstance(metric, FeatureMetric):
                 raise TypeError(
                     f'KNNHook: {type(metric).__name__} is not a metric of '
-                    'features. Use KNNAccuracy or RetrievalMetric here, and '
-                    'others in val_evaluator.')
+                    "features. Use dict(type='RetrievalMetric', protocol="
+                    "'leave-one-out') or KNNAccuracy here, and others in "
+                    'val_evaluator.')
 
     def prepare(self, runner: Runner) -> None:
         self._gallery = None

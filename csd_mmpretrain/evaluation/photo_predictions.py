@@ -130,6 +130,7 @@ def score_photos(model: BaseModel,
 
     Raises:
         ValueError: If no file is a whole image.
+        FloatingPointError: If a score is not finite.
 
     Example:
         ::
@@ -149,6 +150,11 @@ def score_photos(model: BaseModel,
         with torch.no_grad():
             samples = model.test_step(batch)
         found = torch.stack([sample.pred_score for sample in samples])
+        if not found.isfinite().all():
+            names = first_names([str(paths[index]) for index in indices], 3)
+            raise FloatingPointError(
+                f'The scores of some of these photos are not finite, so they '
+                f'are no prediction: {names}. Give another checkpoint.')
         if scores is None:
             scores = np.full((len(paths), found.size(1)), np.nan, np.float32)
         scores[indices] = found.cpu().numpy()

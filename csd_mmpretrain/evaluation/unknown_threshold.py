@@ -121,10 +121,10 @@ def load_threshold(text: str, checkpoint: str) -> float:
             '`tools/analysis_tools/unknown_threshold.py CONFIG CHECKPOINT '
             '--out FILE.json`.')
     found = load_plain(text)
-    if not isinstance(found, dict) or not isinstance(
-            found.get('threshold'), float):
-        raise ValueError(f'{text} holds no threshold. Write one with '
-                         'tools/analysis_tools/unknown_threshold.py.')
+    number = found.get('threshold') if isinstance(found, dict) else None
+    if not isinstance(number, float) or not 0 <= number <= 1:
+        raise ValueError(f'{text} holds no threshold between 0 and 1. Write '
+                         'one with tools/analysis_tools/unknown_threshold.py.')
     own = file_hash(checkpoint)
     if found.get('checkpoint') != own:
         raise ValueError(
@@ -132,4 +132,4 @@ def load_threshold(text: str, checkpoint: str) -> float:
             f'{found.get("checkpoint")}..., but {checkpoint} has {own}.... '
             'A threshold holds for one model: choose it anew with '
             'tools/analysis_tools/unknown_threshold.py.')
-    return found['threshold']
+    return number

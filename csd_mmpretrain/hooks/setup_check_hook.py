@@ -189,8 +189,9 @@ def _check_scored(name: str, metrics: Sequence[BaseMetric],
                 metric, (Accuracy, SingleLabelMetric, ConfusionMatrix)):
             raise ValueError(
                 f'{name}: {type(metric).__name__} reads class scores, but the '
-                "model's head gives features alone. Use RetrievalMetric or "
-                'ClusteringMetric.')
+                "model's head gives features alone. Use "
+                "dict(type='RetrievalMetric', protocol='leave-one-out') or "
+                "type='ClusteringMetric'.")
 
 
 def _check_warmups(schedulers: Union[List[Any], Dict[str, List[Any]], None],

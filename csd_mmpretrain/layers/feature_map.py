@@ -80,8 +80,8 @@ def to_feature_map(x: torch.Tensor,
         raise TypeError(
             "The backbone's last output must be one tensor that holds a "
             f'feature map, but it is a {type(x).__name__}. Use a backbone '
-            "with one spatial output (Conformer's pair of branches does not "
-            'fit), or set its `out_type` to a feature map.')
+            "with one spatial output; Conformer's pair of branches does not "
+            'fit.')
     shape = tuple(x.shape)
     if x.dim() == 2:
         raise ValueError(

@@ -83,8 +83,8 @@ def write_project(folder: str,
 
     Raises:
         FileExistsError: If the folder has files of a project.
-        ValueError: If a path or class cannot stand in a list, or the base
-            has no pipelines by name or no ``num_classes``.
+        ValueError: If a path cannot stand in a list, or the base has no
+            pipelines by name or no ``num_classes``.
 
     Example:
         ::
@@ -94,14 +94,15 @@ def write_project(folder: str,
                             [photo.group for photo in photos])
             write_project('leaves', 'photos', photos, splits)
     """
-    odd = [photo for photo in photos
-           if photo.path != photo.path.strip() or len(
-               (photo.path + photo.label).splitlines()) > 1]
-    if odd:
-        raise ValueError(
-            f'{root}: {len(odd)} photos cannot stand in a list, such as '
-            f'{odd[0].path!r} of the class {odd[0].label!r}: no line break, '
-            'and no space at either end of a path. Rename them.')
+    for kind, names in (('paths', {photo.path for photo in photos}),
+                        ('classes', {photo.label for photo in photos})):
+        odd = sorted(name for name in names if name != name.strip()
+                     or len(name.splitlines()) > 1)
+        if odd:
+            raise ValueError(
+                f'{root}: {len(odd)} {kind} cannot stand in a list, such as '
+                f'{odd[0]!r}: no line break, and no space at either end. '
+                'Rename them.')
     top = Path(folder).resolve()
     config = top / f'{top.name.replace(".", "_")}.py'
     classes = sorted({photo.label for photo in photos})

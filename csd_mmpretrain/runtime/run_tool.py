@@ -12,6 +12,10 @@ from mmengine.logging import MMLogger
 # Raised on purpose, their messages say where the fault is; others need the
 # line of code.
 TOLD = (FloatingPointError, ImportError, OSError, SyntaxError, ValueError)
+# What torch says of a batch that it cannot stack, and what helps.
+UNEQUAL = 'stack expects each tensor to be equal size'
+SIZES = ('The images of a batch have several sizes. End the pipeline with '
+         'what gives one size, such as ResizeEdge and CenterCrop.')
 
 
 def run_tool(main: Callable[[], None]) -> None:
@@ -60,7 +64,10 @@ def error_text(error: Exception) -> str:
     # Data workers send the original traceback as the message.
     worker = re.findall(r'^  File .*(?:\n +.*)*\n(\S(?:.|\n)*)', text, re.M)
     if text.startswith('Caught ') and worker:
-        return worker[-1].strip()
+        text = worker[-1].strip()
+        return f'{text}. {SIZES}' if UNEQUAL in text else text
+    if UNEQUAL in text:
+        return f'{type(error).__name__}: {text}. {SIZES}'
     text = f'{type(error).__name__}: {text}'.rstrip(': ')
     frame = traceback.extract_tb(error.__traceback__)[-1]
     line = frame.line or ''

@@ -5,6 +5,7 @@ import re
 import resource
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from multiprocessing import get_context
 from pathlib import Path
@@ -98,10 +99,15 @@ def _peak_mib(device: str) -> float:
 
 
 def in_process(function: Callable, *args: Any) -> Any:
-    """Call a module's function in a new process with as many threads."""
-    with get_context('spawn').Pool(
-            1, torch.set_num_threads, (torch.get_num_threads(), )) as pool:
-        return pool.apply(function, args)
+    """Call a module's function in a new process with as many threads.
+
+    A process that ends early is an error here; a multiprocessing.Pool would
+    start another one for ever.
+    """
+    with ProcessPoolExecutor(
+            1, get_context('spawn'), torch.set_num_threads,
+            (torch.get_num_threads(), )) as pool:
+        return pool.submit(function, *args).result()
 
 
 def apart(device: str, function: Callable, *args: Any) -> Any:

@@ -90,6 +90,17 @@ def test_bad_sources(tmp_path, name, text, message):
         list_photos(str(tmp_path / name))
 
 
+def test_odd_names_and_scores_that_are_not_finite(tiny_config, folder):
+    cfg = Config.fromfile(tiny_config)
+    model = build_bare_model(cfg).eval()
+    photos = eval_pipeline(cfg), [str(folder / 'class0/0.png'), 'a\0.png']
+    assert score_photos(model, *photos).faults == [
+        '', 'cannot be read (embedded null byte)']
+    model.head.cls_head.fc.bias.data.fill_(float('inf'))
+    with pytest.raises(FloatingPointError, match='0.png. Give another'):
+        score_photos(model, *photos)
+
+
 SCORES = PhotoScores(
     ['a', 'b', 'c'],
     np.array([[.1, .6, .3], [.5, .1, .4], [np.nan] * 3], np.float32),

@@ -62,6 +62,8 @@ def test_bad_files(tmp_path):
     path = tmp_path / 'unknown.json'
     with pytest.raises(FileNotFoundError, match='there is no file'):
         load_threshold(str(path), 'any.pth')
-    path.write_text('{"accuracy/top1": 5}')
-    with pytest.raises(ValueError, match='holds no threshold'):
-        load_threshold(str(path), 'any.pth')
+    for text in ('{"accuracy/top1": 5}', '[]', '{"threshold": NaN}',
+                 '{"threshold": 7.5}', '{"threshold": -1.0}'):
+        path.write_text(text)
+        with pytest.raises(ValueError, match='holds no threshold'):
+            load_threshold(str(path), 'any.pth')

@@ -65,11 +65,11 @@ def test_a_project_is_never_written_over(tmp_path, repo_root, photos):
 
 @pytest.mark.parametrize('path, label', [
     (' a/b.jpg', 'a'), ('a/b\n.jpg', 'a'), ('a/b.jpg\n', 'a'),
-    ('a/b.jpg', 'two\nlines')])
-def test_what_no_list_can_hold(tmp_path, path, label):
-    with pytest.raises(ValueError, match='1 photos cannot stand in a list'):
-        write_project(str(tmp_path / 'p'), 'photos',
-                      [Photo(path, label, 'b')], ['train'])
+    ('a/b.jpg', 'ma\nple'), ('a/b.jpg', 'maple ')])
+def test_names_that_no_list_can_hold(tmp_path, path, label):
+    with pytest.raises(ValueError, match='1 .* cannot stand in a list'):
+        write_project(str(tmp_path / 'p'), 'photos', [Photo(path, label, 'b')],
+                      ['train'])
     assert not (tmp_path / 'p').exists()
 
 

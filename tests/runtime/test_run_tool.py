@@ -1,14 +1,16 @@
 """Errors of tools in words."""
 import logging
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
 from mmengine.logging import MMLogger
 from torch._utils import ExceptionWrapper
 
-from csd_mmpretrain.runtime.run_tool import error_text, run_tool
+from csd_mmpretrain.runtime.run_tool import SIZES, error_text, run_tool
 
 TOOLS = Path(__file__).resolve().parents[2] / 'tools'
 
@@ -54,6 +56,15 @@ def test_an_error_of_a_data_worker_is_the_original_one():
         'ValueError: a.png:\n  is broken\nReplace it.')
 
 
+def test_images_of_several_sizes_have_a_remedy():
+    def main():
+        torch.stack([torch.zeros(1), torch.zeros(2)])
+    assert error_text(raised(main)).endswith(SIZES)
+    worker = ExceptionWrapper(
+        (RuntimeError, raised(main), None), 'in DataLoader worker 0')
+    assert error_text(raised(worker.reraise)).endswith(SIZES)
+
+
 def test_the_log_has_the_traceback(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, 'argv', ['train.py'])
     path = tmp_path / 'run.log'
@@ -93,3 +104,8 @@ def test_every_tool_starts_and_reads_its_options_in_one_way(path):
     text = path.read_text()
     assert text.endswith('\n    run_tool(main)\n')
     assert 'ArgumentParser' not in text
+    # The package, which says what torch or mmpretrain lacks, comes first.
+    modules = re.findall(r'^(?:import|from) (\w+)', text, re.M)
+    others = {'PIL', 'cv2', 'matplotlib', 'mmengine', 'mmpretrain', 'numpy',
+              'rich', 'torch'}
+    assert not others & {*modules[:modules.index('csd_mmpretrain')]}

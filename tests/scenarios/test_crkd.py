@@ -9,6 +9,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 
+from csd_mmpretrain.methods.crkd.discovery_study import load_stage_one
 from csd_mmpretrain.methods.crkd.unlabelled_photos import unlabelled_photos
 
 CONFIG = """
@@ -238,6 +239,15 @@ def test_stage_one_of_other_classes_is_refused(configs, stage_one, tmp_path):
     with pytest.raises(ValueError, match="Known class 0 is 'class0' in the "
                        "checkpoint of stage 1, 'class1' in the training"):
         Runner.from_cfg(cfg).train()
+
+
+def test_a_study_refuses_stage_one_of_other_classes(configs, stage_one):
+    cfg = Config.fromfile(configs['plain'][1])
+    checkpoint = str(stage_one / 'epoch_2.pth')
+    assert load_stage_one(cfg, checkpoint).head.num_known == 3
+    cfg.train_dataloader.dataset.known = [1, 3, 5]
+    with pytest.raises(ValueError, match='Known class 0 is .class0.'):
+        load_stage_one(cfg, checkpoint)
 
 
 @pytest.mark.parametrize('size, drop_last', [(1, True), (23, False)])

@@ -1,3 +1,7 @@
+import runpy
+import sys
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 import torch
@@ -5,6 +9,7 @@ from mmengine.config import Config, ConfigDict
 from mmpretrain.registry import MODELS
 
 import csd_mmpretrain  # noqa: F401
+from csd_mmpretrain.benchmark import step_benchmark
 from csd_mmpretrain.benchmark.step_benchmark import (
     StepSetting,
     config_img_size,
@@ -156,3 +161,22 @@ def test_the_size_of_the_images(pipeline, size):
     with pytest.raises(ValueError, match='--img-size'):
         config_img_size(
             ConfigDict(train_dataloader=dict(dataset=dict(pipeline=[]))))
+
+
+def test_the_size_can_be_given(tiny_config, tmp_path, repo_root, monkeypatch,
+                               capsys):
+    """Where the pipeline does not tell it."""
+    config = tmp_path / 'config.py'
+    config.write_text(
+        f'_base_ = {str(tiny_config)!r}\n'
+        "train_dataloader = dict(dataset=dict(pipeline=[dict(type='"
+        "LoadImageFromFile'), dict(type='PackInputs')]))")
+    monkeypatch.setattr(step_benchmark, 'peak_memory', lambda *_: 1)
+    args = ['benchmark_step.py', str(config), '--iters', '1', '--warmup', '0']
+    for given, said in (([], SystemExit), (['--img-size', '32'], None)):
+        monkeypatch.setattr(sys, 'argv', args + given)
+        with pytest.raises(said, match='--img-size') if said else (
+                nullcontext()):
+            runpy.run_path(str(repo_root / 'tools/benchmark_step.py'),
+                           run_name='__main__')
+    assert '| CSDNet |' in capsys.readouterr().out

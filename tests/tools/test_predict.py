@@ -76,6 +76,17 @@ def test_bad_input(run_python, repo_root, tiny_config, tiny_data, trained,
     assert message in log and 'Traceback (' not in log
 
 
+def test_a_list_is_not_written_over(run_python, repo_root, tiny_config,
+                                    tiny_data, trained, tmp_path):
+    path = tmp_path / 'list.csv'
+    path.write_text(f'path\n{tiny_data}/test/class0/0.png\n')
+    log = run_python(repo_root / 'tools/predict.py', tiny_config,
+                     trained.checkpoint, path, '--out', path,
+                     fails=True).stdout
+    assert 'is the list of photos' in log
+    assert path.read_text().startswith('path\n')
+
+
 def test_enrolled_classes(run_python, repo_root, tiny_config, tiny_data,
                           trained, tmp_path):
     for name in ('new', 'held out'):
@@ -87,7 +98,8 @@ def test_enrolled_classes(run_python, repo_root, tiny_config, tiny_data,
                      tmp_path / 'held out', '--out', tmp_path / 'out').stdout
     for row in ('| trained head | 6 | 12 |', '| class means | 6 | 12 |',
                 '| class means, enrolled | 7 | 12 |',
-                '| class means, enrolled: photos of --test | 7 | 4 |'):
+                '| class means, enrolled: photos of --test | 7 | 4 |',
+                'Warning: 4 test photos are among the training'):
         assert row in log, log
     out = tmp_path / 'found.csv'
     run_python(repo_root / 'tools/predict.py', tmp_path / 'out/enrolled.py',
@@ -102,3 +114,7 @@ def test_enrolled_classes(run_python, repo_root, tiny_config, tiny_data,
                      tmp_path / 'held out', '--out', tmp_path / 'other',
                      fails=True).stdout
     assert 'The model knows no class eighth' in log
+    log = run_python(repo_root / 'tools/enroll.py', tmp_path / 'out/enrolled'
+                     '.py', tmp_path / 'out/enrolled.pth', tmp_path / 'new',
+                     '--out', tmp_path / 'out', fails=True).stdout
+    assert 'would be written over' in log

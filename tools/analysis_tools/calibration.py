@@ -4,8 +4,6 @@ import os
 import sys
 from typing import List, Optional, Sequence
 
-from mmengine.registry import init_default_scope
-
 import csd_mmpretrain  # noqa: F401  registers everything
 from csd_mmpretrain.datasets.data_root import check_dataset_folders
 from csd_mmpretrain.datasets.dataset_settings import build_without_pipeline
@@ -31,6 +29,7 @@ from csd_mmpretrain.runtime.tool_options import (
 )
 from csd_mmpretrain.utils.tables import markdown_table, write_table
 from csd_mmpretrain.visualization.reliability_figure import draw_reliability
+from mmengine.registry import init_default_scope
 
 HEADER = ('', *Calibration._fields[:-1])
 

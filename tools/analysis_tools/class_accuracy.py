@@ -1,9 +1,6 @@
 """List and draw the accuracy of each class: CONFIG CHECKPOINT_OR_RESULT."""
 import argparse
 
-from mmengine.registry import init_default_scope
-from mmpretrain.evaluation import ConfusionMatrix
-
 import csd_mmpretrain  # noqa: F401  registers everything
 from csd_mmpretrain.evaluation.class_accuracy import class_accuracies
 from csd_mmpretrain.evaluation.predictions import class_names, load_predictions
@@ -18,6 +15,8 @@ from csd_mmpretrain.utils.tables import markdown_table, write_table
 from csd_mmpretrain.visualization.class_accuracy_figure import (
     draw_class_accuracy,
 )
+from mmengine.registry import init_default_scope
+from mmpretrain.evaluation import ConfusionMatrix
 
 HEADER = ('class', 'right', 'images', 'accuracy, %', 'low, %', 'high, %')
 PRINTED = 20

@@ -3,13 +3,6 @@ import argparse
 from importlib.util import find_spec
 from pathlib import Path
 
-import mmengine
-import numpy as np
-import torch
-from matplotlib import colormaps
-from mmengine.registry import init_default_scope
-from mmpretrain.evaluation import ConfusionMatrix
-
 import csd_mmpretrain  # noqa: F401  registers everything
 from csd_mmpretrain.evaluation.confusion_pairs import (
     confusion_order,
@@ -30,6 +23,12 @@ from csd_mmpretrain.runtime.tool_options import (
 from csd_mmpretrain.utils.tables import markdown_table, write_table
 from csd_mmpretrain.visualization.confusion_figure import draw_confusion
 from csd_mmpretrain.visualization.pair_images import draw_pairs, training_files
+from matplotlib import colormaps
+import mmengine
+from mmengine.registry import init_default_scope
+from mmpretrain.evaluation import ConfusionMatrix
+import numpy as np
+import torch
 
 HEADER = ('true class', 'taken for', 'images', 'of', 'the other way')
 MATRIX_FILES = ('.pkl', '.pickle', '.csv')

@@ -1,9 +1,6 @@
 """Compare numbers of novel classes: estimate_classes.py CONFIG CHECKPOINT."""
 import argparse
 
-import numpy as np
-
-from csd_mmpretrain.checkpoints.trained_model import load_model
 from csd_mmpretrain.datasets.data_root import check_dataset_folders
 from csd_mmpretrain.datasets.dataset_settings import build_without_pipeline
 from csd_mmpretrain.datasets.samples import list_infos
@@ -13,7 +10,7 @@ from csd_mmpretrain.methods.crkd.class_count import (
     count_scores,
     rehearse,
 )
-from csd_mmpretrain.methods.crkd.discovery_study import stage_one_config
+from csd_mmpretrain.methods.crkd.discovery_study import load_stage_one
 from csd_mmpretrain.methods.crkd.unlabelled_photos import photo_features
 from csd_mmpretrain.runtime.run_options import load_config
 from csd_mmpretrain.runtime.run_tool import run_tool
@@ -24,6 +21,7 @@ from csd_mmpretrain.runtime.tool_options import (
     positive,
 )
 from csd_mmpretrain.utils.tables import markdown_table
+import numpy as np
 
 
 def parse_args() -> argparse.Namespace:
@@ -57,11 +55,10 @@ def main() -> None:
     """Print the table and what follows from it."""
     args = parse_args()
     cfg = load_config(args.config, args.cfg_options)
-    plain = stage_one_config(cfg)
     check_dataset_folders(cfg, ('train_dataloader', ))
+    model = load_stage_one(cfg, args.checkpoint, args.device)
     infos = list_infos(build_without_pipeline(cfg.train_dataloader.dataset))
     labels = np.array([info.get('gt_label', -1) for info in infos])
-    model = load_model(plain, args.checkpoint, args.device).model
     features = unit_features(
         'photos', photo_features(cfg, model, infos)).cpu().numpy()
     guess = cfg.model.head.num_novel

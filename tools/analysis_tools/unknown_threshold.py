@@ -4,9 +4,6 @@ from functools import partial
 from pathlib import Path
 from typing import Tuple
 
-from mmengine.registry import init_default_scope
-from rich.progress import track
-
 import csd_mmpretrain  # noqa: F401  registers everything
 from csd_mmpretrain.checkpoints.trained_model import load_model
 from csd_mmpretrain.datasets.eval_images import eval_pipeline
@@ -30,6 +27,8 @@ from csd_mmpretrain.runtime.tool_options import (
     output_file,
 )
 from csd_mmpretrain.utils.tables import markdown_table
+from mmengine.registry import init_default_scope
+from rich.progress import track
 
 HEADER = ('threshold', 'false rejects, %', 'false accepts, %')
 RATES = (0.01, 0.02, 0.05, 0.1, 0.2)

@@ -1,7 +1,7 @@
 """Select Grocery81 from a clone of its release: make_grocery81.py CLONE."""
 import argparse
-import sys
 from pathlib import Path
+import sys
 
 from csd_mmpretrain.datasets.grocery81_selection import (
     RELEASE_PAGE,

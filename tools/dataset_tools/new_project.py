@@ -1,7 +1,7 @@
 """Make a project of photos: new_project.py PHOTOS PROJECT."""
 import argparse
-import os
 from collections import Counter
+import os
 
 from csd_mmpretrain.datasets.data_check import WORKERS, format_faults
 from csd_mmpretrain.datasets.group_split import SPLITS, count_groups, divide

@@ -3,9 +3,6 @@ import argparse
 import os
 from typing import TYPE_CHECKING, Callable, Dict, Optional
 
-from mmengine.config import Config
-from mmengine.model import BaseModel
-
 from csd_mmpretrain.checkpoints.trained_model import load_model
 from csd_mmpretrain.datasets.data_root import check_dataset_folders
 from csd_mmpretrain.datasets.eval_images import dataset_items
@@ -27,6 +24,8 @@ from csd_mmpretrain.runtime.tool_options import (
 from csd_mmpretrain.visualization.cam import grad_cams
 from csd_mmpretrain.visualization.explanation import Explanation
 from csd_mmpretrain.visualization.explanation_figure import explanation_figure
+from mmengine.config import Config
+from mmengine.model import BaseModel
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -3,8 +3,6 @@ import argparse
 import os
 from tempfile import TemporaryDirectory
 
-import torch
-
 from csd_mmpretrain.checkpoints.trained_model import load_model
 from csd_mmpretrain.datasets.data_root import check_dataset_folders
 from csd_mmpretrain.datasets.eval_images import dataset_items, file_items
@@ -26,6 +24,7 @@ from csd_mmpretrain.runtime.tool_options import (
     output_file,
     positive,
 )
+import torch
 
 
 def parse_args() -> argparse.Namespace:

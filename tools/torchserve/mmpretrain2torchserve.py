@@ -4,12 +4,11 @@ import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import mmpretrain
-
 from csd_mmpretrain.checkpoints.pretrained import read_names
 from csd_mmpretrain.runtime.run_options import load_config
 from csd_mmpretrain.runtime.run_tool import run_tool
 from csd_mmpretrain.runtime.tool_options import ToolParser, output_folder
+import mmpretrain
 
 
 def parse_args() -> argparse.Namespace:

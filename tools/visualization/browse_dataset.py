@@ -1,14 +1,9 @@
 """Draw the images of a dataset: browse_dataset.py CONFIG."""
 import argparse
+from functools import partial
 import os
 import sys
-from functools import partial
 from typing import Iterator, List, Optional, Sequence
-
-import torch
-from mmengine.config import Config
-from mmengine.utils import track_iter_progress
-from PIL import Image
 
 from csd_mmpretrain.checkpoints.trained_model import (
     load_model,
@@ -42,6 +37,10 @@ from csd_mmpretrain.visualization.browse_steps import (
 from csd_mmpretrain.visualization.figure_pages import save_pages
 from csd_mmpretrain.visualization.figure_pixels import figure_pixels
 from csd_mmpretrain.visualization.image_grid import DARK, Panel, draw_grid
+from mmengine.config import Config
+from mmengine.utils import track_iter_progress
+from PIL import Image
+import torch
 
 CELL = 2.2  # inches
 DPI = 150

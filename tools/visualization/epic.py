@@ -3,8 +3,6 @@ import argparse
 from pathlib import Path
 from typing import List
 
-from mmengine.config import Config
-
 from csd_mmpretrain.checkpoints.trained_model import load_model
 from csd_mmpretrain.datasets.eval_images import (
     dataset_items,
@@ -49,6 +47,7 @@ from csd_mmpretrain.runtime.tool_options import (
     positive,
 )
 from csd_mmpretrain.visualization.cam import grad_cams
+from mmengine.config import Config
 
 FILE = 'epic.pth'
 

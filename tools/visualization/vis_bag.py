@@ -2,8 +2,6 @@
 import argparse
 from functools import partial
 
-from mmengine.utils import track_iter_progress
-
 from csd_mmpretrain.checkpoints.trained_model import load_model
 from csd_mmpretrain.datasets.eval_images import (
     file_name,
@@ -23,6 +21,7 @@ from csd_mmpretrain.runtime.tool_options import (
 )
 from csd_mmpretrain.visualization.figure_pages import save_pages
 from csd_mmpretrain.visualization.image_grid import GRAY, Panel, draw_grid
+from mmengine.utils import track_iter_progress
 
 PER_PAGE = 24
 

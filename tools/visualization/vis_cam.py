@@ -2,8 +2,6 @@
 import argparse
 import os
 
-from PIL import Image
-
 from csd_mmpretrain.checkpoints.trained_model import load_model
 from csd_mmpretrain.datasets.eval_images import file_items, file_name
 from csd_mmpretrain.runtime.run_options import load_config
@@ -30,6 +28,7 @@ from csd_mmpretrain.visualization.cam_layers import (
 )
 from csd_mmpretrain.visualization.figure_pixels import figure_pixels
 from csd_mmpretrain.visualization.image_grid import DARK, Panel, draw_grid
+from PIL import Image
 
 SUFFIXES = ('.png', '.pdf', '.jpg', '.jpeg')
 

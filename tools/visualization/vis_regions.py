@@ -1,8 +1,6 @@
 """Draw what JEPA predicts: vis_regions.py CONFIG CHECKPOINT [IMAGES]."""
 import argparse
 
-from mmengine.utils import track_iter_progress
-
 from csd_mmpretrain.checkpoints.trained_model import load_model
 from csd_mmpretrain.datasets.eval_images import file_or_training_items
 from csd_mmpretrain.methods.jepa.region_figure import (
@@ -22,6 +20,7 @@ from csd_mmpretrain.runtime.tool_options import (
     figure_file,
 )
 from csd_mmpretrain.visualization.figure_pages import save_pages
+from mmengine.utils import track_iter_progress
 
 PER_PAGE = 8
 

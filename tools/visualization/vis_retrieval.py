@@ -3,9 +3,6 @@ import argparse
 from functools import partial
 from typing import Dict
 
-import torch
-from rich.progress import track
-
 from csd_mmpretrain.checkpoints.trained_model import load_model
 from csd_mmpretrain.evaluation.feature_data import (
     LabelledImages,
@@ -28,6 +25,8 @@ from csd_mmpretrain.visualization.retrieval_rows import (
     draw_retrieval,
     retrieval_rows,
 )
+from rich.progress import track
+import torch
 
 
 def parse_args() -> argparse.Namespace:

@@ -2,9 +2,6 @@
 import argparse
 from functools import partial
 
-import torch
-from mmengine.utils import track_iter_progress
-
 from csd_mmpretrain.checkpoints.trained_model import load_model
 from csd_mmpretrain.datasets.data_root import check_dataset_folders
 from csd_mmpretrain.datasets.eval_images import dataset_items, file_items
@@ -31,6 +28,8 @@ from csd_mmpretrain.runtime.tool_options import (
     positive,
 )
 from csd_mmpretrain.visualization.figure_pages import save_pages
+from mmengine.utils import track_iter_progress
+import torch
 
 PER_PAGE = 12
 

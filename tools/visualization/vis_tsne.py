@@ -4,12 +4,6 @@ import csv
 import os
 from typing import Dict, List, Sequence, Tuple
 
-import numpy as np
-from mmengine.config import Config
-from PIL import Image
-from rich.progress import track
-from torch.utils.data import DataLoader
-
 from csd_mmpretrain.checkpoints.trained_model import load_model
 from csd_mmpretrain.datasets.data_root import check_dataset_folders
 from csd_mmpretrain.evaluation.features import STAGES, collect_features
@@ -34,6 +28,11 @@ from csd_mmpretrain.visualization.embedding_figure import (
 )
 from csd_mmpretrain.visualization.embedding_inputs import choose_images
 from csd_mmpretrain.visualization.figure_pixels import figure_pixels
+from mmengine.config import Config
+import numpy as np
+from PIL import Image
+from rich.progress import track
+from torch.utils.data import DataLoader
 
 NAMES = dict(tsne='t-SNE', umap='UMAP')
 

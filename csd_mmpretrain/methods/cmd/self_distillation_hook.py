@@ -75,9 +75,8 @@ class SelfDistillationHook(EMATeacherHook):
         if not isinstance(self._model, CMD):
             raise TypeError('SelfDistillationHook sets the temperature of '
                             f'CMD, but the model is '
-                            f'{type(self._model).__name__}. Use '
-                            'EMATeacherHook, or remove the hook from '
-                            '`custom_hooks`.')
+                            f'{type(self._model).__name__}. Remove the hook '
+                            'from `custom_hooks`.')
         necks = filter(None, (self._model.neck, self._model.region_neck))
         prototypes = [neck.prototypes.weight for neck in necks]
 

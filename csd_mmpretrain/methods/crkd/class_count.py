@@ -50,7 +50,8 @@ def count_scores(features: np.ndarray,
 
     Raises:
         ImportError: If scipy or scikit-learn is missing.
-        ValueError: If there are more clusters than photos.
+        ValueError: If there are more clusters than photos, or no known class
+            or no unlabelled photo.
 
     Source: the estimate of DTC (Han et al. 2019) and of Vaze et al. 2022;
     the repeats are a choice.
@@ -58,6 +59,12 @@ def count_scores(features: np.ndarray,
     random = np.random.default_rng(seed)
     size = int(PART * len(labels))
     num_known = len(np.unique(labels[labels >= 0]))
+    if not num_known or (labels >= 0).all():
+        raise ValueError(
+            f'{num_known} known classes and {(labels < 0).sum()} unlabelled '
+            'photos: to count classes both are needed. Give the config of a '
+            "discovery, whose training data is dict(type='NovelClasses', "
+            '...) with hide=True.')
     if num_known + max(candidates) > size:
         raise ValueError(
             f'{num_known} known classes and {max(candidates)} novel ones make '
@@ -109,10 +116,13 @@ def rehearse(features: np.ndarray,
 
     Raises:
         ImportError: If scipy or scikit-learn is missing.
-        ValueError: As :func:`count_scores`.
+        ValueError: As :func:`count_scores`, or if there is one known class.
     """
     features, labels = features[labels >= 0], labels[labels >= 0]
     classes = np.unique(labels)
+    if len(classes) < 2:
+        raise ValueError(f'{len(classes)} known classes: a rehearsal hides '
+                         'half of them, so two are needed. Give more.')
     true = len(classes) // 2
     candidates = sorted({max(1, round(share * true)) for share in REHEARSED})
     random = np.random.default_rng(seed)

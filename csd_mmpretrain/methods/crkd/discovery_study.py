@@ -12,6 +12,7 @@ from mmengine.runner import set_random_seed
 from mmpretrain.registry import MODELS, PARAM_SCHEDULERS
 
 from csd_mmpretrain.checkpoints.bare_model import inner_model
+from csd_mmpretrain.checkpoints.trained_model import load_model
 from csd_mmpretrain.datasets.dataset_settings import build_without_pipeline
 from csd_mmpretrain.datasets.eval_images import eval_loader, eval_pipeline
 from csd_mmpretrain.datasets.samples import list_infos
@@ -27,6 +28,7 @@ from csd_mmpretrain.evaluation.features import (
 from csd_mmpretrain.evaluation.similarity import unit_features
 
 from .ncd_head import NCDHead
+from .novel_discovery_hook import check_classes
 
 # What each row changes in the config's `model.head`.
 VARIANTS = {
@@ -75,6 +77,29 @@ def stage_one_config(cfg: Config) -> Config:
         neck=model.get('neck'),
         head=dict(model.head, num_novel=0))
     return plain
+
+
+def load_stage_one(cfg: Config, checkpoint: str,
+                   device: str = 'cpu') -> BaseModel:
+    """Load a stage 1 that has seen no label of the novel classes.
+
+    Args:
+        cfg (Config): Of stage 2.
+        checkpoint (str): Of stage 1, or weights of the backbone alone.
+        device (str): Of the model. Defaults to ``'cpu'``.
+
+    Returns:
+        BaseModel: In evaluation mode.
+
+    Raises:
+        ValueError: As of :func:`stage_one_config` and :func:`load_model`, or
+            if the checkpoint was trained on other known classes.
+    """
+    loaded = load_model(stage_one_config(cfg), checkpoint, device)
+    if loaded.has_classifier:
+        check_classes(loaded.classes, inner_model(cfg).head.num_known,
+                      build_without_pipeline(cfg.train_dataloader.dataset))
+    return loaded.model
 
 
 def study_features(cfg: Config, model: BaseModel,

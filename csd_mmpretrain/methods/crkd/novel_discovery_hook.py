@@ -1,4 +1,6 @@
 """Checks of Cr-KD's data, and prototypes of length 1."""
+from typing import Optional, Sequence
+
 from mmengine.hooks import Hook
 from mmengine.hooks.hook import DATA_BATCH
 from mmengine.runner import Runner
@@ -47,7 +49,8 @@ class NovelDiscoveryHook(Hook):
                 f'head is {type(self._head).__name__}. Remove the hook from '
                 'the config, or use NCDHead.')
         if isinstance(model, NovelClassDiscovery):
-            check_classes(model, runner.train_dataloader.dataset)
+            check_classes(model.known_classes, model.head.num_known,
+                          runner.train_dataloader.dataset)
             check_photos(runner, self._head)
 
     def after_train_iter(self,
@@ -100,23 +103,25 @@ def check_photos(runner: Runner, head: NCDHead) -> None:
             'if memory allows.')
 
 
-def check_classes(model: NovelClassDiscovery, dataset: object) -> None:
+def check_classes(stage_one: Optional[Sequence[str]], known: int,
+                  dataset: object) -> None:
     """Check that known classes are those of stage 1, in its order.
 
     Args:
-        model (NovelClassDiscovery): With its teacher.
+        stage_one (Sequence[str], optional): Their names in the checkpoint of
+            stage 1; None where it has none.
+        known (int): Their number in the model.
         dataset (Dataset): The training data.
 
     Raises:
         ValueError: If they are not.
     """
-    known = model.head.num_known
     named = (getattr(dataset, 'metainfo', None) or {}).get('num_known', known)
     if named != known:
         raise ValueError(
             f'The training data has {named} known classes, but '
             f'model.head.num_known={known}. Give both the same number.')
-    old, new = model.known_classes, dataset_classes(dataset)
+    old, new = stage_one, dataset_classes(dataset)
     if not old or not new:
         return
     for i, (one, other) in enumerate(zip(old, new[:known])):

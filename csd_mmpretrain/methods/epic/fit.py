@@ -157,16 +157,16 @@ def condition_number(matrix: DisentanglementMatrix) -> float:
     Raises:
         ValueError: If float32 cannot invert the matrix.
     """
-    number = 1.
-    if not matrix.raw.isfinite().all():
+    found, number = matrix(), 1.
+    if not found.isfinite().all():
         number = float('nan')
     elif not matrix.orthogonal:
-        number = torch.linalg.cond(matrix().double()).item()
+        number = torch.linalg.cond(found.double()).item()
     if not number < 1e7:
         raise ValueError(
             f'The {matrix.kind} matrix cannot be inverted: its condition '
             f'number is {number:.1e}. Lower the learning rate, raise the '
-            "weight decay, or use kind='orthogonal'.")
+            'weight decay, or use `--kind orthogonal`.')
     return number
 
 

@@ -77,7 +77,7 @@ def fit_classifier(classifier: PooledClassifier,
     if classifier.cosine and not matrix.orthogonal:
         raise ValueError(
             'ArcFaceClsHead takes cosines, which an invertible matrix does '
-            "not keep. Use kind='orthogonal'.")
+            'not keep. Use `--kind orthogonal`.')
     key = dict(classifier=weights_hash(classifier.model),
                preprocessing=preprocessing, files=images.paths)
     data = _training_maps(classifier, images, folder, key)
@@ -158,10 +158,14 @@ def _training_maps(classifier: PooledClassifier, images: LabelledImages,
     numbers = folder / NUMBERS
     if numbers.is_file():
         content = read_checkpoint(str(numbers))
-        _check_key(content['key'], key, numbers)
-        maps = TrainingMaps(
-            torch.from_numpy(np.lib.format.open_memmap(folder / MAPS, 'r+')),
-            content['sums'], content['logits'])
+        _check_key(content, key, numbers)
+        try:
+            found = np.lib.format.open_memmap(folder / MAPS, 'r+')
+        except (OSError, ValueError) as error:
+            raise ValueError(f'{folder / MAPS} does not load: {error}. Fit '
+                             'anew with --overwrite.') from None
+        maps = TrainingMaps(torch.from_numpy(found), content['sums'],
+                            content['logits'])
         print(f'Read the maps of {folder / MAPS}')
         return maps
     data = collect_maps(classifier, images, folder / MAPS)
@@ -170,8 +174,10 @@ def _training_maps(classifier: PooledClassifier, images: LabelledImages,
     return data
 
 
-def _check_key(found: dict, expected: dict, path: Path) -> None:
-    different = [name for name in expected if found[name] != expected[name]]
+def _check_key(content: dict, expected: dict, path: Path) -> None:
+    found = content.get('key') or {}
+    different = [name for name in expected
+                 if found.get(name) != expected[name]]
     if different:
         raise ValueError(
             f'{path} belongs to a fit with other {" and ".join(different)}. '
@@ -187,7 +193,7 @@ def _rounds(maps: torch.Tensor, sums: torch.Tensor,
     state = None
     if path.is_file():
         content = read_checkpoint(str(path))
-        _check_key(content['key'], key, path)
+        _check_key(content, key, path)
         state = content['state']
         print(f'Going on after round {state["round"]} of {path}')
     done = 0 if state is None else state['round']

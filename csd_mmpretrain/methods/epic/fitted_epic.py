@@ -118,18 +118,15 @@ class FittedEpic:
         """
         content = read_checkpoint(path)
         lacking = {field.name for field in fields(cls)} - set(content)
-        if lacking:
-            raise ValueError(f'{path} is no file of EPIC: it lacks '
-                             f'{", ".join(sorted(lacking))}. Fit it anew.')
-        settings = content['settings']
-        raw = content['matrix']
-        matrix = DisentanglementMatrix(len(raw), settings['kind'],
-                                       settings['parametrization'])
-        with torch.no_grad():
-            matrix.raw.copy_(raw)
-        return cls(**dict(content, matrix=matrix,
-                          before=Prototypes(*content['before']),
-                          after=Prototypes(*content['after'])))
+        fault = f'it lacks {", ".join(sorted(lacking))}'
+        if not lacking:
+            try:
+                return cls(**dict(content, **_parts(content)))
+            except (KeyError, IndexError, RuntimeError, TypeError,
+                    ValueError) as error:
+                fault = str(error)
+        raise ValueError(f'{path} is no file of EPIC: {fault}. Fit it anew '
+                         'with --overwrite.')
 
     def check(self, classifier: PooledClassifier, preprocessing: str,
               settings: Dict[str, Any]) -> None:
@@ -160,6 +157,30 @@ class FittedEpic:
                 raise ValueError(
                     f'The matrix was fitted with {name}={self.settings[name]}'
                     f', but {name}={value} is asked for. {_ANEW}')
+
+
+def _parts(content: dict) -> dict:
+    """Build what is no plain value, and check that all fits together."""
+    settings, raw = content['settings'], content['matrix']
+    matrix = DisentanglementMatrix(len(raw), settings['kind'],
+                                   settings['parametrization'])
+    with torch.no_grad():
+        matrix.raw.copy_(raw)
+    if not matrix.raw.isfinite().all():
+        raise ValueError('its matrix is not finite')
+    parts = dict(matrix=matrix)
+    for name in ('before', 'after'):
+        parts[name] = found = Prototypes(*content[name])
+        images = found.images
+        if len(images) != len(raw) or not (
+                0 <= images.min() and images.max() < len(content['files'])):
+            raise ValueError(f'its prototypes ({name}) are of other channels '
+                             'or images')
+    if len(content['labels']) != len(content['files']) or not (
+            0 <= min(content['labels'])
+            and max(content['labels']) < len(content['classes'])):
+        raise ValueError('its labels do not fit its files and classes')
+    return parts
 
 
 _ANEW = ('Give the checkpoint and the config that it was fitted on, or fit a '

@@ -38,8 +38,8 @@ class JEPAHook(EMATeacherHook):
         if not isinstance(self._model, JEPA):
             raise TypeError(
                 'JEPAHook tells JEPA how far its training is, but the model '
-                f'is {type(self._model).__name__}. Use EMATeacherHook, or '
-                'remove the hook from `custom_hooks`.')
+                f'is {type(self._model).__name__}. Remove the hook from '
+                '`custom_hooks`.')
 
     def before_train_iter(self,
                           runner: Runner,

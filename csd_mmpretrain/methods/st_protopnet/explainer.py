@@ -1,5 +1,5 @@
 """Why ST-ProtoPNet gives a photo a class, and what its prototypes are."""
-from typing import Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 import torch
@@ -103,12 +103,27 @@ class PrototypeExplainer:
                 'after it. Give the last checkpoint of a training with '
                 'PrototypeHook, or one from between a push and the end of '
                 'its tuning.')
+        if not self._is_whole(self.record['sources']):
+            raise ValueError(f'{checkpoint}: its record of prototypes does '
+                             'not fit its head. Give another checkpoint.')
         infos = list_infos(build_without_pipeline(
             cfg.train_dataloader.dataset))
         paths = [info['img_path'] for info in infos]
         self._infos = dict(zip(relative_files(paths), infos))
         self._pipeline = eval_pipeline(cfg)
         self._photos: Dict[str, Photo] = {}
+
+    def _is_whole(self, sources: Any) -> bool:
+        try:
+            return all(
+                len(sources[name]['file']) == len(sources[name]['cell'])
+                == len(getattr(self.model.head, name).prototypes)
+                and {*map(type, sources[name]['file'])} <= {str}
+                and all(isinstance(place, int) and place >= 0
+                        for y, x in sources[name]['cell'] for place in (y, x))
+                for name in BRANCHES)
+        except (KeyError, TypeError, ValueError):
+            return False
 
     def photo(self, info: dict) -> Photo:
         """Load a photo with the test pipeline, and compute its maps.

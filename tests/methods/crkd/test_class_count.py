@@ -46,3 +46,16 @@ def test_of_equal_numbers_the_largest_is_chosen():
 def test_more_clusters_than_photos_are_refused(clouds):
     with pytest.raises(ValueError, match='6 known classes and 200 novel'):
         count_scores(*clouds, [5, 200])
+
+
+@pytest.mark.parametrize('labels, message', [
+    (np.arange(24) % 3, '3 known classes and 0 unlabelled'),
+    (np.full(24, -1), '0 known classes and 24 unlabelled')])
+def test_labels_that_tell_no_number(labels, message):
+    with pytest.raises(ValueError, match=message):
+        count_scores(np.eye(24), labels, [2])
+
+
+def test_one_known_class_is_no_rehearsal(clouds):
+    with pytest.raises(ValueError, match='1 known classes: a rehearsal'):
+        rehearse(clouds[0], np.where(clouds[1] > 0, -1, clouds[1]))

@@ -240,6 +240,25 @@ def test_a_file_of_something_else_is_refused(tmp_path):
         FittedEpic.load(str(tmp_path / 'other.pth'))
 
 
+@pytest.mark.parametrize('change', [
+    dict(settings=None), dict(settings={}), dict(files=[]), dict(labels=[99]),
+    dict(classes=[]), dict(matrix=torch.eye(3)), dict(matrix='none'),
+    dict(matrix=torch.full((64, 64), float('nan'))), dict(before=(1, 2)),
+    dict(after=tuple(torch.full((64, 2, 2), 99) for _ in range(3)))])
+def test_a_file_whose_parts_do_not_fit_is_refused(fitted, tmp_path, change):
+    path = str(tmp_path / 'epic.pth')
+    fitted.save(path)
+    torch.save(dict(torch.load(path), **change), path)
+    with pytest.raises(ValueError, match='no file of EPIC.*--overwrite'):
+        FittedEpic.load(path)
+
+
+def test_work_files_of_something_else_are_refused(model, images, tmp_path):
+    torch.save(dict(key=dict(files=[])), tmp_path / 'maps.pth')
+    with pytest.raises(ValueError, match='belongs to a fit with other'):
+        fit_classifier(PooledClassifier(model), images, '', tmp_path, SETTINGS)
+
+
 @pytest.mark.parametrize('settings, message', [
     (dict(prototypes=[16, 2]), '16 prototypes .* 15 training images'),
     (dict(prototypes=[6, 0]), 'at least 1'), (dict(rounds=0), 'at least 1'),
@@ -258,7 +277,7 @@ def test_arcface_with_an_invertible_matrix_is_refused(model, images,
                                                       tmp_path):
     classifier = PooledClassifier(model)
     classifier.cosine = True
-    with pytest.raises(ValueError, match="Use kind='orthogonal'"):
+    with pytest.raises(ValueError, match='Use `--kind orthogonal`'):
         fit_classifier(classifier, images, '', tmp_path,
                        dict(SETTINGS, kind='invertible'))
 

@@ -136,3 +136,20 @@ def test_heat_of_a_class_is_the_published_one(oracle):
     constant = np.full((2, 3, 3), 0.3)
     assert not class_heat(constant, constant, (224, 224)).any()
     assert min_max(found).max() == 1
+
+
+@pytest.mark.parametrize('change', [
+    dict(trivial=None), dict(trivial=dict(file=['a.png'], cell=[(0, 0)])),
+    dict(support=3), dict(cell=[(-1, 0)]), dict(cell=['00']),
+    dict(file=[['a.png']])])
+def test_a_record_that_does_not_fit_is_refused(run, tmp_path, change):
+    content = torch.load(run[1] / f'epoch_{EPOCHS}.pth')
+    sources = content['meta']['st_protopnet']['sources']
+    for name, value in change.items():
+        if name in sources:
+            sources[name] = value
+        else:
+            sources['trivial'][name] = value * len(sources['trivial'][name])
+    torch.save(content, tmp_path / 'odd.pth')
+    with pytest.raises(ValueError, match='does not fit its head'):
+        PrototypeExplainer(run[0], str(tmp_path / 'odd.pth'))

@@ -1,5 +1,4 @@
 """DDL's queue of a checkpoint: its contents, and their figure."""
-import os
 from typing import List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
@@ -9,10 +8,9 @@ from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from mmengine.config import Config
-from mmengine.runner.checkpoint import CheckpointLoader
 
 from csd_mmpretrain.checkpoints.bare_model import build_bare_model
-from csd_mmpretrain.checkpoints.pretrained import read_names
+from csd_mmpretrain.checkpoints.pretrained import read_checkpoint
 from csd_mmpretrain.methods.csdnet.ddl_queue_loss import DDLQueueLoss
 from csd_mmpretrain.visualization.figure_fonts import with_fonts
 
@@ -59,10 +57,8 @@ def read_queue(cfg: Config, checkpoint: str) -> QueueContents:
         ValueError: If the model has no ``DDLQueueLoss``, the checkpoint has
             no queue, or the queue has fewer than two features.
     """
-    if not os.path.isfile(checkpoint):
-        raise FileNotFoundError(
-            f'There is no checkpoint {checkpoint!r}. Train one with '
-            'tools/train.py, which saves it in the work directory.')
+    content = read_checkpoint(checkpoint)
+    state = content.get('state_dict', content)
     loss = next((module for module in build_bare_model(cfg).modules()
                  if isinstance(module, DDLQueueLoss)), None)
     if loss is None:
@@ -71,15 +67,13 @@ def read_queue(cfg: Config, checkpoint: str) -> QueueContents:
             "a config whose head has contrast=dict(type='DDLQueueLoss', "
             '...), such as configs/csdnet/grocery81.py.')
     # By its end, as older checkpoints have another name for the loss.
-    name = next((name for name in read_names(checkpoint)
+    name = next((name for name in state
                  if name.endswith('.queue.features')), None)
     if name is None:
         raise ValueError(
             f'{checkpoint} has no queue: it was trained without DDL, or has '
             'the weights of a backbone only. Give a checkpoint that '
             'tools/train.py has saved with this config.')
-    content = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
-    state = content.get('state_dict', content)
     features, labels, oldest = (state[name.replace('features', part)]
                                 for part in ('features', 'labels', 'ptr'))
     shift = -int(oldest)
