@@ -1,12 +1,15 @@
 """Tests of JEPA's configs: data, models, schedules, lists."""
 from pathlib import Path
+from types import SimpleNamespace
 from unittest.mock import patch
 
+import numpy as np
 import pytest
 import torch
 import yaml
 from mmengine.config import Config
-from mmpretrain.registry import MODELS
+from mmengine.optim import build_optim_wrapper
+from mmpretrain.registry import HOOKS, MODELS, PARAM_SCHEDULERS
 from mmpretrain.structures import DataSample
 
 from csd_mmpretrain.datasets.dataset_settings import build_without_pipeline
@@ -47,6 +50,49 @@ def test_the_two_methods_differ_in_their_targets_alone(name):
     for cfg in (own, other):
         cfg.model.pop('target_generator')
     assert own.to_dict() == other.to_dict()
+
+
+def test_schedules_are_the_published_ones(oracle):
+    """mmengine's rate and weight decay come one step later."""
+    found = oracle('dseq_jepa/schedules')
+    epochs, length, warmup = (int(found[name]) for name in (
+        'epochs', 'iters_per_epoch', 'warmup_epochs'))
+    cfg = load('dseq-jepa_vit-base_imagenet')
+    wrapper = build_optim_wrapper(torch.nn.Linear(1, 1, bias=False),
+                                  cfg.optim_wrapper)
+    schedulers = []
+    for settings, begin, end in zip(cfg.param_scheduler, (0, warmup, 0),
+                                    (warmup, epochs, epochs)):
+        settings = dict(settings, begin=begin, end=end)
+        assert settings.pop('convert_to_iter_based')
+        schedulers.append(
+            PARAM_SCHEDULERS.get(settings.pop('type')).build_iter_from_epoch(
+                optimizer=wrapper, epoch_length=length, **settings))
+    runner = SimpleNamespace(max_iters=epochs * length)
+    hook = HOOKS.build(cfg.custom_hooks[0])
+    targets = MODELS.build(cfg.model.target_generator)
+    rows = []
+    for step in range(runner.max_iters):
+        runner.iter = step
+        group = wrapper.param_groups[0]
+        rows.append((group['lr'], group['weight_decay'],
+                     hook._momentum_of_step(runner),
+                     targets.fraction((step + 1) / runner.max_iters)))
+        wrapper.optimizer.step()
+        for scheduler in schedulers:
+            scheduler.step()
+    rate, decay, momentum, share = np.array(rows).T
+    first = warmup * length
+    np.testing.assert_allclose(rate[[0, first]],
+                               found['lr_start_peak_end'][:2], rtol=1e-9)
+    late = np.r_[found['lr_start_peak_end'][0], found['lr']]
+    assert (rate[:first] >= late[:first] - 1e-12).all()
+    assert (rate[:first] <= late[1:first + 1] + 1e-12).all()
+    np.testing.assert_allclose(rate[first:], late[first:-1], rtol=1e-9)
+    np.testing.assert_allclose(decay[1:], found['weight_decay'][:-1],
+                               rtol=1e-9)
+    np.testing.assert_allclose(momentum, found['ema'], rtol=1e-9)
+    np.testing.assert_allclose(share, found['curriculum'], rtol=1e-9)
 
 
 def test_the_encoder_fits_what_starts_from_it(tmp_path):

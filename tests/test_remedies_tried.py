@@ -76,6 +76,8 @@ ELSEWHERE = {
     'which has no pattern map to draw': CONFIGS,
     'Bags of patches belong to a CMD': CONFIGS,
     'Contexts and targets belong to a JEPA': CONFIGS,
+    'its positions are set as those of mmpretrain': 'methods/jepa/test_jepa.py'
+    '::test_a_transformer_of_timm_is_refused',
     'no default_hooks.seen': CONFIGS,
     'All photos of the train_dataloader have': CONFIGS,
     'expected NovelClassDiscovery': CONFIGS,

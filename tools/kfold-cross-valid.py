@@ -24,13 +24,13 @@ from csd_mmpretrain.runtime.run_options import LAUNCHERS
 from csd_mmpretrain.runtime.run_tool import run_tool
 from csd_mmpretrain.runtime.tool_options import (
     ToolParser,
+    add_cfg_options,
     add_weights,
     output_file,
     positive,
 )
 from csd_mmpretrain.utils.cores import usable_gpus
 from csd_mmpretrain.utils.tables import markdown_table
-from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
 import torch
 
@@ -117,12 +117,7 @@ def parse_args() -> argparse.Namespace:
         '--metric',
         default='accuracy/top1',
         help="the validation's name of the score (accuracy/top1)")
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='change settings of the config, for all folds')
+    add_cfg_options(parser)
     parser.add_argument(
         '--launcher',
         choices=LAUNCHERS,

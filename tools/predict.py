@@ -19,6 +19,7 @@ from csd_mmpretrain.evaluation.photo_predictions import (
     score_photos,
 )
 from csd_mmpretrain.evaluation.unknown_threshold import load_threshold
+from csd_mmpretrain.runtime.kept_memory import keep_freed_memory
 from csd_mmpretrain.runtime.run_options import load_config
 from csd_mmpretrain.runtime.run_tool import run_tool
 from csd_mmpretrain.runtime.tool_options import (
@@ -108,6 +109,7 @@ def main() -> None:
     check_names(classes, allowed)
     threshold = args.unknown_below and load_threshold(
         args.unknown_below, args.checkpoint)
+    keep_freed_memory()  # photos are large
     start = time.time()
     found = score_photos(
         loaded.model, eval_pipeline(cfg), paths, args.batch_size,

@@ -45,7 +45,8 @@ def find_images(places: Sequence[str], num: int) -> List[str]:
     """List image files, and those in folders.
 
     Args:
-        places (Sequence[str]): Image files, and folders to search.
+        places (Sequence[str]): Image files, and folders to search, but for
+            hidden files.
         num (int): At most so many, evenly spread over what is found.
 
     Returns:
@@ -60,7 +61,7 @@ def find_images(places: Sequence[str], num: int) -> List[str]:
             os.path.join(folder, name)
             for folder, _, names in os.walk(place, followlinks=True)
             for name in names
-            if Path(name).suffix.lower() in EXTENSIONS)
+            if Path(name).suffix.lower() in EXTENSIONS and name[0] != '.')
         if not found:
             raise FileNotFoundError(
                 f'There is no image in the folder {place!r}. Files ending in '

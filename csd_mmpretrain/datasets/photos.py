@@ -40,9 +40,10 @@ def read_photo_folder(root: str, group: Optional[str] = None) -> List[Photo]:
     Args:
         root (str): The folder.
         group (str, optional): ``'folder'``: photos of one subfolder of a
-            class are a group. Otherwise a regular expression that is searched
-            in the path below ``root``; what its parentheses capture names the
-            group. Defaults to None: each photo is a group of its own.
+            class, and below it, are a group. Otherwise a regular expression
+            that is searched in the path below ``root``; what its parentheses
+            capture names the group. Defaults to None: each photo is a group
+            of its own.
 
     Returns:
         list[Photo]: In the order of their paths, with forward slashes.
@@ -66,9 +67,9 @@ def read_photo_folder(root: str, group: Optional[str] = None) -> List[Photo]:
         for folder, _, names in os.walk(top, followlinks=True)
         for name in names if Path(name).suffix.lower() in EXTENSIONS)
     paths = [path for path in paths if not re.search(r'(^|/)\.', path)]
-    loose = [path for path in paths if '/' not in path]
     paths = [path for path in paths if '/' in path]
     if not paths:
+        loose = loose_photos(root)
         raise FileNotFoundError(
             f'{root}: no folder in it has a photo'
             + (f', and {len(loose)} lie beside the folders' if loose else '')
@@ -79,6 +80,13 @@ def read_photo_folder(root: str, group: Optional[str] = None) -> List[Photo]:
               for path, name in zip(paths, groups)]
     check_unicode({photo.label for photo in photos})
     return photos
+
+
+def loose_photos(root: str) -> List[str]:
+    """List the photos beside the folders of classes, which have no class."""
+    return sorted(path.name for path in Path(root).iterdir()
+                  if path.suffix.lower() in EXTENSIONS
+                  and path.name[0] != '.')
 
 
 def empty_folders(root: str, photos: Sequence[Photo]) -> List[str]:
@@ -92,8 +100,8 @@ def _groups_of(paths: Sequence[str], group: Optional[str]) -> List[str]:
     if group is None:
         return list(paths)
     if group == BY_FOLDER:
-        return [path.rpartition('/')[0] if path.count('/') > 1 else path
-                for path in paths]
+        # The first subfolder, as a plant's may have folders of its own.
+        return ['/'.join(path.split('/')[:2]) for path in paths]
     try:
         pattern = re.compile(group)
     except re.error as error:
@@ -118,8 +126,9 @@ def read_photo_table(path: str) -> List[Photo]:
     """Read a CSV file with the columns path, label and, if wanted, group.
 
     Args:
-        path (str): The file, with a header; paths are relative to its folder.
-            Without a column ``group`` each photo is a group of its own.
+        path (str): The file, with a header; paths are relative to its folder,
+            with slashes of either kind. Without a column ``group`` each photo
+            is a group of its own.
 
     Returns:
         list[Photo]: In the order of the file, each photo once.
@@ -134,6 +143,7 @@ def read_photo_table(path: str) -> List[Photo]:
     photos: Dict[str, Tuple[Photo, int]] = {}
     for number, row in rows:
         photo = Photo(*((row.get(name) or '').strip() for name in COLUMNS))
+        photo = photo._replace(path=photo.path.replace('\\', '/'))
         if not grouped:
             photo = photo._replace(group=photo.path)
         if not all(photo):
@@ -169,22 +179,26 @@ def read_rows(path: str, needed: Sequence[str]) -> List[Tuple[int, dict]]:
 
     Args:
         path (str): The file, with a header; its columns are separated by
-            commas, semicolons or tabs.
-        needed (Sequence[str]): Columns that it must have.
+            commas, semicolons or tabs. Case and blanks of their names do not
+            count.
+        needed (Sequence[str]): Columns that it must have, in lower case.
 
     Returns:
         list[tuple[int, dict]]: Line number and cells of each row.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If a column is missing, or there is no row.
+        ValueError: If it is no table, a column is missing, or there is no
+            row.
     """
     text = read_text(path, 'Save it as a CSV file in UTF-8 with the columns '
                      f'{", ".join(needed)}.')
     first = text.partition('\n')[0]
     reader = csv.DictReader(
-        io.StringIO(text), delimiter=max(',;\t', key=first.count))
-    names = reader.fieldnames or []
+        io.StringIO(text), delimiter=max(',;\t', key=first.count),
+        skipinitialspace=True)
+    names = reader.fieldnames = [
+        name.strip().lower() for name in reader.fieldnames or []]
     lost = [name for name in needed if name not in names]
     if lost:
         raise ValueError(

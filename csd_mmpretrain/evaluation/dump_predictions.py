@@ -23,6 +23,8 @@ class DumpPredictions(BaseMetric):
             test_evaluator = dict(type='DumpPredictions', path='found.json')
     """
 
+    default_prefix = ''  # it has no scores; None would warn of that
+
     def __init__(self, path: str, **options) -> None:
         super().__init__(**options)
         self.path = path

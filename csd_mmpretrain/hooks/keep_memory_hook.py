@@ -1,15 +1,11 @@
 """Reuse of freed CPU memory by the next step."""
-import ctypes
-
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmpretrain.registry import HOOKS
 
+from csd_mmpretrain.runtime.kept_memory import keep_freed_memory
 from csd_mmpretrain.runtime.undisturbed import same_random_states
 from csd_mmpretrain.utils.unwrap import unwrap
-
-# Of glibc's malloc.h.
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 
 
 @HOOKS.register_module()
@@ -18,18 +14,15 @@ class KeepMemoryHook(Hook):
 
     By default glibc returns freed blocks of 32 MiB or more to the system,
     which hands them out again, page by page, in the next step. With this
-    hook the process keeps blocks of up to 1 GiB until it ends. With other C
+    hook the process keeps blocks of up to 1 GiB until it ends, see
+    :func:`csd_mmpretrain.runtime.kept_memory.keep_freed_memory`. With other C
     libraries, and on a GPU, whose memory torch keeps itself, nothing happens.
-    The settings hold for the whole process. They are those of the environment
-    variables ``MALLOC_TRIM_THRESHOLD_`` and ``MALLOC_MMAP_THRESHOLD_``.
 
     The validation's persistent workers start before the first step, as a
     forked process holds on to all memory that its parent has kept by then.
 
     Args:
         enabled (bool): Defaults to True.
-
-    Source: ``mallopt`` of the GNU C Library.
 
     Example:
         >>> default_hooks = dict(keep_memory=dict(type='KeepMemoryHook'))
@@ -42,7 +35,7 @@ class KeepMemoryHook(Hook):
 
     def before_run(self, runner: Runner) -> None:
         if self._is_wanted(runner):
-            _keep_freed_memory()
+            keep_freed_memory()
 
     def before_train(self, runner: Runner) -> None:
         if runner.val_loop is None or not self._is_wanted(runner):
@@ -55,15 +48,3 @@ class KeepMemoryHook(Hook):
     def _is_wanted(self, runner: Runner) -> bool:
         device = next(unwrap(runner.model).parameters()).device
         return self.enabled and device.type == 'cpu'
-
-
-def _keep_freed_memory() -> bool:
-    """Tell glibc to keep blocks of up to 1 GiB; False without glibc."""
-    try:
-        libc = ctypes.CDLL(None)
-        libc.gnu_get_libc_version  # noqa: B018  musl has mallopt too, a stub
-    except (AttributeError, OSError, TypeError):
-        return False
-    return bool(
-        libc.mallopt(M_TRIM_THRESHOLD, -1)
-        and libc.mallopt(M_MMAP_THRESHOLD, 2**30))

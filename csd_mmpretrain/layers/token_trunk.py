@@ -76,8 +76,11 @@ class TokenTrunk:
         self.patch_size = _convolutions(model.patch_embed)[0].stride
 
     def grid(self, images: torch.Tensor) -> Tuple[int, int]:
-        """Count the rows and columns of patches of (B, 3, H, W) images."""
-        return tuple(size // patch for size, patch in zip(
+        """Count the rows and columns of patches of (B, 3, H, W) images.
+
+        A part of a patch at the border counts, as images are padded.
+        """
+        return tuple(-(-size // patch) for size, patch in zip(
             images.shape[2:], self.patch_size))
 
     @contextmanager

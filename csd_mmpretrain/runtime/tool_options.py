@@ -43,10 +43,29 @@ def add_cfg_options(parser: ArgumentParser) -> None:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        type=_setting,
+        action=_Settings,
         metavar='KEY=VALUE',
         help='change settings of the config, such as train_cfg.max_epochs=2; '
         'a list is written "key=[a,b]" or key=a,b')
+
+
+class _Settings(DictAction):
+    """mmengine's, but a text that is no list keeps its blanks."""
+
+    @staticmethod
+    def _parse_iterable(val: str) -> Any:
+        if ' ' in val and ',' not in val and val.strip()[:1] not in '([':
+            return val.strip('\'"')
+        return DictAction._parse_iterable(val)
+
+
+def _setting(text: str) -> str:
+    if '=' not in text:
+        raise ArgumentTypeError(
+            f'{text} is no KEY=VALUE. Write no blanks around the =, and '
+            'quotes around a value with blanks: "KEY=a value".')
+    return text
 
 
 def add_weights(parser: ArgumentParser) -> None:

@@ -15,11 +15,14 @@ def enlarged(heat: np.ndarray, size: Tuple[int, int]) -> np.ndarray:
         size (tuple[int, int]): Height and width of the photo.
 
     Returns:
-        np.ndarray: (H, W), of the dtype of ``heat``.
+        np.ndarray: (H, W), of the dtype of ``heat``. A constant map stays
+        constant, without noise of rounding.
 
     Source: ST-ProtoPNet, the released code (OpenCV's bicubic weights).
     """
-    return cv2.resize(heat, size[::-1], interpolation=cv2.INTER_CUBIC)
+    low = heat.min()
+    return low + cv2.resize(
+        heat - low, size[::-1], interpolation=cv2.INTER_CUBIC)
 
 
 def min_max(heat: np.ndarray) -> np.ndarray:
@@ -59,8 +62,6 @@ def high_activation_box(heat: np.ndarray,
         >>> high_activation_box(heat, (64, 64))
         (32, 16, 48, 32)
     """
-    if heat.min() == heat.max():
-        return 0, 0, size[1], size[0]
     heat = enlarged(heat, size)
     y, x = np.nonzero(heat >= np.percentile(heat, percentile))
     return int(x.min()), int(y.min()), int(x.max()) + 1, int(y.max()) + 1

@@ -57,7 +57,7 @@ def explanation_figure(explanation: Explanation,
         title=f'{explanation.class_name} ({explanation.score:.1%})'
         + _verdict(explanation),
         note=f'{points:.3f} (the reasons shown) '
-        f'{explanation.rest:+.3f} (all others and the bias) = '
+        f'{explanation.rest:+.3f} (all else) = '
         f'{explanation.logit:.3f} (the logit)')
 
 

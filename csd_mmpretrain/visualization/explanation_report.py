@@ -126,7 +126,7 @@ def _reasons(explanation: Explanation) -> str:
     return _table(
         f'Why {explanation.class_name}', _HEADER, rows,
         [('sum of these points', points),
-         ('all other reasons and the bias', explanation.rest),
+         ('all else', explanation.rest),
          ('logit', explanation.logit)])
 
 

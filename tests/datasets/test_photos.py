@@ -8,6 +8,7 @@ from csd_mmpretrain.datasets.photos import (
     Photo,
     empty_folders,
     join_copies,
+    loose_photos,
     mixed_groups,
     read_groups,
     read_photo_folder,
@@ -19,9 +20,9 @@ from csd_mmpretrain.datasets.photos import (
 def folder(tmp_path):
     """Two classes, plants in subfolders, and what is no photo."""
     for number, name in enumerate((
-            'Ahorn é/p 1/a.jpg', 'Ahorn é/p 1/b.webp', 'oak/p 1/a.JPG',
+            'Ahorn é/p 1/a.jpg', 'Ahorn é/p 1/top/b.webp', 'oak/p 1/a.JPG',
             'oak/loose.png', 'oak/.hidden.png', '.trash/x.png',
-            'oak/notes.txt')):
+            'oak/notes.txt', 'in no class.jpg', '._in no class.jpg')):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(bytes([number] * 9))
@@ -32,7 +33,7 @@ def folder(tmp_path):
 def test_folders_and_their_groups(folder):
     alone = read_photo_folder(str(folder))
     assert [photo.path for photo in alone] == [
-        'Ahorn é/p 1/a.jpg', 'Ahorn é/p 1/b.webp', 'oak/loose.png',
+        'Ahorn é/p 1/a.jpg', 'Ahorn é/p 1/top/b.webp', 'oak/loose.png',
         'oak/p 1/a.JPG']
     assert [photo.label for photo in alone] == ['Ahorn é'] * 2 + ['oak'] * 2
     assert all(photo.group == photo.path for photo in alone)
@@ -44,6 +45,7 @@ def test_folders_and_their_groups(folder):
         str(folder), r'^(\w+).*(?:(\bp \d)|loose)')]
     assert groups == ['Ahorn p 1', 'Ahorn p 1', 'oak', 'oak p 1']
     assert empty_folders(str(folder), alone) == ['empty']
+    assert loose_photos(str(folder)) == ['in no class.jpg']
 
 
 @pytest.mark.parametrize('group, message', [
@@ -90,6 +92,14 @@ def test_tables(folder, mark):
     path = table(folder, 'label,path\noak,oak/loose.png\n')
     assert read_photo_table(path) == [
         Photo('oak/loose.png', 'oak', 'oak/loose.png')]
+
+
+def test_tables_as_spreadsheets_of_windows_write_them(folder):
+    path = folder / 'photos.csv'
+    path.write_bytes(b'\xef\xbb\xbfPath; Label ;GROUP\r\n'
+                     b'oak\\p 1\\a.JPG; oak; 2\r\n')
+    assert read_photo_table(str(path)) == [
+        Photo('oak/p 1/a.JPG', 'oak', '2')]
 
 
 @pytest.mark.parametrize('text, error, message', [

@@ -13,8 +13,8 @@ COUNT = """
 import resource
 from types import SimpleNamespace
 import torch
-from csd_mmpretrain.hooks.keep_memory_hook import (
-    KeepMemoryHook, _keep_freed_memory)
+from csd_mmpretrain.hooks.keep_memory_hook import KeepMemoryHook
+from csd_mmpretrain.runtime.kept_memory import keep_freed_memory
 hook = KeepMemoryHook(enabled={enabled})
 hook.before_run(SimpleNamespace(model=torch.nn.Linear(1, 1)))
 for _ in range(3):
@@ -23,7 +23,7 @@ before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 for _ in range(9):
     torch.ones(2**24)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
-print(_keep_freed_memory())
+print(keep_freed_memory())
 """
 
 
@@ -41,13 +41,6 @@ def page_faults(enabled):
 
 def test_a_freed_block_is_used_again():
     assert 4 * page_faults(True) < page_faults(False)
-
-
-def test_nothing_happens_with_another_c_library(monkeypatch):
-    from csd_mmpretrain.hooks import keep_memory_hook
-
-    monkeypatch.setattr(keep_memory_hook.ctypes, 'CDLL', lambda name: object())
-    assert not keep_memory_hook._keep_freed_memory()
 
 
 @pytest.mark.parametrize('persistent', [True, False])

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from csd_mmpretrain.runtime.tool_options import (
+    add_cfg_options,
     add_device,
     amount,
     output_file,
@@ -21,6 +22,19 @@ def test_a_gpu_that_is_not_there_is_refused(monkeypatch, capsys):
         with pytest.raises(SystemExit):
             parser.parse_args(['--device', name])
         assert f'{name}: torch finds no GPU' in capsys.readouterr().err
+
+
+def test_settings_keep_blanks_and_need_a_value(capsys):
+    parser = ArgumentParser()
+    add_cfg_options(parser)
+    found = parser.parse_args(['--cfg-options', 'a.b=1', "c=/Anna's day (1)",
+                               'd=x=y', 'e=[1, 2]', 'f=a, b', 'g="a b"'])
+    assert found.cfg_options == {
+        'a.b': 1, 'c': "/Anna's day (1)", 'd': 'x=y', 'e': [1, 2],
+        'f': ['a', 'b'], 'g': 'a b'}
+    with pytest.raises(SystemExit):
+        parser.parse_args(['--cfg-options', "a=/Anna's", 'day/all.txt'])
+    assert 'day/all.txt is no KEY=VALUE' in capsys.readouterr().err
 
 
 def test_amounts():

@@ -55,7 +55,7 @@ def test_pages_explanations_and_a_report(trained, run_python, tool, tmp_path):
     for line in done.stdout.splitlines():
         if ', logit ' in line:
             logit, points = line.split(', logit ')[1].split(' = ')
-            numbers = points.split(' of all others')[0].split()
+            numbers = points.split(' of all else')[0].split()
             assert len(numbers) == 5
             assert sum(map(float, numbers)) == pytest.approx(
                 float(logit), abs=.004)

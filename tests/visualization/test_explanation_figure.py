@@ -37,8 +37,8 @@ def test_each_reason_is_a_row(reasons, prototypes):
             assert f'{i}_{j}.jpg' in found
     total = sum(2 - i / 2 for i in range(reasons))
     sums = ' '.join(found)
-    assert (f'{total:.3f} (the reasons shown) -0.250 (all others and the '
-            f'bias) = {total - 0.25:.3f} (the logit)') in sums
+    assert (f'{total:.3f} (the reasons shown) -0.250 (all else) = '
+            f'{total - 0.25:.3f} (the logit)') in sums
     assert '<i>Pear $5 (87.3%), in truth R&D apple' in found
     shown = panels(figure)
     box = (8, 5, 24, 15)

@@ -10,6 +10,7 @@ from csd_mmpretrain.datasets.photos import (
     SHOWN,
     empty_folders,
     join_copies,
+    loose_photos,
     mixed_groups,
     read_photo_folder,
     read_photo_table,
@@ -43,9 +44,9 @@ def parse_args() -> argparse.Namespace:
         '--group',
         metavar='FOLDER_OR_REGEX',
         help='photos that belong together: `folder`, those in one subfolder '
-        'of a class; or a regular expression whose parentheses capture the '
-        r'name of the plant, plot or date in a path, such as "(plant\d+)". '
-        'Without it each photo is on its own')
+        'of a class and below it; or a regular expression whose parentheses '
+        'capture the name of the plant, plot or date in a path, such as '
+        r'"(plant\d+)". Without it each photo is on its own')
     parser.add_argument(
         '--parts',
         type=int,
@@ -79,6 +80,11 @@ def main() -> None:
     else:
         root = args.photos
         photos = read_photo_folder(root, args.group)
+        loose = loose_photos(root)
+        if loose:
+            notes.append(f'{len(loose)} photos beside the folders have no '
+                         f'class: {first_names(loose, SHOWN)}. Put them into '
+                         'the folders of their classes.')
         empty = empty_folders(root, photos)
         if empty:
             notes.append(f'{len(empty)} folders without a photo are no '

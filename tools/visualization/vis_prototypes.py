@@ -148,7 +148,7 @@ def main() -> None:
                           for reason in explanation.reasons)
         print(f'\n{explanation.source}: {explanation.class_name}, logit '
               f'{explanation.logit:.3f} = {points} {explanation.rest:+.3f} '
-              'of all others')
+              'of all else')
     print(f'\n{report}, and its pictures beside it')
 
 

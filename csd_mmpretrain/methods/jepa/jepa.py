@@ -37,7 +37,7 @@ class JEPA(BaseSelfSupervisor):
     Outside training, ``extract_feat`` gives the target encoder's patches.
 
     Args:
-        backbone (dict): A plain vision transformer of mmpretrain or timm with
+        backbone (dict): A plain vision transformer of mmpretrain with
             ``out_type='raw'``. Its positions become fixed sines and cosines.
         neck (dict): A ``JEPAPredictor``.
         target_generator (dict): ``BlockTargets`` or ``RegionTargets``.
@@ -83,6 +83,7 @@ class JEPA(BaseSelfSupervisor):
         self.beta = beta
         self.seed = seed
         self._step = None
+        self._grid = None  # the last one that was checked
         self._check()
         self.backbone.pos_embed.requires_grad_(False)
         self.teacher = EMATeacher(self._student())
@@ -93,7 +94,11 @@ class JEPA(BaseSelfSupervisor):
 
     def _check(self) -> None:
         trunk = TokenTrunk(self.backbone)
-        grid = self.backbone.patch_embed.init_out_size
+        if not hasattr(self.backbone, 'out_type'):
+            raise TypeError(
+                f'JEPA: the backbone is a {type(self.backbone).__name__}, but '
+                'its positions are set as those of mmpretrain. Use '
+                "dict(type='VisionTransformer', arch=..., out_type='raw').")
         width = self.backbone.embed_dims
         if self.backbone.out_type != 'raw':
             raise ValueError(
@@ -103,12 +108,7 @@ class JEPA(BaseSelfSupervisor):
             raise ValueError(
                 f'JEPA: neck.in_channels={self.neck.in_channels}, but the '
                 f'backbone has {width} channels. Set in_channels={width}.')
-        if grid[0] * grid[1] < MIN_GRID:
-            raise ValueError(
-                f'JEPA: the grid of {grid[0]} x {grid[1]} patches is too '
-                f'small: at least {MIN_GRID} patches are needed. Take larger '
-                'images or smaller patches.')
-        self.target_generator.check_grid(grid)
+        self._check_grid(self.backbone.patch_embed.init_out_size)
         if not self.target_generator.needs_saliency:
             return
         if trunk.cls_token is None:
@@ -122,15 +122,27 @@ class JEPA(BaseSelfSupervisor):
                 f'blocks 0 to {len(trunk.blocks) - 1}. The last but one is '
                 f'{max(len(trunk.blocks) - 2, 0)}.')
 
+    def _check_grid(self, grid: Tuple[int, int]) -> None:
+        if grid == self._grid:
+            return
+        if grid[0] * grid[1] < MIN_GRID:
+            raise ValueError(
+                f'JEPA: the grid of {grid[0]} x {grid[1]} patches is too '
+                f'small: at least {MIN_GRID} patches are needed. Take larger '
+                'images or smaller patches.')
+        self.target_generator.check_grid(grid)
+        self._grid = grid
+
     def init_weights(self) -> None:
         super().init_weights()
         backbone = self.backbone
         if (backbone.init_cfg or {}).get('type') != 'Pretrained':
             table = sincos_positions(backbone.patch_embed.init_out_size,
                                      backbone.embed_dims)
-            prefix = backbone.num_extra_tokens
+            # DeiT3 has no position for its class token.
+            prefix = backbone.pos_embed.size(1) - len(table)
             backbone.pos_embed.data.copy_(F.pad(table, (0, 0, prefix, 0)))
-            if prefix:
+            if backbone.num_extra_tokens:
                 nn.init.trunc_normal_(backbone.cls_token, std=0.02)
         self.teacher.restart(self._student())
 
@@ -217,6 +229,7 @@ class JEPA(BaseSelfSupervisor):
 
         Raises:
             RuntimeError: If no hook told the step.
+            ValueError: If the images are too small for the targets.
         """
         step = step or self._step
         if step is None:
@@ -224,9 +237,11 @@ class JEPA(BaseSelfSupervisor):
                 'JEPA: nothing moves the target encoder. Add '
                 "dict(type='JEPAHook') to `custom_hooks`.")
         iteration, progress = step
+        grid = TokenTrunk(self.backbone).grid(images)
+        self._check_grid(grid)
         return self.target_generator(
-            BatchDraws(self.seed, iteration, len(images)),
-            TokenTrunk(self.backbone).grid(images), progress, scores)
+            BatchDraws(self.seed, iteration, len(images)), grid, progress,
+            scores)
 
     def loss(self, inputs: Union[torch.Tensor, List[torch.Tensor]],
              data_samples: List[DataSample]) -> Dict[str, torch.Tensor]:

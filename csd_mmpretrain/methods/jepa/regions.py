@@ -134,7 +134,7 @@ def salient_regions(
     zeros = scaled.new_zeros(len(labels), size + 1)
     area = zeros.scatter_add(1, labels, torch.ones_like(scaled))
     mean = zeros.scatter_add(1, labels, scaled) / area.clamp(min=1)
-    large = area >= min_area * size
+    large = area >= math.ceil(min_area * size)  # in any dtype
     large[:, 0] = False
     # The first component of equal ones comes first: by falling labels.
     rank = torch.where(large, mean, -1.).flip(1)

@@ -265,6 +265,44 @@ def test_images_of_another_shape():
     assert model.extract_feat(images)[0].shape == (4, 24, 8, 12)
 
 
+def test_images_that_are_too_small():
+    model = build()
+    for size, error in ((24, '3 x 3 patches is too small.*larger images'),
+                        (32, 'target_scale.*4 x 4.*min_keep=4')):
+        with pytest.raises(ValueError, match=error):
+            model.loss(smooth_images(size=size), None)
+
+
+@pytest.mark.parametrize('generator', [BLOCKS, REGIONS])
+def test_images_that_are_no_whole_number_of_patches(generator):
+    model = build(generator)
+    images = smooth_images(size=60)
+    padded = F.pad(images, (0, 4, 0, 4))
+    for found, right in zip(model.look(images), model.look(padded)):
+        assert found is right is None or torch.equal(found, right)
+    assert model.loss(images, None)['loss_jepa'] > 0
+
+
+@pytest.mark.parametrize('backbone, rows', [
+    (dict(VIT, type='DeiT3'), 64),
+    (dict(VIT, type='DistilledVisionTransformer'), 66)])
+def test_other_plain_transformers(backbone, rows):
+    model = build(REGIONS, backbone=backbone)
+    positions = model.backbone.pos_embed[0]
+    assert len(positions) == rows and positions[-64:].any(-1).all()
+    assert not positions[:-64].any()
+    assert model.loss(smooth_images(), None)['loss_jepa'] > 0
+
+
+def test_a_transformer_of_timm_is_refused():
+    pytest.importorskip('timm')
+    with pytest.raises(TypeError, match='TIMMBackbone.*VisionTransformer'):
+        build(backbone=dict(
+            type='TIMMBackbone', model_name='vit_tiny_patch16_224'))
+    assert VIT['type'] == 'VisionTransformer' and VIT['out_type'] == 'raw'
+    build(backbone=VIT)
+
+
 @pytest.mark.parametrize('change, message', [
     (dict(neck=dict(NECK, in_channels=20)), 'in_channels=24'),
     (dict(neck=dict(NECK, embed_dims=18)), 'multiple of 4'),

@@ -102,6 +102,16 @@ def test_more_regions_than_patches():
     assert regions.sum(-1).tolist() == [[2, 0, 0, 0, 0, 0, 0, 0, 2]]
 
 
+@pytest.mark.parametrize('dtype', [torch.float32, torch.float64])
+def test_the_smallest_area_does_not_depend_on_the_dtype(dtype):
+    """0.07 * 100 is a little more than 7, and 0.06 * 100 is 6."""
+    scores = torch.zeros(1, 100, dtype=dtype)
+    scores[0, :7] = 1
+    for min_area, kept in ((.06, True), (.07, False)):
+        regions, _ = salient_regions(scores, (10, 10), 2, min_area)
+        assert regions[0, 0].any() == kept
+
+
 def test_means_of_empty_regions_are_zero():
     scores = torch.tensor([[1., 3.]])
     regions = torch.tensor([[[1, 1], [0, 0], [0, 1]]]).bool()

@@ -7,12 +7,14 @@ import torch
 from csd_mmpretrain.methods.jepa.masked_smooth_l1 import masked_smooth_l1
 from csd_mmpretrain.methods.jepa.positions import sincos_positions
 from csd_mmpretrain.methods.jepa.sequence import (
+    Targets,
     first_kept,
     flat,
     pad,
     reorder,
     sequential,
 )
+from csd_mmpretrain.methods.jepa.step_plan import plan_step
 
 
 def test_sequence_of_the_reference(reference):
@@ -66,6 +68,15 @@ def test_places_of_a_mask():
     for mask, row, kept in zip(masks, index, valid):
         assert row[kept].tolist() == mask.nonzero().flatten().tolist()
         assert len(set(row.tolist())) == len(row)
+
+
+def test_blocks_of_an_image_stand_together(reference):
+    data = reference('block_index_masks')
+    places = torch.stack([data['block0'], data['block1']], 1)
+    blocks = data['right'].view(2, 1, 2, -1)
+    plan = plan_step(Targets(~blocks.any(2), blocks), torch.device('cpu'))
+    assert torch.equal(plan.target, places.flatten(0, 1))
+    assert plan.target_valid.all() and plan.pair.tolist() == [0, 0, 1, 1]
 
 
 def test_loss_of_the_reference(reference):
