@@ -286,11 +286,14 @@ def test_one_view_has_the_queue_alone():
         'param_scheduler'}
     assert ours.param_scheduler[-1].end == ours.train_cfg.max_epochs == (
         2 * base.train_cfg.max_epochs)
-    head = shallow_model('grocery81_one-view').head
-    samples = [DataSample().set_gt_label(label) for label in (0, 0, 7)]
-    losses = head.loss((torch.rand(3, 1280), ), samples)
-    assert {name for name in losses if 'loss' in name} == {
-        'loss_cls', 'loss_qc'}
+    samples = [DataSample(metainfo=dict(sample_idx=i)).set_gt_label(label)
+               for i, label in enumerate((0, 0, 7))]
+    for name, loss in (('grocery81_one-view', 'loss_qc'),
+                       ('grocery81_one-view_prototypes', 'loss_prototypes')):
+        losses = shallow_model(name).head.loss((torch.rand(3, 1280), ),
+                                               samples)
+        assert {name for name in losses if 'loss' in name} == {
+            'loss_cls', loss}
 
 
 @pytest.mark.parametrize('name', NAMES)
