@@ -52,6 +52,8 @@ ELSEWHERE = {
     'What was saved before is unchanged': f'{RESUME}resume_after_a_full_disk',
     'There is no whole checkpoint to resume': f'{RESUME}resume_with_nothing_'
     'there',
+    'is no KEY=VALUE': 'runtime/test_tool_options.py::test_settings_keep_'
+    'blanks_and_need_a_value',
     "does not pack 'sample_idx'": 'methods/csdnet/test_csd_head.py::test_own_'
     'images_are_known_by_their_place_in_the_dataset',
     'neither crops nor resizes': 'tools/test_benchmark_step.py::test_the_size_'
