@@ -11,6 +11,15 @@ _from_photos = {
     'test_dataloader.dataset.pipeline.1.scale': 146,
     'test_dataloader.dataset.pipeline.2.crop_size': 128,
 }
+_alpha = 'model.head.contrast.loss_weight'
+_one_view_ddl = {**_from_photos, 'model.head.contrast.queue_len': 243}
+_two_views = {
+    **{name: value for name, value in _from_photos.items()
+       if name.startswith('test_')},
+    'default_hooks.imprint.type': 'ImprintHook',
+    'model.head.contrast.queue_len': 243,
+    _alpha: 3.,
+}
 runs = {
     '_delete_': True,
     'arcface': _base_.runs['arcface'],
@@ -21,9 +30,29 @@ runs = {
     'one-view': dict(
         title='CSDNet, one view',
         config='../csdnet/grocery81_one-view.py',
-        options={**_from_photos, 'model.head.contrast.queue_len': 243}),
+        options=_one_view_ddl),
     'prototypes': dict(
         title='CSDNet, one view, prototypes',
         config='../csdnet/grocery81_one-view_prototypes.py',
-        options={**_from_photos, 'model.head.contrast.queue_len': 243}),
+        options=_one_view_ddl),
+    'own-image-out': dict(
+        title='CSDNet, one view, own image no positive',
+        config='../csdnet/grocery81_one-view.py',
+        options={**_one_view_ddl, 'model.head.contrast.own_image': False}),
+    'alpha-1': dict(
+        title='CSDNet, one view, alpha 1',
+        config='../csdnet/grocery81_one-view.py',
+        options={**_one_view_ddl, _alpha: 1.}),
+    'two-views': dict(
+        title='CSDNet, two views, from the photos',
+        config='../csdnet/grocery81_arcface-head.py',
+        options=_two_views),
+    'margin-0.3': dict(
+        title='ArcFace from the photos, margin 0.3',
+        config='../peers/grocery81_arcface-imprint.py',
+        options={**_from_photos, 'model.head.margins': 0.3}),
+    'scale-30': dict(
+        title='ArcFace from the photos, scale 30',
+        config='../peers/grocery81_arcface-imprint.py',
+        options={**_from_photos, 'model.head.scale': 30.}),
 }
