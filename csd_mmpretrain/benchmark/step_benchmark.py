@@ -178,7 +178,8 @@ def _random_batch(setting: StepSetting, num_classes: int) -> dict:
     labels = torch.randint(num_classes, (setting.batch_size, ))
     return dict(
         inputs=(255 * images).byte(),
-        data_samples=[DataSample().set_gt_label(y) for y in labels])
+        data_samples=[DataSample(metainfo=dict(sample_idx=i)).set_gt_label(y)
+                      for i, y in enumerate(labels)])
 
 
 def _network_step(model: BaseModel, batch: dict,

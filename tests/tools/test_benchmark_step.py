@@ -50,6 +50,7 @@ def test_ratios_and_rates(cfg):
     ("the config's model", 2)])
 def test_what_a_step_does(cfg, monkeypatch, variant, passes):
     """Passes through the backbone, images in each, and weight updates."""
+    cfg.model.head.contrast.own_image = False  # has to know the images
     seen, stepped = [], []
     forward = torch.nn.Module.__call__
 
