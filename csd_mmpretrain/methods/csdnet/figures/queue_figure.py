@@ -63,9 +63,10 @@ def read_queue(cfg: Config, checkpoint: str) -> QueueContents:
                  if isinstance(module, DDLQueueLoss)), None)
     if loss is None:
         raise ValueError(
-            'The model of the config has no DDLQueueLoss, so no queue. Give '
-            "a config whose head has contrast=dict(type='DDLQueueLoss', "
-            '...), such as configs/csdnet/grocery81.py.')
+            'The model of the config has no DDLQueueLoss, whose queue and '
+            'margin are drawn. Give a config whose head has '
+            "contrast=dict(type='DDLQueueLoss', ...), such as "
+            'configs/csdnet/grocery81.py.')
     # By its end, as older checkpoints have another name for the loss.
     name = next((name for name in state
                  if name.endswith('.queue.features')), None)
