@@ -1,11 +1,11 @@
 """Command-line options that several tools share."""
 import math
 import os
-from argparse import ArgumentParser, ArgumentTypeError
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any, Callable, Optional, Sequence
+from typing import Any, Callable, List, Optional, Sequence
 
 import torch
 from mmengine.config import DictAction
@@ -43,7 +43,6 @@ def add_cfg_options(parser: ArgumentParser) -> None:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        type=_setting,
         action=_Settings,
         metavar='KEY=VALUE',
         help='change settings of the config, such as train_cfg.max_epochs=2; '
@@ -53,19 +52,21 @@ def add_cfg_options(parser: ArgumentParser) -> None:
 class _Settings(DictAction):
     """mmengine's, but a text that is no list keeps its blanks."""
 
+    def __call__(self, parser: ArgumentParser, namespace: Namespace,
+                 values: List[str], option_string: Optional[str] = None
+                 ) -> None:
+        for text in values:
+            if '=' not in text:
+                parser.error(
+                    f'{text} is no KEY=VALUE. Write no blanks around the =, '
+                    'and quotes around a value with blanks: "KEY=a value".')
+        super().__call__(parser, namespace, values, option_string)
+
     @staticmethod
     def _parse_iterable(val: str) -> Any:
         if ' ' in val and ',' not in val and val.strip()[:1] not in '([':
             return val.strip('\'"')
         return DictAction._parse_iterable(val)
-
-
-def _setting(text: str) -> str:
-    if '=' not in text:
-        raise ArgumentTypeError(
-            f'{text} is no KEY=VALUE. Write no blanks around the =, and '
-            'quotes around a value with blanks: "KEY=a value".')
-    return text
 
 
 def add_weights(parser: ArgumentParser) -> None:
