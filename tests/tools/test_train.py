@@ -5,7 +5,7 @@ import re
 
 import pytest
 import torch
-from mmengine.config import Config
+from mmengine.config import Config, DictAction
 
 from csd_mmpretrain.datasets import SyntheticLeaves
 from csd_mmpretrain.datasets.data_root import check_dataset_folders
@@ -31,7 +31,8 @@ def options_of(parser):
     return {
         tuple(action.option_strings) or action.dest:
         (action.dest, action.nargs, action.const, action.default, action.type
-         or str, tuple(action.choices or ()), type(action))
+         or str, tuple(action.choices or ()),
+         DictAction if isinstance(action, DictAction) else type(action))
         for action in parser._actions
     }
 
