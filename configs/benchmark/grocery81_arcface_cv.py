@@ -6,16 +6,15 @@ photos is a pass without gradient, a third of an epoch, and not counted.
 _base_ = 'grocery81_cv.py'
 baseline = 'arcface'
 # The photos that a training starts from are loaded as in the test.
-_from_photos = {
-    **_base_._one_view,
+_test_size = {
     'test_dataloader.dataset.pipeline.1.scale': 146,
     'test_dataloader.dataset.pipeline.2.crop_size': 128,
 }
+_from_photos = {**_base_._one_view, **_test_size}
 _alpha = 'model.head.contrast.loss_weight'
 _one_view_ddl = {**_from_photos, 'model.head.contrast.queue_len': 243}
 _two_views = {
-    **{name: value for name, value in _from_photos.items()
-       if name.startswith('test_')},
+    **_test_size,
     'default_hooks.imprint.type': 'ImprintHook',
     'model.head.contrast.queue_len': 243,
     _alpha: 3.,

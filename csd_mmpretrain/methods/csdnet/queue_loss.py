@@ -1,4 +1,5 @@
 """What losses with a queue of past features have in common."""
+from abc import abstractmethod
 from typing import Dict, Optional
 
 import torch
@@ -55,6 +56,7 @@ class QueueLoss(BaseModule):
                                   per_image=2 if enqueue == 'both' else 1,
                                   with_images=with_images)
 
+    @abstractmethod
     def compare(self, views: torch.Tensor, labels: torch.Tensor,
                 images: Optional[torch.Tensor], keys: torch.Tensor,
                 key_labels: torch.Tensor) -> Dict[str, torch.Tensor]:
@@ -70,7 +72,6 @@ class QueueLoss(BaseModule):
         Returns:
             dict: Means over this rank's anchors.
         """
-        raise NotImplementedError
 
     def forward(self,
                 views: torch.Tensor,
