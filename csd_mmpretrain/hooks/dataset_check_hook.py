@@ -57,8 +57,8 @@ class DatasetCheckHook(Hook):
     A warning tells if no class of the training data has two images, as a
     contrastive loss then finds no other image of an anchor's class, if its
     number of classes is not the model's, if it has fewer images than a
-    feature queue has places, or if validation images are among those of the
-    training.
+    feature queue has places that cannot tell them apart, or if validation
+    images are among those of the training.
 
     It works with any mmpretrain dataset and wrapper. Files behind another
     backend than the local disk are not checked. In distributed runs rank 0
@@ -188,7 +188,7 @@ def _notes(model: nn.Module, datasets: Dict[str, Dataset],
     images = len({sample.path or index
                   for index, sample in enumerate(samples['training'])})
     for name, queue in unwrap(model).named_modules():
-        if (isinstance(queue, FeatureQueue)
+        if (isinstance(queue, FeatureQueue) and not hasattr(queue, 'images')
                 and 0 < images * queue.per_image < queue.length):
             yield (
                 f'model.{name}: the queue of {queue.length} features is '
