@@ -12,6 +12,7 @@ _test_size = {
 }
 _from_photos = {**_base_._one_view, **_test_size}
 _alpha = 'model.head.contrast.loss_weight'
+_spread = 'model.head.contrast.spread'
 _one_view_ddl = {**_from_photos, 'model.head.contrast.queue_len': 243}
 _two_views = {
     **_test_size,
@@ -31,9 +32,17 @@ runs = {
         config='../csdnet/grocery81_one-view.py',
         options=_one_view_ddl),
     'prototypes': dict(
+        title='CSDNet, one view, prototypes without spread',
+        config='../csdnet/grocery81_one-view_prototypes.py',
+        options={**_one_view_ddl, _spread: 0.}),
+    'spread': dict(
         title='CSDNet, one view, prototypes',
         config='../csdnet/grocery81_one-view_prototypes.py',
         options=_one_view_ddl),
+    'spread-16': dict(
+        title='CSDNet, one view, prototypes, spread 16',
+        config='../csdnet/grocery81_one-view_prototypes.py',
+        options={**_one_view_ddl, _spread: 16.}),
     'own-image-out': dict(
         title='CSDNet, one view, own image no positive',
         config='../csdnet/grocery81_one-view.py',
@@ -46,12 +55,17 @@ runs = {
         title='CSDNet, two views, from the photos',
         config='../csdnet/grocery81_arcface-head.py',
         options=_two_views),
-    'margin-0.3': dict(
-        title='ArcFace from the photos, margin 0.3',
-        config='../peers/grocery81_arcface-imprint.py',
-        options={**_from_photos, 'model.head.margins': 0.3}),
     'scale-30': dict(
         title='ArcFace from the photos, scale 30',
         config='../peers/grocery81_arcface-imprint.py',
         options={**_from_photos, 'model.head.scale': 30.}),
+    **{f'margin-{margin}': dict(
+        title=f'ArcFace from the photos, margin {margin}',
+        config='../peers/grocery81_arcface-imprint.py',
+        options={**_from_photos, 'model.head.margins': margin})
+       for margin in (0.3, 0.4, 0.5)},
+    'batch-8': dict(
+        title='ArcFace from the photos, batch 8',
+        config='../peers/grocery81_arcface-imprint.py',
+        options={**_from_photos, 'train_dataloader.batch_size': 8}),
 }

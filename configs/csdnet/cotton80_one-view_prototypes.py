@@ -17,7 +17,8 @@ model = dict(
             type='PrototypeQueueLoss',
             num_classes=80,
             feat_dim=1024,
-            queue_len=240),
+            queue_len=240,
+            spread=4.0),
         distill=None))
 
 default_hooks = dict(

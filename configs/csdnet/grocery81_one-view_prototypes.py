@@ -8,4 +8,5 @@ model = dict(
             type='PrototypeQueueLoss',
             num_classes=81,
             feat_dim=1280,
-            queue_len=648)))
+            queue_len=648,
+            spread=4.0)))

@@ -1,5 +1,5 @@
 """DDL's queue as a classifier: each image against the means of the others."""
-from typing import Dict, Optional
+from typing import Dict, Optional, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -34,11 +34,7 @@ def prototype_cosines(anchors: torch.Tensor, labels: torch.Tensor,
     Returns:
         Tensor: (V, B, classes), in [-1, 1]; -inf for a class without keys.
     """
-    known = key_labels >= 0
-    places = key_labels.clamp(min=0)
-    sums = keys.new_zeros(num_classes, keys.size(1)).index_add_(
-        0, places, keys)
-    counts = keys.new_zeros(num_classes).index_add_(0, places, known.to(keys))
+    sums, counts = _class_sums(keys, key_labels, num_classes)
     own = ((labels[:, None] == key_labels) &
            (images[:, None] == key_images)).to(keys)
     cosines = anchors @ unit_vectors(sums).t()
@@ -48,6 +44,45 @@ def prototype_cosines(anchors: torch.Tensor, labels: torch.Tensor,
         counts[labels] == own.sum(1), -torch.inf)
     index = labels.expand(len(anchors), -1)[..., None]
     return cosines.scatter(-1, index, target[..., None])
+
+
+def class_spread(keys: torch.Tensor, key_labels: torch.Tensor,
+                 num_classes: int) -> torch.Tensor:
+    r"""Measure how far images of one class differ towards another class.
+
+    With the covariance S of the keys within their classes, one for all of
+    them, and each class's prototype p:
+
+    .. math::
+        S = \frac{\sum_j (k_j - \bar k_{y_j}) (k_j - \bar k_{y_j})^T}
+                 {\sum_c \max(0, n_c - 1)}, \quad
+        V_{cd} = (p_d - p_c)^T S (p_d - p_c)
+
+    Args:
+        keys (Tensor): (K, C), unit vectors; 0 for no key.
+        key_labels (Tensor): (K, ), int64, of which -1 marks no key.
+        num_classes (int): Above every label.
+
+    Returns:
+        Tensor: V, (classes, classes), not negative.
+    """
+    sums, counts = _class_sums(keys, key_labels, num_classes)
+    means = sums / counts.clamp(min=1)[:, None]
+    residuals = keys - means[key_labels] * (key_labels >= 0)[:, None]
+    along = residuals @ unit_vectors(sums).t()
+    products = along.t() @ along / (counts - 1).clamp(min=0).sum().clamp(min=1)
+    own = products.diagonal()
+    return (own[:, None] + own - 2 * products).clamp(min=0)
+
+
+def _class_sums(keys: torch.Tensor, key_labels: torch.Tensor,
+                num_classes: int) -> Tuple[torch.Tensor, torch.Tensor]:
+    """Add the keys of each class, (classes, C), and count them."""
+    places = key_labels.clamp(min=0)
+    known = (key_labels >= 0).to(keys)
+    return (keys.new_zeros(num_classes, keys.size(1)).index_add_(
+        0, places, keys), keys.new_zeros(num_classes).index_add_(
+            0, places, known))
 
 
 @MODELS.register_module()
@@ -60,6 +95,11 @@ class PrototypeQueueLoss(QueueLoss):
     has no other image in the queue adds 0. After the loss, a batch in
     training enters the queue.
 
+    With a ``spread`` of lambda, :math:`\lambda s^2 V_{yc} / 2` is added to the
+    logit of each class c, V being :func:`class_spread` of the queue and s the
+    scale: the loss is then a bound of its mean over features that differ as
+    images of one class do, with lambda times their covariance.
+
     Args:
         num_classes (int): Those of the inner head.
         feat_dim (int): Channels C of the features, those of the neck.
@@ -67,14 +107,17 @@ class PrototypeQueueLoss(QueueLoss):
             images. Defaults to 1024.
         scale (float): Of the cosines. Defaults to 16.0.
         margin (float): A cosine. Defaults to 0.1.
+        spread (float): lambda, at least 0. Defaults to 0.0.
         loss_weight (float): The paper's alpha. Defaults to 1.0.
         init_cfg (dict, optional): Initialization config. Defaults to None.
 
     Raises:
-        ValueError: For a queue length below 1 or a margin outside [-1, 1].
+        ValueError: For a queue length below 1, a margin outside [-1, 1] or a
+            negative spread.
 
     Source: a choice, in the place of the paper's DDL; the margin is that of
-    Wang et al. 2018, CosFace.
+    Wang et al. 2018, CosFace; the bound is that of Wang et al. 2019, Implicit
+    Semantic Data Augmentation, whose covariances are each class's own.
 
     Example:
         >>> import torch
@@ -90,14 +133,19 @@ class PrototypeQueueLoss(QueueLoss):
                  queue_len: int = 1024,
                  scale: float = 16.0,
                  margin: float = 0.1,
+                 spread: float = 0.0,
                  loss_weight: float = 1.0,
                  init_cfg: Optional[dict] = None) -> None:
         check_margin('PrototypeQueueLoss', margin)
+        if spread < 0:
+            raise ValueError(f'PrototypeQueueLoss: spread={spread} is a '
+                             'factor of a covariance; give 0 or more.')
         super().__init__(feat_dim, queue_len, with_images=True,
                          loss_weight=loss_weight, init_cfg=init_cfg)
         self.num_classes = num_classes
         self.scale = scale
         self.margin = margin
+        self.spread = spread
 
     def compare(self, views: torch.Tensor, labels: torch.Tensor,
                 images: torch.Tensor, keys: torch.Tensor,
@@ -117,6 +165,10 @@ class PrototypeQueueLoss(QueueLoss):
         margins = torch.zeros_like(cosines).scatter_(-1, true, self.margin)
         lonely = cosines.gather(-1, true).isneginf()
         logits = self.scale * (cosines - margins).masked_fill(lonely, 0)
+        if self.spread:
+            spread = class_spread(queue.features, queue.labels,
+                                  self.num_classes)
+            logits += self.spread * self.scale**2 / 2 * spread[labels]
         losses = F.cross_entropy(logits.flatten(0, 1), true.flatten(),
                                  reduction='none')
         kept = ~lonely.flatten()
@@ -127,4 +179,4 @@ class PrototypeQueueLoss(QueueLoss):
 
     def extra_repr(self) -> str:
         return (f'queue {self.queue.length}, scale {self.scale}, '
-                f'margin {self.margin}')
+                f'margin {self.margin}, spread {self.spread}')
