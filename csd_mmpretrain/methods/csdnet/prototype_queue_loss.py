@@ -97,8 +97,9 @@ class PrototypeQueueLoss(QueueLoss):
 
     With a ``spread`` of lambda, :math:`\lambda s^2 V_{yc} / 2` is added to the
     logit of each class c, V being :func:`class_spread` of the queue and s the
-    scale: the loss is then a bound of its mean over features that differ as
-    images of one class do, with lambda times their covariance.
+    scale. But for the own image in V, the loss is then an upper bound of its
+    mean over features drawn around the image's, with lambda times the
+    covariance of the images of one class.
 
     Args:
         num_classes (int): Those of the inner head.

@@ -1,4 +1,5 @@
 """Tests of PrototypeQueueLoss against loops over images and classes."""
+import itertools
 import math
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st  # noqa: E402
 
 from csd_mmpretrain.methods.csdnet.prototype_queue_loss import (
     PrototypeQueueLoss,
+    class_spread,
     prototype_cosines,
 )
 
@@ -26,10 +28,23 @@ def slow_cosines(anchor, label, image, memory, num_classes):
     return cosines
 
 
-def slow_loss(cosines, label, scale, margin):
+def slow_spread(memory, num_classes):
+    """The spread from class to class, key by key."""
+    keys = {c: [k for k, y, _ in memory if y == c] for c in range(num_classes)}
+    means = {c: sum(of) / len(of) for c, of in keys.items() if of}
+    freedom = max(1, sum(max(0, len(of) - 1) for of in keys.values()))
+    spread = torch.zeros(num_classes, num_classes).double()
+    for c, d in itertools.permutations(means, 2):
+        axis = (F.normalize(means[d], dim=0) - F.normalize(means[c], dim=0))
+        spread[c, d] = sum(((k - means[e]) @ axis)**2
+                           for e in means for k in keys[e]) / freedom
+    return spread
+
+
+def slow_loss(cosines, label, scale, margin, added):
     if cosines[label] is None:
         return 0.
-    logits = {c: scale * (cos - margin * (c == label))
+    logits = {c: scale * (cos - margin * (c == label)) + added[c]
               for c, cos in enumerate(cosines) if cos is not None}
     total = sum(math.exp(logit) for logit in logits.values())
     return math.log(total) - float(logits[label])
@@ -43,14 +58,15 @@ def slow_loss(cosines, label, scale, margin):
     batches=st.lists(st.integers(1, 8), min_size=1, max_size=4),
     scale=st.floats(1, 30),
     margin=st.floats(-0.5, 0.5),
+    spread=st.sampled_from([0., 0.5, 4.]),
     seed=st.integers(0, 1000))
 @settings(max_examples=60, deadline=None)
 def test_equals_the_loop_and_never_meets_the_own_image(
         num_views, channels, classes, queue_len, batches, scale, margin,
-        seed):
+        spread, seed):
     torch.manual_seed(seed)
     loss = PrototypeQueueLoss(classes, channels, queue_len, scale, margin,
-                              loss_weight=0.7).double()
+                              spread, loss_weight=0.7).double()
     memory = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch.Tensor, 'float', torch.Tensor.double)
@@ -64,11 +80,13 @@ def test_equals_the_loop_and_never_meets_the_own_image(
             assert grad.isfinite().all()
 
             unit = F.normalize(views.detach(), dim=-1)
+            added = spread * scale**2 / 2 * slow_spread(memory, classes)
             values, right = [], []
             for view in unit:
                 for one in zip(view, labels.tolist(), images.tolist()):
                     cosines = slow_cosines(*one, memory, classes)
-                    values.append(slow_loss(cosines, one[1], scale, margin))
+                    values.append(slow_loss(cosines, one[1], scale, margin,
+                                            added[one[1]].tolist()))
                     known = [-9 if c is None else float(c) for c in cosines]
                     right.append(cosines[one[1]] is not None
                                  and known[one[1]] == max(known))
@@ -79,6 +97,24 @@ def test_equals_the_loop_and_never_meets_the_own_image(
                 100 * sum(right) / len(right))
             memory += zip(unit[0], labels.tolist(), images.tolist())
             memory = memory[-queue_len:]
+
+
+def test_it_bounds_the_mean_over_features_that_spread_as_in_their_classes():
+    torch.manual_seed(0)
+    keys = F.normalize(torch.randn(4, 6) + 3 * torch.eye(4, 6), dim=1)
+    keys = F.normalize(keys.repeat(3, 1) + 0.2 * torch.randn(12, 6), dim=1)
+    labels = torch.arange(12) % 4
+    axes = F.normalize(
+        torch.stack([keys[labels == c].sum(0) for c in range(4)]), dim=1)
+    residuals = keys - torch.stack(
+        [keys[labels == c].mean(0) for c in range(4)])[labels]
+    features = keys[0] + torch.randn(4000, 12) @ residuals / 8**0.5
+    mean = F.cross_entropy(9 * features @ axes.t(), labels.new_zeros(4000))
+    bound = F.cross_entropy(
+        9 * keys[0] @ axes.t() + 81 / 2 * class_spread(keys, labels, 4)[0],
+        labels[0])
+    unspread = F.cross_entropy(9 * keys[0] @ axes.t(), labels[0])
+    assert unspread < mean < bound < 2 * mean
 
 
 def test_the_gradient_is_that_of_the_cosines():
@@ -113,6 +149,9 @@ def test_nothing_is_remembered_outside_training():
     assert (loss.queue.labels == -1).all()
 
 
-def test_a_margin_that_is_no_cosine():
-    with pytest.raises(ValueError, match='PrototypeQueueLoss: margin=3'):
-        PrototypeQueueLoss(2, 4, margin=3)
+@pytest.mark.parametrize('setting', [dict(margin=3), dict(spread=-1.0)])
+def test_a_margin_that_is_no_cosine_and_a_negative_spread(setting):
+    (name, value), = setting.items()
+    with pytest.raises(ValueError,
+                       match=f'PrototypeQueueLoss: {name}={value}'):
+        PrototypeQueueLoss(2, 4, **setting)
