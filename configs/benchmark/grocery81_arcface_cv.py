@@ -39,10 +39,6 @@ runs = {
         title='CSDNet, one view, prototypes',
         config='../csdnet/grocery81_one-view_prototypes.py',
         options=_one_view_ddl),
-    'spread-16': dict(
-        title='CSDNet, one view, prototypes, spread 16',
-        config='../csdnet/grocery81_one-view_prototypes.py',
-        options={**_one_view_ddl, _spread: 16.}),
     'own-image-out': dict(
         title='CSDNet, one view, own image no positive',
         config='../csdnet/grocery81_one-view.py',

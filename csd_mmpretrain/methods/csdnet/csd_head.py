@@ -195,9 +195,9 @@ class CSDHead(BaseModule):
             also where their batches differ in size.
 
         Raises:
-            ValueError: If the features are not one or two views of the batch,
-                ``distill`` has one view only, or ``contrast`` meets mixed
-                labels.
+            ValueError: If the features are not one or two views of the batch
+                or not of the inner head's channels, ``distill`` has one view
+                only, or ``contrast`` meets mixed labels.
         """
         views = self._split_views(feats[-1], len(data_samples))
         losses = dict()
@@ -227,6 +227,12 @@ class CSDHead(BaseModule):
     def _split_views(self, features: torch.Tensor,
                      batch: int) -> torch.Tensor:
         """Reshape (V * B, C) to (V, B, C)."""
+        channels = getattr(self.cls_head, 'in_channels', None)
+        if isinstance(channels, int) and channels != features.size(1):
+            raise ValueError(
+                f'CSDHead: cls_head.in_channels={channels}, but the features '
+                f'have {features.size(1)} channels. Set `in_channels` of '
+                "`cls_head` to the neck's channels.")
         num_views = len(features) / batch
         if num_views not in (1, 2):
             raise ValueError(
