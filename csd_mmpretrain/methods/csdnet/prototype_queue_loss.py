@@ -46,9 +46,9 @@ def prototype_cosines(anchors: torch.Tensor, labels: torch.Tensor,
     return cosines.scatter(-1, index, target[..., None])
 
 
-def class_spread(keys: torch.Tensor, key_labels: torch.Tensor,
-                 num_classes: int) -> torch.Tensor:
-    r"""Measure how far images of one class differ towards another class.
+def class_spread(labels: torch.Tensor, keys: torch.Tensor,
+                 key_labels: torch.Tensor, num_classes: int) -> torch.Tensor:
+    r"""Measure how far images of one class differ towards other classes.
 
     With the covariance S of the keys within their classes, one for all of
     them, and each class's prototype p:
@@ -59,20 +59,21 @@ def class_spread(keys: torch.Tensor, key_labels: torch.Tensor,
         V_{cd} = (p_d - p_c)^T S (p_d - p_c)
 
     Args:
+        labels (Tensor): (B, ), int64, the classes c.
         keys (Tensor): (K, C), unit vectors; 0 for no key.
         key_labels (Tensor): (K, ), int64, of which -1 marks no key.
         num_classes (int): Above every label.
 
     Returns:
-        Tensor: V, (classes, classes), not negative.
+        Tensor: V of these classes, (B, classes), not negative.
     """
     sums, counts = _class_sums(keys, key_labels, num_classes)
     means = sums / counts.clamp(min=1)[:, None]
     residuals = keys - means[key_labels] * (key_labels >= 0)[:, None]
     along = residuals @ unit_vectors(sums).t()
-    products = along.t() @ along / (counts - 1).clamp(min=0).sum().clamp(min=1)
-    own = products.diagonal()
-    return (own[:, None] + own - 2 * products).clamp(min=0)
+    own = along.square().sum(0)
+    spread = own[labels, None] + own - 2 * along[:, labels].t() @ along
+    return spread.clamp(min=0) / (counts - 1).clamp(min=0).sum().clamp(min=1)
 
 
 def _class_sums(keys: torch.Tensor, key_labels: torch.Tensor,
@@ -167,9 +168,8 @@ class PrototypeQueueLoss(QueueLoss):
         lonely = cosines.gather(-1, true).isneginf()
         logits = self.scale * (cosines - margins).masked_fill(lonely, 0)
         if self.spread:
-            spread = class_spread(queue.features, queue.labels,
-                                  self.num_classes)
-            logits += self.spread * self.scale**2 / 2 * spread[labels]
+            logits += self.spread * self.scale**2 / 2 * class_spread(
+                labels, queue.features, queue.labels, self.num_classes)
         losses = F.cross_entropy(logits.flatten(0, 1), true.flatten(),
                                  reduction='none')
         kept = ~lonely.flatten()

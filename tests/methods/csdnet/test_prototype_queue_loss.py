@@ -46,8 +46,9 @@ def slow_loss(cosines, label, scale, margin, added):
         return 0.
     logits = {c: scale * (cos - margin * (c == label)) + added[c]
               for c, cos in enumerate(cosines) if cos is not None}
-    total = sum(math.exp(logit) for logit in logits.values())
-    return math.log(total) - float(logits[label])
+    top = max(logits.values())
+    total = sum(math.exp(logit - top) for logit in logits.values())
+    return float(top) + math.log(total) - float(logits[label])
 
 
 @given(
@@ -110,9 +111,9 @@ def test_it_bounds_the_mean_over_features_that_spread_as_in_their_classes():
         [keys[labels == c].mean(0) for c in range(4)])[labels]
     features = keys[0] + torch.randn(4000, 12) @ residuals / 8**0.5
     mean = F.cross_entropy(9 * features @ axes.t(), labels.new_zeros(4000))
+    spread, = class_spread(labels[:1], keys, labels, 4)
     bound = F.cross_entropy(
-        9 * keys[0] @ axes.t() + 81 / 2 * class_spread(keys, labels, 4)[0],
-        labels[0])
+        9 * keys[0] @ axes.t() + 81 / 2 * spread, labels[0])
     unspread = F.cross_entropy(9 * keys[0] @ axes.t(), labels[0])
     assert unspread < mean < bound < 2 * mean
 
