@@ -73,7 +73,8 @@ RUNS = dict(
     one_view=dict(FP64, distill=None),
     own_image=dict(FP64, contrast=dict(own_image=False)),
     prototypes=dict(
-        FP64, contrast=dict(type='PrototypeQueueLoss', num_classes=4)),
+        FP64, contrast=dict(
+            type='PrototypeQueueLoss', num_classes=4, spread=4.0)),
     unused=dict(FP64, wrapper=dict(DDP, find_unused_parameters=True)),
     static=dict(FP64, wrapper=STATIC),
     accumulated=dict(FP64, counts=2),
