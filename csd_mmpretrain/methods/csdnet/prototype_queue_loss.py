@@ -81,9 +81,10 @@ def _class_sums(keys: torch.Tensor, key_labels: torch.Tensor,
     """Add the keys of each class, (classes, C), and count them."""
     places = key_labels.clamp(min=0)
     known = (key_labels >= 0).to(keys)
-    return (keys.new_zeros(num_classes, keys.size(1)).index_add_(
-        0, places, keys), keys.new_zeros(num_classes).index_add_(
-            0, places, known))
+    sums = keys.new_zeros(num_classes, keys.size(1))
+    counts = keys.new_zeros(num_classes)
+    return sums.index_add_(0, places, keys), counts.index_add_(
+        0, places, known)
 
 
 @MODELS.register_module()
