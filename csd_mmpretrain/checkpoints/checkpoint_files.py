@@ -52,8 +52,8 @@ def write_whole(path: str, content: bytes) -> None:
         raise OSError(
             error.errno, f'{path} could not be written ({error.strerror}). '
             'What was saved before is unchanged. Free some disk space, or '
-            'choose a folder that can be written to, and continue with '
-            '`--resume`.') from None
+            'choose a folder that can be written to, and run the command '
+            'again; a training goes on with `--resume`.') from None
 
 
 def remove_parts(folder: str, template: str) -> None:

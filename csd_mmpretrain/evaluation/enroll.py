@@ -1,5 +1,6 @@
 """New classes without training: the nearest mean of features."""
 from copy import deepcopy
+import io
 from pathlib import Path
 from typing import List, Sequence, Tuple
 
@@ -10,6 +11,7 @@ from mmengine.dataset import Compose
 from mmengine.model import BaseModel
 from torch.utils.data import DataLoader
 
+from csd_mmpretrain.checkpoints.checkpoint_files import write_whole
 from csd_mmpretrain.datasets.data_root import LOADERS
 from csd_mmpretrain.datasets.dataset_settings import source_settings
 from csd_mmpretrain.datasets.eval_images import eval_loader
@@ -113,6 +115,9 @@ def save_enrolled(cfg: Config, model: BaseModel, means: torch.Tensor,
 
     Returns:
         tuple[Path, Path]: The two files.
+
+    Raises:
+        OSError: If the disk is full or read-only; an older file stays.
     """
     cfg = deepcopy(cfg)
     number, channels = means.shape
@@ -130,10 +135,11 @@ def save_enrolled(cfg: Config, model: BaseModel, means: torch.Tensor,
     state = {name: value.cpu() for name, value in model.state_dict().items()
              if not name.startswith('head.')}
     state['head.norm_product.weight'] = means.cpu()
-    folder.mkdir(parents=True, exist_ok=True)
     config, checkpoint = folder / 'enrolled.py', folder / 'enrolled.pth'
-    cfg.dump(config)
+    file = io.BytesIO()
     torch.save(
         dict(meta=dict(dataset_meta=dict(classes=list(classes))),
-             state_dict=state), checkpoint)
+             state_dict=state), file)
+    write_whole(str(checkpoint), file.getvalue())
+    cfg.dump(config)
     return config, checkpoint
