@@ -142,6 +142,7 @@ def test_types_and_arguments():
 def test_keys():
     cfgs = [Config.fromfile(REPO / f'configs/{name}.py') for name in (
         'crkd/crkd_mobilenet-v2_grocery81', 'csdnet/grocery81',
+        'csdnet/grocery81_one-view_prototypes',
         'ecaml/ecaml_resnet50_cotton80',
         'jepa/dseq-jepa_vit-small_cotton80')]
     for path, quote, root, rest in found(

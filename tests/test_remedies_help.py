@@ -142,11 +142,14 @@ CASES = dict(
     mixup_without_labels=(MIXUP, r'or set `(model.head.contrast=None)`',
                           OPTION),
     features=('model = dict(head=dict(contrast=dict(feat_dim=7)))',
-              r'features have (\d+) channels. Set `feat_dim`',
-              '--cfg-options model.head.contrast.feat_dim={}'),
+              r'channels. Set (model\.head\.contrast\.feat_dim=\d+)', OPTION),
     head=('model = dict(head=dict(cls_head=dict(in_channels=7)))',
           r'have (\d+) channels. Set `in_channels` of `cls_head`',
           '--cfg-options model.head.cls_head.in_channels={}'),
+    queue_classes=(
+        'model = dict(head=dict(contrast=dict(_delete_=True, type='
+        "'PrototypeQueueLoss', num_classes=5, feat_dim=1280, queue_len=8)))",
+        r'Set (model\.head\.contrast\.num_classes=\d+)', OPTION),
     neck=('model = dict(neck=dict(in_channels=7))',
           r'has (\d+) channels .*Set `in_channels`',
           '--cfg-options model.neck.in_channels={}'),

@@ -66,7 +66,7 @@ CASES = dict(
         'unseen=True)', r"and ClassSplit\((classes='last-half')",
         'val_dataloader = dict(dataset=dict({}))'),
     queue=('model = dict(head=dict(contrast=dict(queue_len=500)))',
-           r'images of its class\. Set (model\.\S+\.queue_len=\d+)\.', OPTION),
+           r'images, so .*\. Set (model\.\S+\.queue_len=\d+)\.', OPTION),
     teacher=(PLAIN_HOOK.format('EMATeacherHook'),
              f'`update_teacher`. {NO_HOOKS[0]}', NO_HOOKS[1]),
     jepa_teacher=(
@@ -87,6 +87,12 @@ CASES = dict(
              'model = dict(head=dict(cls_head=dict(_delete_=True, '
              "type='BoundedArcFaceClsHead', num_classes=6, "
              'in_channels=1280)))  # {}'),
+    imprint_channels=(
+        PLAIN_HOOK.format('ImprintHook')
+        + '\nmodel = dict(head=dict(cls_head=dict(_delete_=True, type='
+        "'BoundedArcFaceClsHead', num_classes=6, in_channels=7)))",
+        r'Set (in_channels=\d+) of that head',
+        'model = dict(head=dict(cls_head=dict({})))'),
     in_hook=(
         "val_evaluator = dict(_delete_=True, type='RetrievalMetric', "
         "protocol='leave-one-out')\n"

@@ -54,7 +54,7 @@ ELSEWHERE = {
     'there',
     'is no KEY=VALUE': 'runtime/test_tool_options.py::test_settings_keep_'
     'blanks_and_need_a_value',
-    "does not pack 'sample_idx'": 'methods/csdnet/test_csd_head.py::test_own_'
+    "packs neither 'img_path'": 'methods/csdnet/test_csd_head.py::test_own_'
     'images_are_known_by_their_place_in_the_dataset',
     'neither crops nor resizes': 'tools/test_benchmark_step.py::test_the_size_'
     'can_be_given',

@@ -126,7 +126,8 @@ def _summarize(runner: Runner) -> str:
     if runner.val_loop is not None:
         rows += _data('val data', runner.val_dataloader.dataset)
     rows.append(('model', _model(model, cfg)))
-    rows += [('weights', line) for line in _weights(model, cfg)]
+    rows += [('weights', line) for line in (
+        ['those of the checkpoint'] if runner.iter else _weights(model, cfg))]
     rows += [('parameters', _parameters(model)),
              ('device', _device(runner, model)), ('batch', _batch(runner))]
     head = getattr(model, 'head', None)
@@ -163,10 +164,13 @@ def _dataset(dataset: Dataset) -> str:
         facts.append(f'{len(classes)} classes')
     counts = _images_per_class(dataset)
     if counts:
-        facts.append(f'{min(counts)}-{median(counts):g}-{max(counts)} per '
+        numbers = counts.values()
+        facts.append(f'{min(numbers)}-{median(numbers):g}-{max(numbers)} per '
                      'class (min-median-max)')
         if classes and len(counts) < len(classes):
-            facts.append(f'{len(classes) - len(counts)} classes without any')
+            without = [name for label, name in enumerate(classes)
+                       if label not in counts]
+            facts.append(f'none of {first_names(without, 3)}')
     size = _input_size(getattr(inner, 'pipeline', None))
     if size:
         facts.append(f'{size} px')
@@ -175,16 +179,16 @@ def _dataset(dataset: Dataset) -> str:
     return f'{name}: {", ".join(facts)}'
 
 
-def _images_per_class(dataset: Dataset) -> List[int]:
+def _images_per_class(dataset: Dataset) -> Dict[int, int]:
     """Count the images of each class; empty without one label per image."""
     if not hasattr(dataset, 'get_data_info'):
-        return []
+        return {}
     labels = (dataset.get_data_info(index).get('gt_label')
               for index in range(len(dataset)))
     try:
-        return list(Counter(int(label) for label in labels).values())
+        return Counter(int(label) for label in labels)
     except TypeError:
-        return []
+        return {}
 
 
 def _input_size(pipeline: Any) -> Optional[str]:
@@ -226,7 +230,7 @@ def _weights(model: nn.Module, cfg: Config) -> List[str]:
     lines = []
     for name, module, init_cfg in pretrained_parts(model):
         line = f'{_file(init_cfg["checkpoint"])} for {name}'
-        if _is_here(init_cfg['checkpoint']) and not cfg.get('resume'):
+        if _is_here(init_cfg['checkpoint']):
             taken, others = compare_weights(module, init_cfg)
             line += f', {len(taken)} of {len(taken) + len(others)} tensors'
         lines.append(line)

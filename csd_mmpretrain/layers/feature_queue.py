@@ -30,7 +30,7 @@ class FeatureQueue(nn.Module):
         ptr (Tensor): int64 scalar, the place that is written next.
 
     Raises:
-        ValueError: If ``length`` or ``dim`` is not positive.
+        ValueError: If ``length`` or ``dim`` is no positive integer.
 
     Example:
         >>> import torch
@@ -47,7 +47,7 @@ class FeatureQueue(nn.Module):
                  with_images: bool = False) -> None:
         super().__init__()
         for name, value in (('queue_len', length), ('feat_dim', dim)):
-            if value <= 0:
+            if not isinstance(value, int) or value <= 0:
                 raise ValueError(
                     f'`{name}` must be a positive integer, but got {value}. '
                     'One epoch of training images is a good queue length.')

@@ -256,12 +256,16 @@ def test_warns_if_a_queue_is_longer_than_an_epoch(photos, enqueue, fits):
                     ] == [True] * (length > fits)
 
 
-def test_a_queue_that_knows_its_images_may_be_longer_than_an_epoch(photos):
-    runner = stand_in(dataset_of(photos))
-    runner.model.head.contrast = DDLQueueLoss(
-        8, queue_len=13, own_image=False)
-    DatasetCheckHook().before_train(runner)
-    assert runner.logger.warnings == []
+def test_a_queue_that_knows_its_images_may_hold_two_epochs(photos):
+    for length in (24, 25):
+        runner = stand_in(dataset_of(photos))
+        runner.model.head.contrast = DDLQueueLoss(
+            8, queue_len=length, own_image=False)
+        DatasetCheckHook().before_train(runner)
+        assert ['of 25 features is longer than two epochs of 12' in warning
+                and 'queue_len=12.' in warning
+                for warning in runner.logger.warnings
+                ] == [True] * (length > 24)
 
 
 def test_files_of_another_backend_are_left_alone(photos):

@@ -66,7 +66,7 @@ def test_wrapped_dataset(dataset, wrap, counts):
 def test_classes_without_images(dataset):
     part = dataset.get_subset([0, 1, 2])
     text = run_summary_hook._dataset(part)
-    assert '1-1.5-2 per class (min-median-max), 1 classes without' in text
+    assert '1-1.5-2 per class (min-median-max), none of class2,' in text
 
 
 def test_images_without_one_label(tmp_path):
@@ -97,7 +97,7 @@ LINEAR = dict(type='LinearClsHead', num_classes=3, in_channels=1280)
 
 
 def make_runner(head, neck=GAP, hooks=(), load_from=None, world_size=1,
-                accumulated=1, **backbone):
+                accumulated=1, iter=0, **backbone):
     """What the summary needs of a runner."""
     cfg = Config(dict(load_from=load_from, model=dict(
         backbone=dict(type='MobileNetV2', widen_factor=.25, **backbone),
@@ -106,6 +106,7 @@ def make_runner(head, neck=GAP, hooks=(), load_from=None, world_size=1,
     return SimpleNamespace(
         model=ImageClassifier(**cfg.model),
         cfg=cfg,
+        iter=iter,
         hooks=[object(), *hooks],
         train_dataloader=SimpleNamespace(
             dataset=[1, 2], batch_sampler=SimpleNamespace(batch_size=4)),
@@ -177,6 +178,12 @@ def test_partial_csdnet():
 def test_second_view(hook, text):
     title, line = header(LINEAR, hooks=[SSDPHook(**hook)])[-1]
     assert title == 'second view ' and line.startswith(text)
+
+
+def test_a_resumed_training_has_the_weights_of_its_checkpoint():
+    lines = header(LINEAR, iter=3, init_cfg=dict(
+        type='Pretrained', checkpoint='https://host/weights.pth'))
+    assert dict(lines)['weights     '] == 'those of the checkpoint'
 
 
 def test_weights(tmp_path):

@@ -1,5 +1,6 @@
 """CSDNet's head: a stock head on two views, with DDL and SSDT."""
 from typing import Any, Dict, List, Optional, Sequence, Tuple
+from zlib import crc32
 
 import torch
 from mmengine.model import BaseModule
@@ -41,7 +42,8 @@ def _check_classes(head: nn.Module, contrast: Optional[nn.Module]) -> None:
     if classes != head.num_classes:
         raise ValueError(
             f'CSDHead: contrast.num_classes={classes}, but cls_head has '
-            f'{head.num_classes} classes. Give both the same number.')
+            f'{head.num_classes} classes. Set '
+            f'model.head.contrast.num_classes={head.num_classes}.')
 
 
 def _probe(head: ClsHead) -> Optional[str]:
@@ -284,20 +286,26 @@ class CSDHead(BaseModule):
 
 
 def _images(data_samples: Sequence[DataSample]) -> torch.Tensor:
-    """Number the images by their places in the dataset."""
-    if 'sample_idx' not in data_samples[0]:
+    """Number the images by their files, or their places in the dataset."""
+    if 'img_path' in data_samples[0]:
+        numbers = [crc32(str(sample.img_path).encode())
+                   for sample in data_samples]
+    elif 'sample_idx' in data_samples[0]:
+        numbers = [sample.sample_idx for sample in data_samples]
+    else:
         raise ValueError(
             'CSDHead: `contrast` has to know the images of a batch, but the '
-            "pipeline does not pack 'sample_idx'. Name it in `meta_keys` of "
-            'PackInputs.')
-    return data_samples[0].gt_label.new_tensor(
-        [sample.sample_idx for sample in data_samples])
+            "pipeline packs neither 'img_path' nor 'sample_idx'. Name one in "
+            '`meta_keys` of PackInputs.')
+    return data_samples[0].gt_label.new_tensor(numbers)
 
 
 def _refuse(old_slots: Dict[str, Any]) -> None:
     for name in old_slots:
         if name not in OLD_SLOTS:
-            raise TypeError(f'CSDHead: there is no argument {name!r}.')
+            raise TypeError(
+                f'CSDHead: there is no argument {name!r}. What the inner head '
+                f'takes goes into it: `model.head.cls_head.{name}`.')
         raise TypeError(
             f'CSDHead: the slot {name!r} is called {OLD_SLOTS[name]!r} now. '
             f'Write head=dict({OLD_SLOTS[name]}=...) in the config, '

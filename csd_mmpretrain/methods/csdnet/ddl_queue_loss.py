@@ -147,8 +147,8 @@ class DDLQueueLoss(QueueLoss):
             view, or of ``'both'``. Defaults to ``'raw'``.
         own_image (bool): Whether what the queue holds of an anchor's own
             image counts as a positive. False leaves it out; of two views, the
-            other one is still a positive. An image is known by its place in
-            the dataset, ``sample_idx``. Defaults to True.
+            other one is still a positive. An image is known by its file, or
+            without one by its place in the dataset. Defaults to True.
         projector (int, optional): Channels of a two-layer projector in front
             of the loss. Defaults to None, no projector.
         loss_weight (float): The paper's alpha. Defaults to 1.0.

@@ -158,7 +158,8 @@ class PrototypeQueueLoss(QueueLoss):
         Returns:
             dict: ``loss_prototypes``, the mean over this rank's anchors, and
             ``prototype_accuracy``, the per cent of them that are nearest to
-            the prototype of their class.
+            the prototype of their class. An image whose class has no other
+            in the queue is none of them.
         """
         queue = self.queue
         cosines = prototype_cosines(views, labels, images, queue.features,

@@ -22,8 +22,8 @@ class QueueLoss(BaseModule):
         queue_len (int): Length of the queue.
         enqueue (str): Which features are remembered: those of the ``'raw'``
             view, or of ``'both'``. Defaults to ``'raw'``.
-        with_images (bool): Whether the queue knows its images, by their
-            places in the dataset. Defaults to False.
+        with_images (bool): Whether the queue knows which images its features
+            are of. Defaults to False.
         projector (int, optional): Channels D of a two-layer projector in
             front of the loss. Defaults to None, no projector: D is C.
         loss_weight (float): Defaults to 1.0.
@@ -84,8 +84,8 @@ class QueueLoss(BaseModule):
             views (Tensor): (V, B, C), the features of V = 1 or 2 views, the
                 raw view first.
             labels (Tensor): (B, ), int64.
-            images (Tensor, optional): (B, ), int64, the places of the images
-                in the dataset; where ``needs_images`` is True.
+            images (Tensor, optional): (B, ), int64, the images' numbers;
+                where ``needs_images`` is True.
 
         Returns:
             dict: See the subclass.
@@ -96,8 +96,8 @@ class QueueLoss(BaseModule):
         if views.size(-1) != self.feat_dim:
             raise ValueError(
                 f'{type(self).__name__}: feat_dim={self.feat_dim}, but the '
-                f'features have {views.size(-1)} channels. Set `feat_dim` to '
-                "the neck's channels.")
+                f'features have {views.size(-1)} channels. Set '
+                f'model.head.contrast.feat_dim={views.size(-1)}.')
         with torch.autocast(views.device.type, enabled=False):
             views = unit_vectors(self.projector(views.float()))
             marks = (labels, ) if images is None else (labels, images)

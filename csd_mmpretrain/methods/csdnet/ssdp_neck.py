@@ -203,8 +203,8 @@ class SSDPNeck(BaseModule):
                 f'SSDPNeck: in_channels={self.in_channels}, but the '
                 f"backbone's last output of shape {tuple(last.shape)} has "
                 f"{x.size(1)} channels in layout='{self.layout}'. Set "
-                "`in_channels` (here and in the head) to the backbone's "
-                'channels, or correct `layout`.')
+                "`in_channels` (here and in the head) and `feat_dim` to the "
+                "backbone's channels, or correct `layout`.")
         return x
 
     def pattern_map(self, feats: Sequence[torch.Tensor]) -> torch.Tensor:

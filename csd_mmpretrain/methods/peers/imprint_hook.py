@@ -31,10 +31,10 @@ class ImprintHook(Hook):
     are left as they were. Several processes share the pass.
 
     Raises:
-        TypeError: Before the first step, if the head is not
+        ValueError: Before the first step, if the head is not
             ``BoundedArcFaceClsHead`` or ``ArcFaceClsHead`` with one weight a
-            class, alone or inside ``CSDHead``.
-        ValueError: Before the first step, if FSDP shards the weights.
+            class, alone or inside ``CSDHead``, if its channels are not the
+            features', or if FSDP shards the weights.
 
     Source: Qi et al. 2018, Low-Shot Learning with Imprinted Weights; that all
     classes start so, in a training that follows, is a choice.
@@ -56,6 +56,11 @@ class ImprintHook(Hook):
         features, labels = (part[:len(loader.dataset)]
                             for part in whole_batch(*parts))
         weight = head.norm_product.weight
+        if features.size(1) != weight.size(1):
+            raise ValueError(
+                f'ImprintHook: {type(head).__name__} has in_channels='
+                f'{weight.size(1)}, but the features have {features.size(1)} '
+                f'channels. Set in_channels={features.size(1)} of that head.')
         found, labels = labels.unique(return_inverse=True)
         means = class_means(LabelledFeatures(features, labels), len(found))
         lengths = weight[found].norm(dim=1, keepdim=True)
@@ -73,7 +78,7 @@ class ImprintHook(Hook):
         head = inference_model(unwrap(model).head)
         subcenters = getattr(head, 'num_subcenters', 1)
         if not isinstance(head, ArcFaceClsHead) or subcenters > 1:
-            raise TypeError(
+            raise ValueError(
                 'ImprintHook needs a head of cosines with one weight a class, '
                 f'but found {type(head).__name__}'
                 + f' with num_subcenters={subcenters}' * (subcenters > 1)

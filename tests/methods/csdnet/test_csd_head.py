@@ -160,7 +160,7 @@ def test_own_images_are_known_by_their_place_in_the_dataset():
     head = build(contrast=dict(DDL, own_image=False))
     batch = samples()
     feats = (torch.rand(len(batch), CHANNELS), )
-    with pytest.raises(ValueError, match="'sample_idx'.*meta_keys"):
+    with pytest.raises(ValueError, match="'img_path'.*meta_keys"):
         head.loss(feats, batch)
     for i, sample in enumerate(batch):
         sample.set_metainfo(dict(sample_idx=i))
@@ -168,6 +168,18 @@ def test_own_images_are_known_by_their_place_in_the_dataset():
     # Two images of class 0, each of which meets the other alone.
     assert head.loss(feats, batch)['ddl_positives'] == 2 / 4
     assert head.contrast.queue.images.tolist() == [2, 3, 2, 3, 0, 1]
+
+
+def test_images_of_two_folders_are_told_apart():
+    """A ConcatDataset numbers the images of each folder from 0."""
+    head = build(contrast=dict(DDL, own_image=False))
+    batch = samples()
+    for i, sample in enumerate(batch):
+        sample.set_metainfo(dict(img_path=f'{i}/0.jpg', sample_idx=0))
+    feats = (torch.rand(len(batch), CHANNELS), )
+    head.loss(feats, batch)
+    assert head.loss(feats, batch)['ddl_positives'] == 2 / 4
+    assert len(head.contrast.queue.images.unique()) == len(batch)
 
 
 @pytest.mark.parametrize('cls_head', FITTING, ids=lambda c: c['type'])
