@@ -36,6 +36,7 @@ CHANGES = {
      {'train_pipeline', 'train_dataloader.dataset.pipeline'}),
     'arcface': ('peers/grocery81_baseline', {HEAD}),
     'arcface-imprint': ('peers/grocery81_arcface', {'default_hooks.imprint'}),
+    'arcface-scale-10': ('peers/grocery81_arcface-imprint', {f'{HEAD}.scale'}),
     'two-views': ('csdnet/grocery81',
                   {f'{NECK}.gating', f'{HEAD}.contrast', f'{HEAD}.distill',
                    VIEW}),

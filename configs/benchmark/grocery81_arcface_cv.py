@@ -39,6 +39,10 @@ runs = {
         title='CSDNet, one view, prototypes',
         config='../csdnet/grocery81_one-view_prototypes.py',
         options=_one_view_ddl),
+    'spread-scale-10': dict(
+        title='CSDNet, one view, prototypes, scale 10',
+        config='../csdnet/grocery81_one-view_prototypes.py',
+        options={**_one_view_ddl, 'model.head.cls_head.scale': 10.}),
     'own-image-out': dict(
         title='CSDNet, one view, own image no positive',
         config='../csdnet/grocery81_one-view.py',
@@ -51,15 +55,16 @@ runs = {
         title='CSDNet, two views, from the photos',
         config='../csdnet/grocery81_arcface-head.py',
         options=_two_views),
-    'scale-30': dict(
-        title='ArcFace from the photos, scale 30',
+    **{f'scale-{scale}': dict(
+        title=f'ArcFace from the photos, scale {scale}',
         config='../peers/grocery81_arcface-imprint.py',
-        options={**_from_photos, 'model.head.scale': 30.}),
+        options={**_from_photos, 'model.head.scale': float(scale)})
+       for scale in (7, 10, 20, 30)},
     **{f'margin-{margin}': dict(
         title=f'ArcFace from the photos, margin {margin}',
         config='../peers/grocery81_arcface-imprint.py',
         options={**_from_photos, 'model.head.margins': margin})
-       for margin in (0.3, 0.4, 0.5)},
+       for margin in (0.0, 0.1, 0.3, 0.4, 0.5)},
     'batch-8': dict(
         title='ArcFace from the photos, batch 8',
         config='../peers/grocery81_arcface-imprint.py',

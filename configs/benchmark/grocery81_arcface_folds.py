@@ -4,5 +4,5 @@ _base_ = './grocery81_arcface_cv.py'
 splits = dict(_delete_=True, num=4)
 runs = {
     name: dict(options={'model.head.contrast.queue_len': 486})
-    for name in ('one-view', 'prototypes', 'spread')
+    for name in ('one-view', 'prototypes', 'spread', 'spread-scale-10')
 }

@@ -26,6 +26,12 @@ _rows = [
     ('arcface', 'ArcFace', '../peers/grocery81_arcface.py', _one_view),
     ('arcface-imprint', 'ArcFace from the photos',
      '../peers/grocery81_arcface-imprint.py', _one_view),
+    ('arcface-margin-0.5', 'ArcFace from the photos, margin 0.5',
+     '../peers/grocery81_arcface-imprint.py', {
+         **_one_view, 'model.head.margins': 0.5
+     }),
+    ('arcface-scale-10', 'ArcFace from the photos, scale 10',
+     '../peers/grocery81_arcface-scale-10.py', _one_view),
     ('prototypes', 'CSDNet, one view, prototypes',
      '../csdnet/grocery81_one-view_prototypes.py', {}),
     ('csdnet-arcface', 'CSDNet, ArcFace',
