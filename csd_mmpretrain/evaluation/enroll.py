@@ -1,6 +1,6 @@
 """New classes without training: the nearest mean of features."""
-from copy import deepcopy
 import io
+from copy import deepcopy
 from pathlib import Path
 from typing import List, Sequence, Tuple
 
