@@ -222,7 +222,7 @@ def run_jobs(jobs: Sequence[Job],
             if stopped.is_set():
                 return
             error = _train(job, device, processes * len(devices), command,
-                           running)
+                           running, stopped)
             if error is not None:
                 failed[job.cell] = error
                 print(f'{job.cell.path} failed, see {job.folder / "out.log"}')
@@ -239,8 +239,8 @@ def run_jobs(jobs: Sequence[Job],
                   f'{left / 60:.0f} min left')
 
     with ThreadPoolExecutor(len(devices)) as pool:
-        futures = [pool.submit(work, device) for device in devices]
         try:
+            futures = [pool.submit(work, device) for device in devices]
             for future in as_completed(futures):
                 future.result()
         except BaseException:
@@ -252,7 +252,8 @@ def run_jobs(jobs: Sequence[Job],
 
 
 def _train(job: Job, device: Optional[str], parallel: int,
-           command: Sequence[str], running: list) -> Optional[str]:
+           command: Sequence[str], running: list,
+           stopped: Event) -> Optional[str]:
     """Run the training; return the end of its log if it fails."""
     environment = dict(os.environ, OMP_WAIT_POLICY='PASSIVE',
                        CUDA_VISIBLE_DEVICES=device or '')
@@ -268,6 +269,8 @@ def _train(job: Job, device: Optional[str], parallel: int,
         process = subprocess.Popen(command, env=environment, stdout=out,
                                    stderr=subprocess.STDOUT)
         running.append(process)
+        if stopped.is_set():
+            process.terminate()
         code = process.wait()
         running.remove(process)
     earlier = job.folder / 'seconds'
