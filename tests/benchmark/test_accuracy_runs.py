@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from threading import Event
 from types import SimpleNamespace
 
 import pytest
@@ -45,6 +46,17 @@ def test_results_of_other_configs_and_options_are_not_mixed(job):
     with pytest.raises(ValueError, match='a.py differs from the config'):
         _prepare_folder(job._replace(text='lr = 2'), '--amp')
     assert job.config.read_text() == 'lr = 1'
+
+
+def test_a_training_that_starts_while_all_stop_is_ended(job):
+    _prepare_folder(job, '')
+    stopped = Event()
+    stopped.set()
+    start = time.time()
+    assert accuracy_runs._train(
+        job, None, 1, [sys.executable, '-c', 'import time; time.sleep(99)'],
+        [], stopped) is not None
+    assert time.time() - start < 50
 
 
 @pytest.mark.parametrize('text', [
