@@ -1,9 +1,5 @@
 """The backbone of a pre-training as a file that other configs start from."""
-import io
-
-import torch
-
-from .checkpoint_files import write_whole
+from .checkpoint_files import save_plain
 from .pretrained import read_checkpoint
 
 PREFIXES = dict(teacher='teacher.backbone.', student='backbone.')
@@ -48,7 +44,5 @@ def export_backbone(checkpoint: str, out: str, part: str = 'teacher') -> int:
             f'{checkpoint} holds no {part}: no tensor is named {prefix}*. '
             f'Choose --part {other}, or give the checkpoint of a '
             'pre-training.')
-    file = io.BytesIO()
-    torch.save(dict(state_dict=weights), file)
-    write_whole(out, file.getvalue())
+    save_plain(dict(state_dict=weights), out)
     return len(weights)

@@ -1,4 +1,5 @@
 """Checkpoint files: atomic writes, checks for damage, and the newest."""
+import io
 import os
 import re
 import zipfile
@@ -6,6 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Dict, Iterable, Iterator, List, Optional, Tuple, Union
 
+import torch
 from mmengine.fileio import LocalBackend, get_file_backend, register_backend
 
 from csd_mmpretrain.utils.wording import first_names
@@ -54,6 +56,21 @@ def write_whole(path: str, content: bytes) -> None:
             'What was saved before is unchanged. Free some disk space, or '
             'choose a folder that can be written to, and run the command '
             'again; a training goes on with `--resume`.') from None
+
+
+def save_plain(content: dict, path: str) -> None:
+    """Save tensors and plain values; a kill leaves the old file or the new.
+
+    Args:
+        content (dict): What to save.
+        path (str): The file.
+
+    Raises:
+        OSError: See :func:`write_whole`.
+    """
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    write_whole(path, buffer.getvalue())
 
 
 def remove_parts(folder: str, template: str) -> None:

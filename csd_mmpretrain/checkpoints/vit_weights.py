@@ -1,10 +1,7 @@
 """Vision transformers of DINO and timm under mmpretrain's names."""
-import io
 import re
 
-import torch
-
-from .checkpoint_files import write_whole
+from .checkpoint_files import save_plain
 from .pretrained import read_checkpoint
 
 # Of DINO's and timm's names, in this order.
@@ -56,7 +53,5 @@ def convert_vit(checkpoint: str, out: str) -> int:
             f'{checkpoint} is no plain vision transformer of DINO or timm: '
             f'{missing[0]} is missing. Give a file such as '
             'dino_vitbase16_pretrain.pth.')
-    buffer = io.BytesIO()
-    torch.save(dict(meta={}, state_dict=weights), buffer)
-    write_whole(out, buffer.getvalue())
+    save_plain(dict(meta={}, state_dict=weights), out)
     return len(weights)

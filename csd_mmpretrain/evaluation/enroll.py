@@ -1,5 +1,4 @@
 """New classes without training: the nearest mean of features."""
-import io
 from copy import deepcopy
 from pathlib import Path
 from typing import List, Sequence, Tuple
@@ -11,7 +10,7 @@ from mmengine.dataset import Compose
 from mmengine.model import BaseModel
 from torch.utils.data import DataLoader
 
-from csd_mmpretrain.checkpoints.checkpoint_files import write_whole
+from csd_mmpretrain.checkpoints.checkpoint_files import save_plain
 from csd_mmpretrain.datasets.data_root import LOADERS
 from csd_mmpretrain.datasets.dataset_settings import source_settings
 from csd_mmpretrain.datasets.eval_images import eval_loader
@@ -136,10 +135,8 @@ def save_enrolled(cfg: Config, model: BaseModel, means: torch.Tensor,
              if not name.startswith('head.')}
     state['head.norm_product.weight'] = means.cpu()
     config, checkpoint = folder / 'enrolled.py', folder / 'enrolled.pth'
-    file = io.BytesIO()
-    torch.save(
+    save_plain(
         dict(meta=dict(dataset_meta=dict(classes=list(classes))),
-             state_dict=state), file)
-    write_whole(str(checkpoint), file.getvalue())
+             state_dict=state), str(checkpoint))
     cfg.dump(config)
     return config, checkpoint

@@ -188,18 +188,17 @@ def _notes(model: nn.Module, datasets: Dict[str, Dataset],
     images = len({sample.path or index
                   for index, sample in enumerate(samples['training'])})
     for name, queue in unwrap(model).named_modules():
-        if not images or not isinstance(queue, FeatureQueue):
+        if not isinstance(queue, FeatureQueue):
             continue
-        fitting = images * queue.per_image
-        told = (f'model.{name}: the queue of {queue.length} features is '
-                f'longer than {{}} of {images} training images, so {{}}. Set '
-                f'model.{name.rpartition(".")[0]}.queue_len={fitting}.')
-        knows_images = hasattr(queue, 'images')
-        if queue.length > fitting and not knows_images:
-            yield told.format(
-                'an epoch', 'each image meets older features of itself '
-                'there, and they count as other images of its class')
-        elif queue.length > 2 * fitting:
-            yield told.format(
-                'two epochs', 'most of them are of a network that has learned '
-                'since')
+        epoch = images * queue.per_image
+        longest, span = epoch, 'an epoch'
+        reason = ('each image meets older features of itself there, and they '
+                  'count as other images of its class')
+        if hasattr(queue, 'images'):
+            longest, span = 2 * epoch, 'two epochs'
+            reason = 'most of them are of a network that has learned since'
+        if 0 < longest < queue.length:
+            yield (
+                f'model.{name}: the queue of {queue.length} features is '
+                f'longer than {span} of {images} training images, so {reason}.'
+                f' Set model.{name.rpartition(".")[0]}.queue_len={epoch}.')

@@ -126,8 +126,7 @@ def _summarize(runner: Runner) -> str:
     if runner.val_loop is not None:
         rows += _data('val data', runner.val_dataloader.dataset)
     rows.append(('model', _model(model, cfg)))
-    rows += [('weights', line) for line in (
-        ['those of the checkpoint'] if runner.iter else _weights(model, cfg))]
+    rows += [('weights', line) for line in _weights(runner)]
     rows += [('parameters', _parameters(model)),
              ('device', _device(runner, model)), ('batch', _batch(runner))]
     head = getattr(model, 'head', None)
@@ -226,16 +225,19 @@ def _model(model: nn.Module, cfg: Config) -> str:
     return ' - '.join(names) or type(model).__name__
 
 
-def _weights(model: nn.Module, cfg: Config) -> List[str]:
+def _weights(runner: Runner) -> List[str]:
+    if runner.iter:
+        return ['those of the checkpoint']
     lines = []
-    for name, module, init_cfg in pretrained_parts(model):
+    for name, module, init_cfg in pretrained_parts(unwrap(runner.model)):
         line = f'{_file(init_cfg["checkpoint"])} for {name}'
         if _is_here(init_cfg['checkpoint']):
             taken, others = compare_weights(module, init_cfg)
             line += f', {len(taken)} of {len(taken) + len(others)} tensors'
         lines.append(line)
-    if cfg.get('load_from'):
-        lines.append(f'{_file(cfg.load_from)} for the whole model')
+    load_from = runner.cfg.get('load_from')
+    if load_from:
+        lines.append(f'{_file(load_from)} for the whole model')
     return lines or ['none, or those that the backbone brings itself']
 
 

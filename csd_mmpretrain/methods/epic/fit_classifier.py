@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from rich.progress import track
 
+from csd_mmpretrain.checkpoints.checkpoint_files import save_plain
 from csd_mmpretrain.checkpoints.pretrained import read_checkpoint
 from csd_mmpretrain.evaluation.feature_data import LabelledImages
 
@@ -17,7 +18,7 @@ from .fit import (
     find_prototypes,
     fit_rounds,
 )
-from .fitted_epic import FittedEpic, save_plain, weights_hash
+from .fitted_epic import FittedEpic, weights_hash
 from .pooled_classifier import PooledClassifier
 from .prototype_schedule import num_prototypes
 from .training_maps import TrainingMaps, collect_maps

@@ -1,6 +1,5 @@
 """A fitted matrix with its prototypes, and its file."""
 import hashlib
-import io
 from dataclasses import dataclass, fields
 from typing import Any, Dict, List, Tuple
 
@@ -9,7 +8,7 @@ from mmengine.dataset import Compose
 from mmengine.model import BaseModel
 from torch import nn
 
-from csd_mmpretrain.checkpoints.checkpoint_files import write_whole
+from csd_mmpretrain.checkpoints.checkpoint_files import save_plain
 from csd_mmpretrain.checkpoints.pretrained import read_checkpoint
 from csd_mmpretrain.utils.protocol import training_only_keys
 
@@ -186,15 +185,3 @@ def _parts(content: dict) -> dict:
 _ANEW = ('Give the checkpoint and the config that it was fitted on, or fit a '
          'new one with tools/visualization/epic.py, into another --out or '
          'with --overwrite.')
-
-
-def save_plain(content: dict, path: str) -> None:
-    """Save tensors and plain values; a kill leaves the old file or the new.
-
-    Args:
-        content (dict): What to save.
-        path (str): The file.
-    """
-    buffer = io.BytesIO()
-    torch.save(content, buffer)
-    write_whole(path, buffer.getvalue())

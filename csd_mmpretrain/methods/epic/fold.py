@@ -6,9 +6,10 @@ import torch
 from mmengine.config import Config
 
 from csd_mmpretrain.checkpoints.bare_model import build_bare_model
+from csd_mmpretrain.checkpoints.checkpoint_files import save_plain
 
 from .explain import mixed_weight
-from .fitted_epic import FittedEpic, save_plain
+from .fitted_epic import FittedEpic
 from .pooled_classifier import PooledClassifier
 
 CONFIG, CHECKPOINT = 'folded.py', 'folded.pth'
